@@ -1,0 +1,70 @@
+// Package blob keeps bytes by their sha256. It knows no names, owners or counts: what a blob is for is the catalog's affair.
+package blob
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	"millpond"
+)
+
+// A Store keeps immutable bytes under their sha256. All its methods may be called by many goroutines.
+type Store interface {
+	// Open returns n bytes of the blob from off on; n < 0 means to its end. NotFound unless d is whole and verified here.
+	// A store on disk returns an *os.File where off is 0 and n < 0, so that it can leave by sendfile; what it returns is an
+	// io.Seeker then. The caller closes it.
+	Open(ctx context.Context, d millpond.Digest, off, n int64) (io.ReadCloser, error)
+	// Stat is the blob's size and when it was sealed. NotFound as for Open.
+	Stat(ctx context.Context, d millpond.Digest) (Info, error)
+	// Create begins a blob. Full if there is no room.
+	Create(ctx context.Context) (Writer, error)
+	// Resume goes on with a blob that was closed without Commit, after a crash too. NotFound if there is no such ID;
+	// Conflict while another writer has it.
+	Resume(ctx context.Context, id string) (Writer, error)
+	// List yields the digests after one, ascending; the zero Digest begins at the first.
+	List(ctx context.Context, after millpond.Digest) iter.Seq2[millpond.Digest, error]
+	// Delete removes a blob. Readers that have it open read on. NotFound if it is not there.
+	Delete(ctx context.Context, d millpond.Digest) error
+	// Room says how much more can be kept. Stores without a limit say so with a negative Free.
+	Room(ctx context.Context) (Room, error)
+	// Tidy drops blobs begun before a time and neither committed nor being written, and what a crash has left over.
+	Tidy(ctx context.Context, before time.Time) error
+}
+
+// Info is what a store knows of a blob.
+type Info struct {
+	Size   int64
+	Sealed time.Time // whole seconds
+}
+
+// Room is a store's space, in bytes.
+type Room struct{ Free, Total int64 }
+
+// A Writer is a blob on its way in: one type serves uploads in chunks, resumed downloads, and the readers of a download in
+// flight, who follow it with ReadAt. One goroutine writes; ReadAt and Size may be called by others meanwhile, and ReadAt
+// works until Close even after Commit.
+type Writer interface {
+	io.Writer
+	io.ReaderAt
+	// ID names the unfinished blob for Resume.
+	ID() string
+	// Size is how many bytes were written so far, all of which ReadAt can read.
+	Size() int64
+	// Commit seals the blob if it has every digest in want, and makes it durable. Corrupt if it has not: nothing is kept
+	// then. It returns the sha256. Digests whose algorithm only a format can compute are not in want. Sealing bytes that
+	// are already held is no error.
+	Commit(ctx context.Context, want ...millpond.Digest) (millpond.Digest, error)
+	// Discard drops the bytes, which then cannot be resumed.
+	Discard() error
+	// Close ends the use of the Writer. Without Commit or Discard the bytes are kept for Resume.
+	io.Closer
+}
+
+// Hint tells a writer how many bytes are to come, so that a store can refuse at once what has no room. Writers that take a
+// hint implement it.
+type Hint interface {
+	// Expect is Full if n more bytes have no room.
+	Expect(n int64) error
+}

@@ -1,0 +1,302 @@
+// Package format is the contract between millpond and the ecosystems it speaks, in both directions: what a format teaches
+// millpond (Format, Source) and what millpond gives a format's handler (Repo). It imports only the words.
+//
+// A format is one folder. It reads its upstreams through a Remote, which fetches, retries, remembers and keeps; it serves
+// its clients through a Repo, which finds, judges, verifies and records. So a format holds no retry, no permission check
+// and no cache of its own: there is no door to put one behind.
+package format
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+
+	"millpond"
+)
+
+// A Format teaches millpond one ecosystem. It keeps no state and starts no goroutines: its zero value is ready for use by
+// many goroutines.
+type Format interface {
+	millpond.Grammar
+	// Info describes the format. It returns the same value every time.
+	Info() Info
+	// Source reads an upstream of this ecosystem. It is made anew for each question asked, so it may keep what one
+	// question needs in its fields.
+	Source(Remote) Source
+	// Handler speaks the client protocol for one repository. Requests arrive with the repository's mount already cut from
+	// their URL, so that "/" is the repository's root; URL.EscapedPath is as the client sent it.
+	Handler(Repo) http.Handler
+}
+
+// Info is all that the rest of the house knows of a format.
+type Info struct {
+	Name  string // "pypi": the word in configuration
+	Title string // "Python packages"
+	PURL  string // the package-url type
+
+	// Roots are paths outside "/<repository>/" that the protocol insists on: "/packages/" mounts "/packages/<repository>/…"
+	// and the handler sees "/packages/…".
+	Roots []string
+	// HeldListed says that a version held here stays in the index though its upstream's list does not name it.
+	HeldListed bool
+	// Fresh is how long an index or a ref is served without asking its upstream, and Absent how long an absence is
+	// believed. The configuration may change both. While an upstream is ill an absence up to OldAbsence ago is believed.
+	Fresh, Absent, OldAbsence time.Duration
+	// Slow is how long a reader waits for an upstream when an older answer is kept; zero means 2 s.
+	Slow time.Duration
+	// Options are the settings a repository of this format has beyond those of every repository.
+	Options []Option
+	// SetUp returns what a person runs or writes to point a client at the repository, most usual client first.
+	SetUp func(base *url.URL) []Snippet
+	// Upstreams reads what this machine's own clients are set up with, by running or reading them through env. It returns
+	// no upstream, and no error, for a client that is not installed or names none.
+	Upstreams func(ctx context.Context, env Machine) ([]Adopted, error)
+}
+
+// An Option is a setting of a format.
+type Option struct{ Name, Default, Help string }
+
+// A Snippet is client set-up that can be copied.
+type Snippet struct {
+	Client string // "pip"
+	Text   string // the command or file
+	Note   string // what to know about it; "" if nothing
+}
+
+// A Machine is the computer whose clients are asked for their upstreams.
+type Machine interface {
+	// Run returns the standard output of a command, or an error matching exec.ErrNotFound if it is not installed. It gives
+	// up after a few seconds.
+	Run(ctx context.Context, name string, args ...string) (string, error)
+	Getenv(key string) string
+	ReadFile(path string) ([]byte, error) // "~" is the user's home
+}
+
+// An Adopted is an upstream that a client of this machine is set up with.
+type Adopted struct {
+	URL      string // without credentials
+	From     string // where it was found, for people: "npm config get registry"
+	Username string
+	Password string
+	Options  map[string]string // of the repository
+	Note     string            // what was dropped or should be known; "" if nothing. An Adopted without URL is only a note
+}
+
+// A Source turns one upstream's documents into records. It reads through its Remote, stores nothing, and answers
+// Unsupported (embed NoSource) to what its ecosystem has no notion of.
+//
+// NotFound means that the upstream has said so. Whatever the Source cannot make sense of is BadUpstream.
+type Source interface {
+	// Package reads the upstream's listing of a package: every version, all the files it knows. Where the document has not
+	// changed since the listing was last read it may return Unchanged.
+	Package(ctx context.Context, name string) (*millpond.Package, error)
+	// Version completes a Partial version.
+	Version(ctx context.Context, name, version string) (*millpond.Version, error)
+	// File locates a file that no index lists, from its name alone if it can; it should ask nobody. Unsupported sends the
+	// reader to the listing.
+	File(ctx context.Context, k millpond.Key) (*millpond.File, error)
+	// Ref resolves a mutable name now.
+	Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
+	// Document reads a further mutable document of a package, which k.File names in the format's own words.
+	Document(ctx context.Context, k millpond.Key) (*Document, error)
+	// Changes yields the names changed since a cursor, in the upstream's order; "" lists all.
+	Changes(ctx context.Context, since string) iter.Seq2[Change, error]
+}
+
+// Unchanged is what Source.Package returns when Document.Unchanged says that there is nothing new to read.
+var Unchanged error = &millpond.Error{Kind: millpond.Internal, Why: "unchanged"}
+
+// A Fetcher is a Source whose bytes are not a plain GET of File.URL.
+type Fetcher interface {
+	Fetch(ctx context.Context, k millpond.Key, w io.Writer) error
+}
+
+// A Verifier is a Source that judges bytes by more than digests. It is asked before the bytes are sealed, and answers
+// Corrupt to refuse them.
+type Verifier interface {
+	Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size int64) error
+}
+
+// A Sniffer is a Source that knows a file's content by its first bytes: a captive portal's page is no archive. It is given
+// up to 512 bytes, before anything of the file is served, and answers BadUpstream to refuse them.
+type Sniffer interface {
+	Sniff(k millpond.Key, head []byte) error
+}
+
+// A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the
+// kept one is a lagging copy: it is not taken.
+type Newer interface {
+	Newer(kept, got *millpond.Package) bool
+}
+
+// A Change is a name that an upstream lists.
+type Change struct {
+	Name    string // canonical
+	Display string // as its owner spells it; "" if that is Name
+	Cursor  string // to give to Changes next time; "" if the upstream has none
+	Time    time.Time
+}
+
+// A Remote is one upstream as a Source may use it. It adds the credentials, bounds, retries and manners.
+type Remote interface {
+	// Name is the upstream's name, as configured.
+	Name() string
+	// URL is the upstream's configured address; its path ends in "/". The caller may change the copy.
+	URL() *url.URL
+	// Option is a setting of the upstream, else of its repository, else the format's default.
+	Option(name string) string
+	// Now is the time, for judging freshness.
+	Now() time.Time
+	// Document reads a document: whole, within its limit, conditionally if an older one is kept. What is read is kept if
+	// the Source's answer is taken. NotFound is the upstream's own word (404, 410, 451); everything else that is not a
+	// document is BadUpstream or Throttled.
+	Document(ctx context.Context, r Request) (*Document, error)
+	// Open opens a file of this same upstream as a reader of the pond would: held, or fetched, verified and kept. No
+	// rule is asked.
+	Open(ctx context.Context, k millpond.Key) (*millpond.Content, error)
+	// State returns the small state kept under a name for this upstream, nil if there is none.
+	State(ctx context.Context, name string) ([]byte, error)
+	// SetState keeps it. Two upstreams never share a state.
+	SetState(ctx context.Context, name string, state []byte) error
+}
+
+// A Request asks for a document.
+type Request struct {
+	URL    string // absolute, or relative to the upstream's
+	Accept string // "" is */*
+	Limit  int64  // of the text, after decompression; 0 is 128 MiB
+	Fresh  bool   // ask caches on the way to ask the origin (no-cache)
+}
+
+// A Document is a text that an upstream gave. It is read at any offset, also after it was kept. Who receives it closes it.
+type Document struct {
+	io.ReaderAt
+	io.Closer
+	Size      int64
+	Digest    millpond.Digest // of the text
+	Type      string          // Content-Type as sent
+	URL       *url.URL        // after redirects
+	Modified  time.Time
+	Unchanged bool   // the same text as when this question was last answered, by the same reading of it
+	Layer     string // whose it is
+	Header    http.Header
+}
+
+// Reader returns a reader of the whole text.
+func (d *Document) Reader() *io.SectionReader { return io.NewSectionReader(d.ReaderAt, 0, d.Size) }
+
+// Repo is one repository as one caller may use it: what the caller may not do, it answers Denied. A handler therefore
+// holds no permission checks, and cannot forget one.
+type Repo interface {
+	Reader
+	Tools
+}
+
+// Reader reads a repository: hosted layer, then upstreams in order, then the rules.
+//
+// A name is NotFound only when every layer has said so. Names are canonical.
+type Reader interface {
+	// Package is the view of one package.
+	Package(ctx context.Context, name string) (*millpond.Package, error)
+	// Stamp is the Stamp and Fresh of that view, without building it where it is known. Stamp(ctx, "") is of Names.
+	Stamp(ctx context.Context, name string) (stamp string, fresh time.Time, err error)
+	// Open opens a file: held, or on its way. Rules are judged here. Version may be empty where File is unique in the
+	// package. The caller closes it.
+	Open(ctx context.Context, k millpond.Key) (*millpond.Content, error)
+	// Stat is Open without the bytes: of what is not held it tells what the records say, with the body nil.
+	Stat(ctx context.Context, k millpond.Key) (*millpond.Content, error)
+	// Ref resolves a mutable name that no listing gives.
+	Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
+	// Document reads a further document of a package from the first layer that has it; see Source.Document. Rules on k's
+	// version are judged.
+	Document(ctx context.Context, k millpond.Key) (*Document, error)
+	// Kept opens the document that a Part names. It is to be had for as long as that part is in a view, and a day more.
+	Kept(ctx context.Context, p millpond.Part) (*Document, error)
+	// Names yields the names a reader may see, sorted, each once. It asks an upstream for its list only if it is called.
+	Names(ctx context.Context) iter.Seq2[Change, error]
+	// Held is the same repository seen without its upstreams: only what is held here, nobody asked.
+	Held() Repo
+}
+
+// Tools are what a protocol needs beyond records and bytes.
+type Tools interface {
+	// Derive returns the document of that name and stamp in one encoding, written by write if it was not yet. It is
+	// written once, whoever asks meanwhile waits. A document derived from another stamp of the same name is forgotten.
+	Derive(ctx context.Context, d Derivation, write func(io.Writer) error) (*millpond.Content, error)
+	// Relay sends a question upstream and returns the answer, which is not kept. The URL is relative to the upstream's,
+	// and the layers are asked in order until one does not say NotFound. The caller closes the body.
+	Relay(ctx context.Context, r Question) (*http.Response, error)
+	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it.
+	Claimed(name string) bool
+	// Ahead starts fetching files that a client is likely to ask for next. It never blocks, and may do nothing.
+	Ahead(ctx context.Context, keys ...millpond.Key)
+	// Option is a setting of the repository, else the format's default.
+	Option(name string) string
+	// Base is the repository's address as this client knows it: absolute, its path ends in "/".
+	Base(r *http.Request) *url.URL
+	// Root is the address of the server's root as this client knows it, for the format's Roots.
+	Root(r *http.Request) *url.URL
+	// Name is the repository's name.
+	Name() string
+	// Now is the time.
+	Now() time.Time
+	// Public reports whether anonymous callers may read, so that shared caches may keep answers.
+	Public() bool
+}
+
+// A Derivation names a document that is computed from records.
+type Derivation struct {
+	Name     string // within the repository: "simple/requests.json"
+	Stamp    string // of the view it is computed from
+	Type     string // Content-Type
+	Encoding string // "", "gzip" or "zstd"
+}
+
+// A Question is a request to be relayed.
+type Question struct {
+	Method, URL string
+	Type        string // Content-Type of Body
+	Accept      string
+	Body        []byte
+	Limit       int64 // of the answer; 0 is 16 MiB
+}
+
+// NoSource answers Unsupported to everything. Embed it, and write what your ecosystem has.
+type NoSource struct{}
+
+func unsupported(what string) error {
+	return &millpond.Error{Kind: millpond.Unsupported, Why: "this format has no " + what}
+}
+
+// Package is Unsupported.
+func (NoSource) Package(context.Context, string) (*millpond.Package, error) {
+	return nil, unsupported("package listing")
+}
+
+// Version is Unsupported.
+func (NoSource) Version(context.Context, string, string) (*millpond.Version, error) {
+	return nil, unsupported("version document")
+}
+
+// File is Unsupported.
+func (NoSource) File(context.Context, millpond.Key) (*millpond.File, error) {
+	return nil, unsupported("files outside its listings")
+}
+
+// Ref is Unsupported.
+func (NoSource) Ref(context.Context, string, string) (millpond.Ref, error) {
+	return millpond.Ref{}, unsupported("refs outside its listings")
+}
+
+// Document is Unsupported.
+func (NoSource) Document(context.Context, millpond.Key) (*Document, error) {
+	return nil, unsupported("further documents")
+}
+
+// Changes yields Unsupported.
+func (NoSource) Changes(context.Context, string) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) { yield(Change{}, unsupported("list of names")) }
+}

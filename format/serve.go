@@ -1,0 +1,333 @@
+package format
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"millpond"
+)
+
+// Immutable is the Cache-Control of what is named by its digest or can never change.
+func Immutable(repo Repo) string {
+	if repo.Public() {
+		return "public, max-age=31536000, immutable"
+	}
+	return "private, max-age=31536000, immutable"
+}
+
+const (
+	// nearby is how far ahead of the bytes that have arrived a range may begin and still be answered as they grow.
+	nearby = 8 << 20
+	// patience is how long a range further ahead is waited for before the whole body is given instead.
+	patience = 10 * time.Second
+)
+
+// Serve answers a GET or HEAD with the content and closes it: entity tag, conditions, one byte range (several are answered
+// with the whole body), redirect. The caller sets Content-Type, Cache-Control and Vary first; the content's own Type wins
+// where it has one. A body that fails after the first byte ends the connection, so that no client takes it as whole.
+func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
+	if c.ReadSeekCloser != nil {
+		defer c.Close()
+	}
+	h := w.Header()
+	if c.Location != "" {
+		h.Set("Location", c.Location)
+		h.Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusFound)
+		return nil
+	}
+	if c.Type != "" {
+		h.Set("Content-Type", c.Type)
+	}
+	tag := c.Tag()
+	if tag != "" {
+		h["Etag"] = []string{tag}
+	}
+	if !c.Modified.IsZero() {
+		h["Last-Modified"] = []string{c.Modified.UTC().Format(http.TimeFormat)}
+	}
+	if c.Encoding != "" {
+		h.Set("Content-Encoding", c.Encoding)
+	}
+	if notModified(r, tag, c.Modified) {
+		delete(h, "Content-Type")
+		delete(h, "Content-Encoding")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	if c.Encoding == "" {
+		h.Set("Accept-Ranges", "bytes")
+	}
+	off, n, status, err := chooseRange(r, c, tag)
+	if err != nil {
+		h.Set("Content-Range", fmt.Sprintf("bytes */%d", c.Size))
+		return err
+	}
+	if status == http.StatusPartialContent {
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, off+n-1, c.Size))
+	}
+	if n >= 0 {
+		h["Content-Length"] = []string{strconv.FormatInt(n, 10)}
+	}
+	if r.Method == http.MethodHead || c.ReadSeekCloser == nil {
+		w.WriteHeader(status)
+		return nil
+	}
+	if off > 0 {
+		if _, err := c.Seek(off, io.SeekStart); err != nil {
+			return err
+		}
+	}
+	w.WriteHeader(status)
+	return send(w, c, n)
+}
+
+// send copies n bytes (all, if n is negative). It panics with http.ErrAbortHandler when the body cannot be completed: the
+// header has gone out, and only a cut connection tells the client.
+func send(w http.ResponseWriter, c *millpond.Content, n int64) error {
+	var copied int64
+	var err error
+	if n < 0 {
+		copied, err = io.Copy(w, c.ReadSeekCloser)
+	} else {
+		copied, err = io.Copy(w, &io.LimitedReader{R: c.ReadSeekCloser, N: n})
+		if err == nil && copied < n {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if c.Damaged != nil && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EIO)) {
+		c.Damaged(err)
+	}
+	Report(w, err)
+	panic(http.ErrAbortHandler)
+}
+
+// notModified evaluates If-None-Match, and If-Modified-Since where there is no tag to compare (RFC 9110, 13.2.2).
+func notModified(r *http.Request, tag string, modified time.Time) bool {
+	if inm := r.Header["If-None-Match"]; len(inm) > 0 {
+		return tag != "" && matchTag(inm, tag)
+	}
+	ims := r.Header.Get("If-Modified-Since")
+	if ims == "" || modified.IsZero() {
+		return false
+	}
+	t, err := http.ParseTime(ims)
+	return err == nil && !modified.Truncate(time.Second).After(t)
+}
+
+func matchTag(fields []string, tag string) bool {
+	for _, field := range fields {
+		for one := range strings.SplitSeq(field, ",") {
+			one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
+			if one == tag || one == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// chooseRange decides which bytes to send. Only one range of a body of known length is honoured; a server may ignore
+// Range, and does so here whenever it would otherwise have to wait or to guess.
+func chooseRange(r *http.Request, c *millpond.Content, tag string) (off, n int64, status int, err error) {
+	whole := func() (int64, int64, int, error) { return 0, c.Size, http.StatusOK, nil }
+	spec := r.Header.Get("Range")
+	if spec == "" || c.Size < 0 || c.Encoding != "" || r.Method != http.MethodGet {
+		return whole()
+	}
+	if cond := r.Header.Get("If-Range"); cond != "" {
+		date, err := http.ParseTime(cond)
+		sameDate := err == nil && !c.Modified.IsZero() && date.Equal(c.Modified.Truncate(time.Second))
+		if !sameDate && (tag == "" || cond != tag) {
+			return whole()
+		}
+	}
+	off, n, ok := parseRange(spec, c.Size)
+	if !ok {
+		return whole()
+	}
+	if n == 0 {
+		return 0, 0, 0, &millpond.Error{Kind: millpond.Range, Why: fmt.Sprintf("no bytes %s in a file of %d", spec, c.Size)}
+	}
+	if body, growing := c.ReadSeekCloser.(millpond.Arriving); growing && c.Growing && off > body.Arrived()+nearby {
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		if !body.Await(ctx, off) {
+			return whole()
+		}
+	}
+	return off, n, http.StatusPartialContent, nil
+}
+
+// parseRange reads "bytes=a-b", "bytes=a-" or "bytes=-n". It reports false for several ranges and for what is not a range;
+// n is 0 if the range lies outside the body.
+func parseRange(spec string, size int64) (off, n int64, ok bool) {
+	spec, ok = strings.CutPrefix(spec, "bytes=")
+	if !ok || strings.Contains(spec, ",") {
+		return 0, 0, false
+	}
+	first, last, ok := strings.Cut(strings.TrimSpace(spec), "-")
+	if !ok {
+		return 0, 0, false
+	}
+	number := func(s string) (int64, bool) {
+		v, err := strconv.ParseUint(s, 10, 63)
+		return int64(v), err == nil
+	}
+	if first == "" {
+		suffix, ok := number(last)
+		if !ok {
+			return 0, 0, false
+		}
+		suffix = min(suffix, size)
+		return size - suffix, suffix, true
+	}
+	off, ok = number(first)
+	if !ok {
+		return 0, 0, false
+	}
+	end := size - 1
+	if last != "" {
+		if end, ok = number(last); !ok || end < off {
+			return 0, 0, false
+		}
+		end = min(end, size-1)
+	}
+	if off >= size {
+		return 0, 0, true
+	}
+	return off, end - off + 1, true
+}
+
+// ServeDerived answers with a derived document in the best encoding that the client takes. The caller sets Cache-Control
+// first, and Vary if it chose the document by more than Accept-Encoding.
+func ServeDerived(w http.ResponseWriter, r *http.Request, repo Repo, d Derivation, write func(io.Writer) error) error {
+	d.Encoding = Encoding(r)
+	c, err := repo.Derive(r.Context(), d, write)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	if len(h["Vary"]) == 0 {
+		h["Vary"] = varyEncoding
+	}
+	if len(h["Content-Type"]) == 0 {
+		h.Set("Content-Type", d.Type)
+	}
+	return Serve(w, r, c)
+}
+
+var varyEncoding = []string{"Accept-Encoding"} // never changed
+
+// Encoding is the best of zstd, gzip and "" (identity) that the client accepts.
+func Encoding(r *http.Request) string {
+	accept := r.Header.Get("Accept-Encoding")
+	switch accept { // what nearly all clients send
+	case "":
+		return ""
+	case "gzip", "gzip, deflate", "gzip,deflate", "gzip, deflate, br":
+		return "gzip"
+	}
+	best, bestQ := "", 0.0
+	for one := range strings.SplitSeq(accept, ",") {
+		name, params, _ := strings.Cut(one, ";")
+		name = strings.ToLower(strings.TrimSpace(name))
+		q := 1.0
+		if v, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q="); ok {
+			q, _ = strconv.ParseFloat(v, 64)
+		}
+		if (name == "gzip" || name == "zstd") && q > 0 && (q > bestQ || q == bestQ && name == "zstd") {
+			best, bestQ = name, q
+		}
+	}
+	return best
+}
+
+// A Failure is how an ecosystem answers an error.
+type Failure struct {
+	Status int    // 0 is the kind's own
+	Type   string // Content-Type of Body
+	Body   string
+	Cache  string // Cache-Control; "" is no-store
+	// MostRetry bounds Retry-After, for clients that sleep as long as they are told; 0 leaves it.
+	MostRetry time.Duration
+}
+
+// Fail answers with an error in the ecosystem's own words and reports it to the request's log line. now is the repository's
+// clock, for Retry-After.
+func Fail(w http.ResponseWriter, r *http.Request, now time.Time, err error, f Failure) {
+	Report(w, err)
+	kind := millpond.KindOf(err)
+	if f.Status == 0 {
+		f.Status = kind.Status()
+	}
+	h := w.Header()
+	for _, name := range []string{"Etag", "Last-Modified", "Content-Encoding", "Accept-Ranges", "Content-Length"} {
+		delete(h, name)
+	}
+	if f.Cache == "" {
+		f.Cache = "no-store"
+	}
+	h.Set("Cache-Control", f.Cache)
+	h.Set("Content-Type", f.Type)
+	h.Set("X-Content-Type-Options", "nosniff")
+	if wait := retryAfter(kind, now, err); wait > 0 {
+		if f.MostRetry > 0 {
+			wait = min(wait, f.MostRetry)
+		}
+		h.Set("Retry-After", strconv.Itoa(int(wait.Round(time.Second)/time.Second)))
+	}
+	h.Set("Content-Length", strconv.Itoa(len(f.Body)))
+	w.WriteHeader(f.Status)
+	if r.Method != http.MethodHead {
+		io.WriteString(w, f.Body) // the client that has left is told nothing
+	}
+}
+
+// retryAfter is when to ask again: as the error says, else 2 s for what may soon be well, else never.
+func retryAfter(kind millpond.Kind, now time.Time, err error) time.Duration {
+	if e, ok := errors.AsType[*millpond.Error](err); ok && !e.After.IsZero() {
+		return max(e.After.Sub(now), time.Second)
+	}
+	switch kind {
+	case millpond.Throttled, millpond.BadUpstream, millpond.Offline, millpond.Corrupt, millpond.Full:
+		return 2 * time.Second
+	}
+	return 0
+}
+
+// Words are the Why and Hint of an error as a client may be shown them. The words of an internal error stay in the log.
+func Words(err error) (why, hint string) {
+	e, ok := errors.AsType[*millpond.Error](err)
+	if !ok || e.Kind == millpond.Internal {
+		return "internal error; the log of the pond says more", ""
+	}
+	why, hint = e.Why, e.Hint
+	if why == "" {
+		why = e.Kind.String()
+		if k := e.Key.String(); k != "" {
+			why = k + ": " + why
+		}
+	}
+	if hint == "" && !e.After.IsZero() && e.Kind == millpond.Blocked {
+		hint = "served from " + e.After.UTC().Format("2 Jan 2006 15:04 UTC")
+	}
+	return why, hint
+}
+
+// Report gives an error to the request's log line. A ResponseWriter that keeps one has a method Failed(error).
+func Report(w http.ResponseWriter, err error) {
+	if f, ok := w.(interface{ Failed(error) }); ok {
+		f.Failed(err)
+	}
+}

@@ -1,0 +1,170 @@
+// Package millpond holds the words that the whole house speaks: keys, records, digests, verdicts and errors.
+//
+// It imports only the standard library and does nothing: no network, no files, no clock. Every other package says what it
+// means in these words, so they are the one vocabulary to learn before reading anything else. docs/terms.md explains them
+// in prose.
+package millpond
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"time"
+)
+
+// A Key addresses a package, a version or a file in a repository. Version is "" where a protocol names files directly;
+// File is "" where a whole version is meant. All three are canonical: what a format's Parse made of a request.
+type Key struct{ Package, Version, File string }
+
+// String is the key as people read it: "requests 2.31.0 requests-2.31.0.tar.gz".
+func (k Key) String() string {
+	s := k.Package
+	for _, part := range []string{k.Version, k.File} {
+		if part == "" {
+			continue
+		}
+		if s != "" {
+			s += " "
+		}
+		s += part
+	}
+	return s
+}
+
+// A Package is one name and the versions its reader may see, newest first.
+type Package struct {
+	Name     string
+	Parts    []Part    // what each layer that knows the name said of it, first layer first
+	Versions []Version // newest first, by the format's Compare
+	Refs     []Ref
+	Hidden   []Hidden // versions that the rules keep from this reader, for formats that say so
+	Blocked  string   // why nothing of this package may be opened; "" if it may
+
+	// Stamp changes whenever what the reader may see changes: new records, new rules, or a hold that ran out.
+	Stamp string
+	// Fresh is until when no upstream will be asked again; zero for a package that is hosted only.
+	Fresh time.Time
+}
+
+// A Part is one layer's word on a package as a whole.
+type Part struct {
+	Layer    string          // "" is hosted, else the upstream's name
+	Document Digest          // the upstream's document as it was kept; zero if none was
+	Meta     json.RawMessage // the format's own record of the package; opaque to everyone else
+}
+
+// Version returns the version of that exact name, or nil.
+func (p *Package) Version(name string) *Version {
+	for i := range p.Versions {
+		if p.Versions[i].Name == name {
+			return &p.Versions[i]
+		}
+	}
+	return nil
+}
+
+// A Version is one immutable release. All its files come from one layer.
+type Version struct {
+	Name       string
+	Layer      string    // "" is hosted, else the upstream's name
+	Published  time.Time // zero if the upstream does not say
+	Seen       time.Time // when this pond first saw it
+	Prerelease bool
+	Yanked     bool            // withdrawn: still served, but not to be chosen
+	YankedWhy  string          // the words that came with it; "" if there were none
+	Partial    bool            // an index named it, nothing has described it yet
+	Licence    string          // as its publisher wrote it; "" if not known
+	Files      []File          // what can be downloaded
+	Meta       json.RawMessage // the format's own record; opaque to everyone else
+}
+
+// File returns the file of that exact name, or nil.
+func (v *Version) File(name string) *File {
+	for i := range v.Files {
+		if v.Files[i].Name == name {
+			return &v.Files[i]
+		}
+	}
+	return nil
+}
+
+// A File is one downloadable part of a version. To catalogue it says nothing about having its bytes.
+type File struct {
+	Name      string
+	Platform  string   // "" if it suits all
+	Size      int64    // -1 if not known
+	Digests   []Digest // as its publisher declared them, strongest first
+	Blob      Digest   // the bytes held here; zero until they are
+	URL       string   // where its upstream keeps it, absolute; "" if hosted
+	Type      string   // media type; "" if its format answers one type for all files
+	Published time.Time
+	Seen      time.Time // when this pond first saw it; zero means: with its version
+	Yanked    bool
+	YankedWhy string
+	Vanished  bool            // its upstream lists it no more: left out of indexes, still served if held
+	Corrupt   bool            // its upstream gave bytes that are not the declared ones, and none are held
+	Meta      json.RawMessage // the format's own record; opaque to everyone else
+}
+
+// A Ref is a mutable name, within a package, for an immutable thing: tag, branch, suite, dist-tag, @latest.
+type Ref struct {
+	Name, Target string
+	Layer        string    // whose word it is; "" is hosted
+	Checked      time.Time // when its layer last said so
+}
+
+// A Hidden is a version that the rules keep from a reader, and the words why.
+type Hidden struct {
+	Version Version
+	Why     string
+	After   time.Time // when the rule that hides it will stop doing so; zero if never by itself
+}
+
+// Content is open bytes and what a response must say of them. While bytes are still arriving Read blocks for more, and it
+// returns io.EOF only after they are verified. Whoever receives a Content closes it.
+type Content struct {
+	// The bytes. A held blob on disk is an *os.File here, unwrapped, so that a response can leave by sendfile. It is nil
+	// if Location is set.
+	io.ReadSeekCloser
+	Size     int64     // -1 if not known before the end
+	Digest   Digest    // of the bytes; while they arrive the strongest declared one, or zero
+	Type     string    // media type; "" leaves it to the format
+	Encoding string    // Content-Encoding; only derived documents have one
+	Modified time.Time // never changes for the same bytes; zero while they are not verified
+	Growing  bool      // bytes are still arriving: the body is an Arriving
+	Location string    // the bytes are to be had there, not here: answer with a redirect
+
+	// Damaged, if not nil, is to be told when reading held bytes fails or ends early, so that they are set aside.
+	Damaged func(error)
+}
+
+// Tag is the strong entity tag of the bytes, quoted; "" while it is not known. Every encoding has bytes of its own, and so
+// a tag of its own.
+func (c *Content) Tag() string {
+	if c.Digest.Algorithm() != "sha256" {
+		return ""
+	}
+	return `"` + c.Digest.Hex()[:40] + `"`
+}
+
+// Arriving is the body of a Content whose bytes are still on their way.
+type Arriving interface {
+	io.ReadSeekCloser
+	// Arrived is how many bytes from the start can be read without waiting.
+	Arrived() int64
+	// Await waits until Arrived is at least n or the bytes are complete and verified, and reports whether that came to be
+	// before ctx ended.
+	Await(ctx context.Context, n int64) bool
+}
+
+// An Event is one change, as the log tells it. Events and the changes they tell of are one transaction.
+type Event struct {
+	Seq        int64
+	Time       time.Time
+	Actor      string // who; "pond" for what it does by itself
+	Verb       string // publish, yank, delete, corrupt, replaced, vanished, hidden …
+	Repository string
+	Layer      string // the upstream concerned; "" is hosted
+	Key        Key
+	Detail     json.RawMessage // more about it, a JSON object; nil if there is nothing more to say
+}

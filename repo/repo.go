@@ -1,0 +1,110 @@
+// Package repo is the heart of the house: it makes one repository out of a hosted layer, upstreams in order, and rules. It
+// asks upstreams through fetch, keeps what they say in the catalog and what they give in the store, judges by policy, and
+// gives formats the view of one caller.
+package repo
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"millpond/blob"
+	"millpond/catalog"
+	"millpond/fetch"
+	"millpond/format"
+	"millpond/policy"
+)
+
+// Parts are what a Pond is made of.
+type Parts struct {
+	Blobs   blob.Store
+	Catalog catalog.Catalog
+	Fetch   *fetch.Engine
+	Log     *slog.Logger     // nil discards
+	Now     func() time.Time // nil is time.Now
+}
+
+// Settings are those of the pond as a whole. They may change while it runs.
+type Settings struct {
+	Offline bool // ask no upstream
+	// PublicURL is where clients reach the pond; "" believes the Host of a request.
+	PublicURL string
+	// MaxBytes is how much of what can be fetched again is kept; 0 is no limit but the disk's.
+	MaxBytes int64
+	// LowFree is the free space below which fills are not kept and eviction starts; 0 is the larger of 5 % and 4 GiB.
+	LowFree int64
+}
+
+// Config describes one repository.
+type Config struct {
+	Name      string
+	Format    format.Format
+	Upstreams []Upstream
+	Claims    []string // patterns of names that are ours
+	Union     bool     // merge: union instead of hide
+	Fill      []Fill   // first match wins; none means Store
+	Policy    *policy.Policy
+	Fresh     time.Duration // 0 is the format's
+	Absent    time.Duration // 0 is the format's
+	Public    bool          // anonymous callers may read
+	Options   map[string]string
+}
+
+// An Upstream is a URL or a sibling.
+type Upstream struct {
+	fetch.Settings
+	Sibling string // name of another repository of the same format; Settings' URL is nil then
+	Merge   string // "hide" or "union"; "" is the repository's, and union for a sibling
+	Options map[string]string
+}
+
+// A Mode says what to do with a file that is not held.
+type Mode string
+
+// The modes.
+const (
+	Store      Mode = "store"       // stream it to the reader and keep it
+	Redirect   Mode = "redirect"    // send the reader to the upstream, and fill behind its back
+	Pass       Mode = "pass"        // stream it and keep nothing
+	CachedOnly Mode = "cached-only" // do not fetch it
+)
+
+// A Fill gives a mode to the names that match a pattern; "" and "*" match all.
+type Fill struct {
+	Pattern string
+	Mode    Mode
+}
+
+// A Caller is who asks.
+type Caller struct {
+	Name   string // "" is anonymous
+	Client string // its address, for the log
+}
+
+// A Trace is what happened to one request inside the pond. The server begins one, the repository fills it in, and the log,
+// the metrics and the Cache-Status header are made of it.
+type Trace struct {
+	Repository, Package, Version, File string
+	Layer                              string
+	Result                             string // hit stale revalidated miss coalesced absent blocked unstored derived
+	Digest                             string
+	Checked                            time.Time     // of a stale answer: when it was last confirmed
+	Status                             int           // what the upstream answered, if that is why the answer is stale
+	Upstream                           time.Duration // spent waiting for upstreams
+	Verdict                            string        // of the rule that decided; "" if none did
+}
+
+type traceKey struct{}
+
+// WithTrace returns a context whose request is traced into t.
+func WithTrace(ctx context.Context, t *Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+// TraceOf is the trace of ctx, never nil.
+func TraceOf(ctx context.Context) *Trace {
+	if t, ok := ctx.Value(traceKey{}).(*Trace); ok {
+		return t
+	}
+	return new(Trace)
+}
