@@ -94,8 +94,11 @@ func (d Digest) Hex() string {
 }
 
 // Hash returns a new hash of the digest's algorithm, or nil if only a format can compute it.
-func (d Digest) Hash() hash.Hash {
-	if i := strength(d.Algorithm()); i >= 0 && algorithms[i].new != nil {
+func (d Digest) Hash() hash.Hash { return NewHash(d.Algorithm()) }
+
+// NewHash returns a new hash of an algorithm, or nil if only a format can compute it.
+func NewHash(algorithm string) hash.Hash {
+	if i := strength(algorithm); i >= 0 && algorithms[i].new != nil {
 		return algorithms[i].new()
 	}
 	return nil
