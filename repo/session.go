@@ -110,7 +110,7 @@ func (s *session) Document(ctx context.Context, r format.Request) (*format.Docum
 		}
 		return s.reopen(ctx, kept)
 	}
-	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again}
+	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again, Empty: r.Empty}
 	var old *format.Document
 	if kept != nil {
 		// Conditions are worth asking only while the body that they are about is really here.
