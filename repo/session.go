@@ -106,9 +106,12 @@ func (s *session) Document(ctx context.Context, r format.Request) (*format.Docum
 	}
 	if s.local {
 		if kept == nil {
-			return nil, s.layer.offline(catalog.Question{Package: abs})
+			return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
 		}
 		return s.reopen(ctx, kept)
+	}
+	if s.layer.pond.offline() {
+		return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
 	}
 	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again, Empty: r.Empty}
 	var old *format.Document
