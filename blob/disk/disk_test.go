@@ -63,6 +63,14 @@ func get(s *disk.Store, d millpond.Digest) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
+// quick makes the calls, but for fsync: a test whose machine stays up sees no difference, and is done sooner.
+func quick(c *durable.Call, do func() error) error {
+	if c.Op == durable.OpSync || c.Op == durable.OpSyncDir {
+		return nil
+	}
+	return do()
+}
+
 // tree lists the files below a directory, relative to it.
 func tree(t testing.TB, dir string) []string {
 	t.Helper()
@@ -155,7 +163,7 @@ func TestOpenMakesTheSameCallsHoweverMuchIsHeld(t *testing.T) {
 	}
 	open(t, dir, disk.Options{Hook: count}).Close()
 	first := strings.Join(calls, "\n")
-	s := open(t, dir, disk.Options{})
+	s := open(t, dir, disk.Options{Hook: quick})
 	for i := range 600 {
 		mustPut(t, s, fmt.Append(nil, i))
 	}
