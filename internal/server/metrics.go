@@ -114,6 +114,9 @@ func (m *metrics) of(format string) *counters {
 	}
 	c := &counters{format: format, seconds: m.seconds.WithLabelValues(format)}
 	for i, r := range results {
+		if format == "" {
+			break // the pond's own routes have no cache
+		}
 		label := r
 		if label == "" {
 			label = "none"
