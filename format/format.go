@@ -132,6 +132,19 @@ type Newer interface {
 	Newer(kept, got *millpond.Package) bool
 }
 
+// An Exempter is a Format some of whose files are opened whatever the rules say: what clients read of versions that they
+// do not use, and what belongs to no version at all. option is Tools.Option of the repository. It is pure and cheap: it is
+// asked each time a file is opened.
+type Exempter interface {
+	Exempt(k millpond.Key, option func(name string) string) bool
+}
+
+// A Claimer is a Format whose names have a claim syntax of their own. Covers reports whether a canonical name falls under
+// one claim of the configuration. Without it a claim is a plain pattern.
+type Claimer interface {
+	Covers(claim, name string) bool
+}
+
 // A Change is a name that an upstream lists.
 type Change struct {
 	Name    string // canonical
