@@ -23,7 +23,22 @@ type gate struct {
 
 	mu     sync.Mutex // guards idle, and every conn's place in it; never held across I/O
 	idle   *list.List // of *conn, longest idle first
-	hungry bool       // Accept waits for a client, and then until there is room for it.
+	hungry bool       // Accept waits for a slot: the next connection to go idle is closed
+}
+
+func newGate(l *net.TCPListener, most int, open prometheus.Gauge) *gate {
+	return &gate{TCPListener: l, slots: make(chan struct{}, most), done: make(chan struct{}), open: open, idle: list.New()}
+}
+
+// A conn gives its slot back when it is closed. It is a *net.TCPConn in all else, so that files leave by sendfile.
+type conn struct {
+	*net.TCPConn
+	gate   *gate
+	place  *list.Element // in gate.idle; nil while it works
+	closed sync.Once
+}
+
+// Accept waits for a client, and then until there is room for it.
 func (g *gate) Accept() (net.Conn, error) {
 	c, err := g.AcceptTCP()
 	if err != nil {
