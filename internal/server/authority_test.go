@@ -87,41 +87,35 @@ func TestLeafIsRenewed(t *testing.T) {
 	}
 }
 
-func TestReloadKeepsTheOldCertificateOnError(t *testing.T) {
+func TestCertificatesAreReplacedWhileListening(t *testing.T) {
 	dir := t.TempDir()
-	a, err := OpenAuthority(dir, nil, nil, nil)
-	if err != nil {
+	var read [2]*tls.Certificate
+	for i, name := range []string{"a", "b"} {
+		at := filepath.Join(dir, name)
+		if _, err := OpenAuthority(at, nil, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if read[i], err = ReadCertificate(filepath.Join(at, "ca.pem"), filepath.Join(at, "ca.key")); err != nil { // any pair will do
+			t.Fatal(err)
+		}
+	}
+	var c Certificates
+	config := c.Config()
+	for _, want := range read {
+		c.Use(want)
+		if got, err := config.GetCertificate(nil); err != nil || got != want {
+			t.Errorf("after Use: %v, the certificate that was given: %t", err, got == want)
+		}
+	}
+	if _, err := ReadCertificate(filepath.Join(dir, "a", "ca.pem"), filepath.Join(dir, "b", "ca.key")); err == nil {
+		t.Error("a certificate with another's key was taken")
+	}
+	broken := filepath.Join(dir, "a", "ca.pem")
+	if err := os.WriteFile(broken, []byte("no certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cert, key := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key") // any pair will do
-	c, err := OpenCertificates(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, _ := c.Config().GetCertificate(nil)
-	if err := os.WriteFile(cert, []byte("no certificate"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Reload(); err == nil || !strings.Contains(err.Error(), cert) {
-		t.Errorf("Reload of a broken file: %v, want an error that names it", err)
-	}
-	if after, _ := c.Config().GetCertificate(nil); after != before {
-		t.Error("a broken file replaced the certificate")
-	}
-	other, err := OpenAuthority(filepath.Join(dir, "other"), nil, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(cert, other.PEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Reload(); err == nil {
-		t.Error("a certificate that is not its key's was taken")
-	}
-	if err := os.WriteFile(cert, a.PEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Reload(); err != nil {
-		t.Errorf("Reload of a good pair: %v", err)
+	if _, err := ReadCertificate(broken, filepath.Join(dir, "a", "ca.key")); err == nil || !strings.Contains(err.Error(), broken) {
+		t.Errorf("a broken file: %v, want an error that names it", err)
 	}
 }

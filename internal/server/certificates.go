@@ -6,29 +6,22 @@ import (
 	"sync/atomic"
 )
 
-// Certificates are a certificate and its key in files, read again on Reload.
-type Certificates struct {
-	certFile, keyFile string
-	now               atomic.Pointer[tls.Certificate]
-}
+// Certificates are what a listener shows to its clients. They can be replaced while it listens.
+type Certificates struct{ now atomic.Pointer[tls.Certificate] }
 
-// OpenCertificates reads the files, both PEM.
-func OpenCertificates(certFile, keyFile string) (*Certificates, error) {
-	c := &Certificates{certFile: certFile, keyFile: keyFile}
-	return c, c.Reload()
-}
-
-// Reload reads the files again. If they cannot be used, what was read before stays.
-func (c *Certificates) Reload() error {
-	cert, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+// ReadCertificate reads a certificate, with what it needs of a chain, and its key; both are PEM files.
+func ReadCertificate(certFile, keyFile string) (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
-		return fmt.Errorf("read the certificate %s and its key %s: %w", c.certFile, c.keyFile, err)
+		return nil, fmt.Errorf("read the certificate %s and its key %s: %w", certFile, keyFile, err)
 	}
-	c.now.Store(&cert)
-	return nil
+	return &cert, nil
 }
 
-// Config is for a listener; connections made after a Reload get what it read.
+// Use shows a certificate to everyone who connects from now on.
+func (c *Certificates) Use(cert *tls.Certificate) { c.now.Store(cert) }
+
+// Config is for a listener. Use must have been called.
 func (c *Certificates) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
