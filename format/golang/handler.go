@@ -1,0 +1,376 @@
+package golang
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
+
+	"millpond"
+	"millpond/format"
+)
+
+// What answers say of themselves.
+const (
+	typeInfo = "application/json"
+	typeText = "text/plain; charset=utf-8"
+	typeZip  = "application/zip"
+	typeTile = "application/octet-stream"
+	maxAge   = "max-age=60" // of what moves
+)
+
+type handler struct {
+	repo format.Repo
+	held bool // repo has no upstreams: the client asked for what is held
+}
+
+// Handler speaks the GOPROXY protocol.
+func (Format) Handler(r format.Repo) http.Handler { return handler{repo: r} }
+
+func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		err := &millpond.Error{Kind: millpond.Unsupported, Why: "this repository only answers GET and HEAD"}
+		format.Fail(w, r, h.repo.Now(), err, format.Failure{Status: http.StatusMethodNotAllowed, Type: typeText, Body: err.Why + "\n"})
+		return
+	}
+	p, err := Parse(r.URL.EscapedPath())
+	if p.Cached || strings.EqualFold(r.Header.Get("Disable-Module-Fetch"), "true") {
+		h.repo, h.held = h.repo.Held(), true
+	}
+	if err == nil {
+		err = h.serve(w, r, p)
+	}
+	if err != nil {
+		h.fail(w, r, err)
+	}
+}
+
+func (h handler) serve(w http.ResponseWriter, r *http.Request, p Path) error {
+	switch p.Kind {
+	case Info, Mod, Zip:
+		return h.getFile(w, r, p)
+	case List:
+		return h.getList(w, r, p)
+	case Latest:
+		return h.getLatest(w, r, p)
+	case Query:
+		return h.getQuery(w, r, p)
+	case Index:
+		return h.getIndex(w, r)
+	case SumSupported:
+		return h.getSupported(w, p)
+	case SumLatest:
+		return h.getSumLatest(w, r, p)
+	case SumLookup:
+		return h.getLookup(w, r, p)
+	}
+	return h.getTile(w, r, p)
+}
+
+func head(w http.ResponseWriter, contentType, cache string) {
+	h := w.Header()
+	h["Content-Type"], h["Cache-Control"] = []string{contentType}, []string{cache}
+}
+
+func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path) error {
+	c, err := h.repo.Open(r.Context(), p.Key())
+	if err != nil {
+		return err
+	}
+	contentType := typeZip
+	switch p.Kind {
+	case Info:
+		contentType = typeInfo
+		h.ahead(r.Context(), p)
+	case Mod:
+		contentType = typeText
+	case Zip:
+		if c.Growing {
+			h.aheadLookup(r.Context(), p)
+		}
+	}
+	head(w, contentType, format.Immutable(h.repo))
+	return format.Serve(w, r, c)
+}
+
+// ahead starts the siblings of an .info, if the option ahead wants them.
+func (h handler) ahead(ctx context.Context, p Path) {
+	mod, zip := p, p
+	mod.Kind, zip.Kind = Mod, Zip
+	switch h.repo.Option("ahead") {
+	case "mod":
+		h.repo.Ahead(ctx, mod.Key())
+	case "all":
+		h.repo.Ahead(ctx, mod.Key(), zip.Key())
+	}
+}
+
+// aheadLookup starts the look-up by which a zip will be judged while its bytes arrive.
+func (h handler) aheadLookup(ctx context.Context, p Path) {
+	if h.repo.Option("verify") == "off" || unsummed(h.repo.Option("no_sum"), p.Module) {
+		return
+	}
+	if all := databases(h.repo.Option("sumdb")); len(all) > 0 && all[0].Key != "" {
+		h.repo.Ahead(ctx, lookupKey(all[0].Name, p.Module, p.Version))
+	}
+}
+
+func (h handler) getList(w http.ResponseWriter, r *http.Request, p Path) error {
+	stamp, _, err := h.repo.Stamp(r.Context(), p.Module)
+	if err != nil {
+		return err
+	}
+	d := format.Derivation{Name: "list/" + p.Module, Stamp: stamp, Type: typeText}
+	if h.held {
+		d.Name = "held/" + d.Name
+	}
+	w.Header()["Cache-Control"] = []string{maxAge}
+	err = format.ServeDerived(w, r, h.repo, d, func(out io.Writer) error {
+		v, err := h.view(r.Context(), p.Module)
+		if err != nil {
+			return err
+		}
+		if v.unread {
+			return errUnread
+		}
+		_, err = io.WriteString(out, v.list())
+		return err
+	})
+	if !errors.Is(err, errUnread) {
+		return err
+	}
+	v, err := h.view(r.Context(), p.Module)
+	if err != nil {
+		return err
+	}
+	list := []byte(v.list())
+	head(w, typeText, maxAge)
+	return format.Serve(w, r, &millpond.Content{
+		ReadSeekCloser: struct {
+			*bytes.Reader
+			io.Closer
+		}{bytes.NewReader(list), io.NopCloser(nil)},
+		Size: int64(len(list)), Digest: millpond.SHA256(list),
+	})
+}
+
+// errUnread keeps a list from being derived that lacks what could not be read for the moment.
+var errUnread = errors.New("the retractions of a hidden version cannot be read now")
+
+func (h handler) getLatest(w http.ResponseWriter, r *http.Request, p Path) error {
+	v, err := h.view(r.Context(), p.Module)
+	if err != nil {
+		return err
+	}
+	version := v.latest()
+	if version == "" {
+		ref, err := h.repo.Ref(r.Context(), p.Module, "latest")
+		if err == nil {
+			version = ref.Target
+		} else if version = v.newestPseudo(); version == "" || !millpond.Is(err, millpond.NotFound) && !h.held {
+			return err
+		}
+	}
+	return h.getPicked(w, r, p.Module, version)
+}
+
+func (h handler) getQuery(w http.ResponseWriter, r *http.Request, p Path) error {
+	ref, err := h.repo.Ref(r.Context(), p.Module, p.Version)
+	if err != nil {
+		return err
+	}
+	return h.getPicked(w, r, p.Module, ref.Target)
+}
+
+// getPicked answers with the .info of the version that a mutable name means now.
+func (h handler) getPicked(w http.ResponseWriter, r *http.Request, path, version string) error {
+	c, err := h.repo.Open(r.Context(), Path{Kind: Info, Module: path, Version: version}.Key())
+	if err != nil {
+		return err
+	}
+	head(w, typeInfo, maxAge)
+	return format.Serve(w, r, c)
+}
+
+// A view is what a reader may be offered of a module.
+type view struct {
+	versions []string // tagged, oldest first
+	pseudo   []string // newest first
+	unread   bool     // whether a hidden version retracts some of these is not known for the moment
+}
+
+// view leaves out what the rules hide and what was withdrawn. If the rules hide the version whose go.mod tells which
+// versions are retracted, those are left out too: a hold must not hide a warning.
+func (h handler) view(ctx context.Context, path string) (view, error) {
+	p, err := h.repo.Package(ctx, path)
+	if err != nil {
+		return view{}, err
+	}
+	var v view
+	retracted, err := h.retractions(ctx, p)
+	switch {
+	case err == nil:
+	case millpond.Is(err, millpond.Canceled), millpond.Is(err, millpond.Internal):
+		return view{}, err
+	default: // a warning that cannot be had is no reason to withhold the list
+		v.unread = true
+	}
+	for i := range p.Versions {
+		switch one := &p.Versions[i]; {
+		case one.Yanked:
+		case module.IsPseudoVersion(one.Name):
+			v.pseudo = append(v.pseudo, one.Name)
+		case !covered(retracted, one.Name):
+			v.versions = append(v.versions, one.Name)
+		}
+	}
+	slices.SortFunc(v.versions, Format{}.Compare)
+	slices.SortFunc(v.pseudo, func(a, b string) int {
+		ta, _ := module.PseudoVersionTime(a) // both are pseudo-versions
+		tb, _ := module.PseudoVersionTime(b)
+		return tb.Compare(ta)
+	})
+	return v, nil
+}
+
+func covered(retracted []*modfile.Retract, version string) bool {
+	return slices.ContainsFunc(retracted, func(r *modfile.Retract) bool {
+		return semver.Compare(r.Low, version) <= 0 && semver.Compare(version, r.High) <= 0
+	})
+}
+
+// retractions are what the newest version retracts, if the rules hide it: else the client reads them itself.
+func (h handler) retractions(ctx context.Context, p *millpond.Package) ([]*modfile.Retract, error) {
+	if len(p.Hidden) == 0 {
+		return nil, nil
+	}
+	var all view
+	hidden := map[string]bool{}
+	for i := range p.Versions {
+		all.add(p.Versions[i].Name)
+	}
+	for i := range p.Hidden {
+		all.add(p.Hidden[i].Version.Name)
+		hidden[p.Hidden[i].Version.Name] = true
+	}
+	slices.SortFunc(all.versions, Format{}.Compare)
+	newest := all.latest()
+	if newest == "" || !hidden[newest] {
+		return nil, nil
+	}
+	c, err := h.repo.Open(ctx, Path{Kind: Mod, Module: p.Name, Version: newest}.Key())
+	if err != nil {
+		return nil, err
+	}
+	b, err := readAll(c, modLimit)
+	if err != nil {
+		return nil, err
+	}
+	f, err := modfile.ParseLax("go.mod", b, nil)
+	if err != nil {
+		return nil, nil // the client could not read a retraction from it either
+	}
+	return f.Retract, nil
+}
+
+func (v *view) add(version string) {
+	if !module.IsPseudoVersion(version) {
+		v.versions = append(v.versions, version)
+	}
+}
+
+// list is the body of @v/list.
+func (v view) list() string {
+	if len(v.versions) == 0 {
+		return ""
+	}
+	return strings.Join(v.versions, "\n") + "\n"
+}
+
+// latest is the highest release, else the highest pre-release, else "".
+func (v view) latest() string {
+	for _, version := range slices.Backward(v.versions) {
+		if !isPrerelease(version) {
+			return version
+		}
+	}
+	if n := len(v.versions); n > 0 {
+		return v.versions[n-1]
+	}
+	return ""
+}
+
+func (v view) newestPseudo() string {
+	if len(v.pseudo) == 0 {
+		return ""
+	}
+	return v.pseudo[0]
+}
+
+// getSupported answers for the database without asking it: the answer decides for the client's whole run.
+func (h handler) getSupported(w http.ResponseWriter, p Path) error {
+	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {
+		return err
+	}
+	head(w, typeText, maxAge)
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (h handler) getSumLatest(w http.ResponseWriter, r *http.Request, p Path) error {
+	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {
+		return err
+	}
+	doc, err := h.repo.Document(r.Context(), p.Key())
+	if err != nil {
+		return err
+	}
+	head(w, typeText, maxAge)
+	return format.Serve(w, r, &millpond.Content{
+		ReadSeekCloser: struct {
+			*io.SectionReader
+			io.Closer
+		}{doc.Reader(), doc},
+		Size: doc.Size, Digest: doc.Digest, Modified: doc.Modified,
+	})
+}
+
+// getLookup keeps the names of private modules from the database: a look-up alone would tell it.
+func (h handler) getLookup(w http.ResponseWriter, r *http.Request, p Path) error {
+	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {
+		return err
+	}
+	if h.repo.Claimed(p.Module) || unsummed(h.repo.Option("no_sum"), p.Module) {
+		return &millpond.Error{
+			Kind: millpond.Denied,
+			Why:  p.Module + " is private: no checksum database hears of it",
+			Hint: "go env -w GONOSUMDB=" + p.Module,
+		}
+	}
+	return h.getSum(w, r, p, typeText)
+}
+
+func (h handler) getTile(w http.ResponseWriter, r *http.Request, p Path) error {
+	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {
+		return err
+	}
+	return h.getSum(w, r, p, typeTile)
+}
+
+func (h handler) getSum(w http.ResponseWriter, r *http.Request, p Path, contentType string) error {
+	c, err := h.repo.Open(r.Context(), p.Key())
+	if err != nil {
+		return err
+	}
+	head(w, contentType, format.Immutable(h.repo))
+	return format.Serve(w, r, c)
+}
