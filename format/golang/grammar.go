@@ -21,18 +21,32 @@ func (Format) Canon(name string) (string, error) {
 // Compare orders versions as semver does, which puts pseudo-versions of one base in the order of their time. Toolchains are
 // ordered as Go releases are. What is no version at all is older than all that is.
 func (Format) Compare(a, b string) int {
-	if va, oka := toolchain(a); oka {
-		if vb, okb := toolchain(b); okb {
-			if c := goversion.Compare(va, vb); c != 0 {
-				return c
-			}
+	// All toolchains together have one place among the other versions, or the order would run in circles.
+	va, isa := toolchain(a)
+	vb, isb := toolchain(b)
+	c := 0
+	switch {
+	case isa && isb:
+		c = goversion.Compare(va, vb)
+	case isa:
+		if c = semver.Compare(toolchains, b); c == 0 {
+			c = -1
+		}
+	case isb:
+		if c = semver.Compare(a, toolchains); c == 0 {
+			c = 1
 		}
 	}
-	if c := semver.Compare(a, b); c != 0 {
+	if c == 0 {
+		c = semver.Compare(a, b)
+	}
+	if c != 0 {
 		return c
 	}
 	return strings.Compare(a, b) // v2.0.0 and v2.0.0+incompatible
 }
+
+const toolchains = "v0.0.1-go1"
 
 // toolchain returns the Go release that a version of golang.org/toolchain carries: "go1.26.8" for
 // v0.0.1-go1.26.8.linux-amd64.

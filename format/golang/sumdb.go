@@ -244,13 +244,9 @@ func verifyTile(k millpond.Key, path string, b []byte) error {
 		}
 		return nil
 	}
-	for range t.W {
-		if _, _, b, err = tlog.ParseRecord(b); err != nil {
-			return corrupt(k, "a tile of records has something else in it")
-		}
-	}
-	if len(b) > 0 {
-		return corrupt(k, fmt.Sprintf("a tile of %d records has more", t.W))
+	// Records are lines, and each ends with an empty one.
+	if records := bytes.Count(b, []byte("\n\n")); records != t.W || !bytes.HasSuffix(b, []byte("\n\n")) {
+		return corrupt(k, fmt.Sprintf("a tile of %d records has %d", t.W, records))
 	}
 	return nil
 }
