@@ -61,7 +61,7 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request, p Path) error {
 	case Index:
 		return h.getIndex(w, r)
 	case SumSupported:
-		return h.getSupported(w, p)
+		return h.getSupported(w, r, p)
 	case SumLatest:
 		return h.getSumLatest(w, r, p)
 	case SumLookup:
@@ -129,7 +129,8 @@ func (h handler) getList(w http.ResponseWriter, r *http.Request, p Path) error {
 	}
 	w.Header()["Cache-Control"] = []string{maxAge}
 	err = format.ServeDerived(w, r, h.repo, d, func(out io.Writer) error {
-		v, err := h.view(r.Context(), p.Module)
+		// Others may wait for this list when its first reader has left. The repository ends what it asks for.
+		v, err := h.view(context.WithoutCancel(r.Context()), p.Module)
 		if err != nil {
 			return err
 		}
@@ -170,7 +171,7 @@ func (h handler) getLatest(w http.ResponseWriter, r *http.Request, p Path) error
 		ref, err := h.repo.Ref(r.Context(), p.Module, "latest")
 		if err == nil {
 			version = ref.Target
-		} else if version = v.newestPseudo(); version == "" || !millpond.Is(err, millpond.NotFound) && !h.held {
+		} else if version = v.newestPseudo(); version == "" || !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Offline) {
 			return err
 		}
 	}

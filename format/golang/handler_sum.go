@@ -1,17 +1,28 @@
 package golang
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"millpond"
 	"millpond/format"
 )
 
-// getSupported answers for the database without asking it: the answer decides for the client's whole run.
-func (h handler) getSupported(w http.ResponseWriter, p Path) error {
-	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {
+// getSupported says yes for each configured database, though it be down: the answer decides for the client's whole run.
+func (h handler) getSupported(w http.ResponseWriter, r *http.Request, p Path) error {
+	d, err := findDatabase(h.repo.Option("sumdb"), p.Database)
+	if err != nil {
 		return err
+	}
+	if d.URL == "" {
+		// Reading the head finds out the way to the database before the look-ups come. Whether it can be read is no matter.
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		if doc, err := h.repo.Document(ctx, Path{Kind: SumLatest, Database: d.Name}.Key()); err == nil {
+			doc.Close()
+		}
 	}
 	head(w, typeText, maxAge)
 	w.Header().Set("Content-Length", "0")

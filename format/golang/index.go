@@ -75,10 +75,11 @@ func (h handler) indexLines(ctx context.Context) ([]indexLine, error) {
 			continue
 		}
 		p, err := held.Package(ctx, name.Name)
-		if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Blocked) {
-			continue
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Blocked), millpond.Is(err, millpond.Offline):
+			continue // an upstream's name of which nothing is held, or that this reader may not see
+		default:
 			return nil, err
 		}
 		for i := range p.Versions {

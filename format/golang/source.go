@@ -109,8 +109,8 @@ func (s source) Version(ctx context.Context, name, version string) (*millpond.Ve
 	return v, nil
 }
 
-// File makes the address of a file from its name. It asks nobody, but for a checksum database without an address of its
-// own: whether the upstream relays it is asked once a day.
+// File makes the address of a file from its name. It asks nobody, but for the way to a checksum database that has no address
+// of its own, once a day.
 func (s source) File(ctx context.Context, k millpond.Key) (*millpond.File, error) {
 	if name, ok := strings.CutPrefix(k.Package, sumPackage); ok {
 		return s.sumFile(ctx, name, k)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -102,16 +103,16 @@ func (s source) sumFile(ctx context.Context, name string, k millpond.Key) (*mill
 	return f, nil
 }
 
-// A route is what was found out about the way to a database without an address of its own.
+// A route is what was found out about the way to a database without an address of its own: through the module upstream if
+// that relays it, as the protocol has it, else https and its name, as the go command goes then.
 type route struct {
-	Relayed bool // by the module upstream
+	Relayed bool
 	Checked time.Time
 }
 
 const routeFresh = 24 * time.Hour
 
-// sumBase is where the files of a database are. For one without an address of its own it finds out as the go command does:
-// an upstream that answers …/supported relays it, and if it does not the database is at its name.
+// sumBase is where the files of a database are. It asks nobody where that is configured, or was found out today.
 func (s source) sumBase(ctx context.Context, name string) (string, error) {
 	d, err := findDatabase(s.remote.Option("sumdb"), name)
 	if err != nil {
@@ -120,48 +121,91 @@ func (s source) sumBase(ctx context.Context, name string) (string, error) {
 	if d.URL != "" {
 		return d.URL, nil
 	}
-	relayed, direct := s.address("sumdb/"+name+"/"), "https://"+name+"/"
-	state := "sumdb/" + name + "/route"
-	var known route
-	if b, err := s.remote.State(ctx, state); err == nil && b != nil {
-		if err := json.Unmarshal(b, &known); err != nil {
-			known = route{} // not ours: found out anew
-		}
+	known, err := s.route(ctx, name)
+	if err != nil {
+		return "", err
 	}
-	now := s.remote.Now()
-	if known.Checked.IsZero() || now.Sub(known.Checked) > routeFresh {
-		doc, err := s.remote.Document(ctx, format.Request{URL: relayed + "supported", Limit: sumLimit})
-		switch {
-		case err == nil:
-			doc.Close()
-			known = route{Relayed: true, Checked: now}
-		case millpond.Is(err, millpond.NotFound):
-			known = route{Checked: now}
-		case known.Checked.IsZero():
-			return relayed, nil // ill: the way that the protocol says, until it is known better
-		}
-		if err == nil || millpond.Is(err, millpond.NotFound) {
-			b, err := json.Marshal(known)
-			if err == nil {
-				err = s.remote.SetState(ctx, state, b)
+	if s.remote.Now().Sub(known.Checked) > routeFresh {
+		doc, found, err := s.explore(ctx, name)
+		if err == nil {
+			known = found
+			if doc != nil {
+				doc.Close()
 			}
-			if err != nil {
-				return "", fmt.Errorf("keep the way to %s: %w", name, err)
-			}
+		} else if known.Checked.IsZero() {
+			known.Relayed = true // the upstream is ill, or must not be asked: the protocol's own way, until it is known better
 		}
 	}
-	if known.Relayed {
-		return relayed, nil
+	return s.sumAddress(name, known), nil
+}
+
+func (s source) sumAddress(name string, r route) string {
+	if r.Relayed {
+		return s.address(sumPackage + name + "/")
 	}
-	return direct, nil
+	return "https://" + name + "/"
+}
+
+func routeState(name string) string { return sumPackage + name + "/route" }
+
+func (s source) route(ctx context.Context, name string) (route, error) {
+	b, err := s.remote.State(ctx, routeState(name))
+	if err != nil || len(b) == 0 {
+		return route{}, err
+	}
+	var r route
+	if err := json.Unmarshal(b, &r); err != nil {
+		return route{}, fmt.Errorf("read the way to %s: %w", name, err)
+	}
+	return r, nil
+}
+
+// explore asks the module upstream for the head of the database's log. If it has it, that is returned too, to be closed.
+func (s source) explore(ctx context.Context, name string) (*format.Document, route, error) {
+	r := route{Relayed: true, Checked: s.remote.Now()}
+	doc, err := s.readHead(ctx, name, s.sumAddress(name, r))
+	switch {
+	case err == nil:
+	case millpond.Is(err, millpond.NotFound), errors.Is(err, errNoHead):
+		r.Relayed = false
+	default:
+		return nil, route{}, err
+	}
+	b, err := json.Marshal(r)
+	if err == nil {
+		err = s.remote.SetState(ctx, routeState(name), b)
+	}
+	if err != nil && doc != nil {
+		doc.Close()
+	}
+	return doc, r, err
 }
 
 // sumHead reads the head of a database's log.
 func (s source) sumHead(ctx context.Context, name string) (*format.Document, error) {
-	base, err := s.sumBase(ctx, name)
+	d, err := findDatabase(s.remote.Option("sumdb"), name)
 	if err != nil {
 		return nil, err
 	}
+	base := d.URL
+	if base == "" {
+		known, err := s.route(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if s.remote.Now().Sub(known.Checked) > routeFresh {
+			doc, found, err := s.explore(ctx, name)
+			if doc != nil || err != nil {
+				return doc, err
+			}
+			known = found
+		}
+		base = s.sumAddress(name, known)
+	}
+	return s.readHead(ctx, name, base)
+}
+
+func (s source) readHead(ctx context.Context, name, base string) (*format.Document, error) {
 	doc, err := s.remote.Document(ctx, format.Request{URL: base + "latest", Limit: sumLimit})
 	if err != nil {
 		return nil, fmt.Errorf("read the head of %s: %w", name, err)
@@ -177,10 +221,15 @@ func (s source) sumHead(ctx context.Context, name string) (*format.Document, err
 	return doc, nil
 }
 
+var errNoHead = errors.New("no signed head of a log")
+
 // checkHead refuses what is no signed head of the database's log.
 func (s source) checkHead(name string, b []byte) error {
 	bad := func(err error) error {
-		return &millpond.Error{Kind: millpond.BadUpstream, Why: "what came as the head of " + name + " is not signed by it", Err: err}
+		return &millpond.Error{
+			Kind: millpond.BadUpstream, Why: "what came as the head of " + name + " is not signed by it",
+			Err: errors.Join(errNoHead, err),
+		}
 	}
 	d, err := findDatabase(s.remote.Option("sumdb"), name)
 	if err != nil {

@@ -65,6 +65,9 @@ func (u *upstream) database() http.Handler {
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
+	if r.URL.RawQuery != "" {
+		path += "?" + r.URL.RawQuery
+	}
 	u.mu.Lock()
 	u.asked = append(u.asked, path)
 	status, body, ok := u.fail[path], "", false
@@ -141,6 +144,19 @@ func (u *upstream) publish(t testing.TB, path, version, gomod string) testModule
 	u.files[Path{Kind: List, Module: path}.String()] += version + "\n"
 	u.sums[path+"@"+version] = fmt.Sprintf("%s %s %s\n%s %s/go.mod %s\n", path, version, zipHash, path, version, modHash)
 	return m
+}
+
+// grow adds a version to the database's log, which knows what it was asked about.
+func (u *upstream) grow(t testing.TB, path, version string) {
+	t.Helper()
+	resp, err := http.Get(u.URL + "/sumdb/" + sumName + "/lookup/" + path + "@" + version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("the database answers %s about %s@%s", resp.Status, path, version)
+	}
 }
 
 func zipOf(t testing.TB, files map[string]string) string {
