@@ -182,6 +182,7 @@ type Request struct {
 	Accept string // "" is */*
 	Limit  int64  // of the text, after decompression; 0 is 128 MiB
 	Fresh  bool   // ask caches on the way to ask the origin (no-cache)
+	Empty  bool   // an empty text is an answer; otherwise it is BadUpstream
 }
 
 // A Document is a text that an upstream gave. It is read at any offset, also after it was kept. Who receives it closes it.

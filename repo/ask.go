@@ -69,7 +69,7 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 		return nil, err
 	}
 	if kept != nil && now.Before(kept.Fresh) {
-		return l.reply(ctx, q, kept, nil)
+		return l.reply(ctx, q, kept, doubted(kept))
 	}
 	if !asking {
 		if kept != nil {
@@ -78,7 +78,7 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 		return nil, l.offline(q.Question)
 	}
 	if f, ok := l.recent(q.Question, now); ok && kept != nil {
-		return l.reply(ctx, q, kept, f)
+		return l.fallBack(ctx, q, kept, f)
 	}
 	f := l.begin(ctx, q, kept)
 	wait := patience
@@ -92,7 +92,11 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	select {
 	case <-f.done:
 		if f.err == nil {
-			return l.reply(ctx, q, f.answer, nil)
+			TraceOf(ctx).Result = "miss"
+			if kept != nil {
+				TraceOf(ctx).Result = "revalidated"
+			}
+			return l.reply(ctx, q, f.answer, doubted(f.answer))
 		}
 		return l.fallBack(ctx, q, kept, f.err)
 	case <-timer.C:
@@ -130,6 +134,14 @@ func (l *upstream) fallBack(ctx context.Context, q inquiry, kept *catalog.Answer
 		return nil, err
 	}
 	return l.reply(ctx, q, kept, err)
+}
+
+// doubted is why an answer is served though its upstream denies it; nil if it does not.
+func doubted(a *catalog.Answer) error {
+	if a.Doubt.IsZero() {
+		return nil
+	}
+	return &millpond.Error{Kind: millpond.BadUpstream, Why: "its upstream says since a moment ago that there is no such thing"}
 }
 
 func (l *upstream) offline(q catalog.Question) error {

@@ -3,6 +3,7 @@ package repo
 import (
 	"bytes"
 	"io"
+	"net/url"
 	"strings"
 )
 
@@ -19,14 +20,24 @@ func (*memory) Close() error { return nil }
 
 var _ io.ReadSeekCloser = (*memory)(nil)
 
+// withoutUser is a URL without user and password, to be given to a client.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	u.User = nil
+	return u.String()
+}
+
 // redacted is a URL without what could be a secret: user, password, query.
-func redacted(url string) string {
-	url, _, _ = strings.Cut(url, "?")
-	if scheme, rest, ok := strings.Cut(url, "://"); ok {
+func redacted(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	if scheme, rest, ok := strings.Cut(address, "://"); ok {
 		host, path, _ := strings.Cut(rest, "/")
 		if _, after, ok := strings.Cut(host, "@"); ok {
-			url = scheme + "://" + after + "/" + path
+			address = scheme + "://" + after + "/" + path
 		}
 	}
-	return url
+	return address
 }

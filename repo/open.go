@@ -94,7 +94,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 			}
 		})
 		t.Result = "miss"
-		return &millpond.Content{Location: f.URL, Size: f.Size}, nil
+		return &millpond.Content{Location: withoutUser(f.URL), Size: f.Size}, nil
 	}
 	t.Result = "miss"
 	began := time.Now()

@@ -304,9 +304,10 @@ func (b *bound) toMemory(ctx context.Context, k millpond.Key, c *millpond.Conten
 	if c.Size <= hotSize {
 		body := make([]byte, c.Size)
 		if _, err := io.ReadFull(c, body); err != nil {
-			c.Damaged(err)
-			c.Seek(0, io.SeekStart)
-			return
+			if c.Damaged != nil {
+				c.Damaged(err)
+			}
+			return // the reader finds the body short, and is cut off
 		}
 		c.Close()
 		f.body = body

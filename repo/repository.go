@@ -160,6 +160,13 @@ func (r *Repository) layerFor(u Upstream, all map[string]*Repository) (layer, er
 	if u.URL == nil {
 		return nil, errors.New("it has neither a URL nor a sibling's name")
 	}
+	if u.Username != "" || u.Password != "" || u.Token != "" || u.Netrc || len(u.Header) > 0 {
+		for _, f := range r.fills {
+			if f.mode == Redirect {
+				return nil, errors.New("fill: redirect sends clients to an upstream that wants a credential, which they do not have; use store")
+			}
+		}
+	}
 	up, err := r.pond.fetch.Upstream(u.Settings)
 	if err != nil {
 		return nil, err

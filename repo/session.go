@@ -106,11 +106,14 @@ func (s *session) Document(ctx context.Context, r format.Request) (*format.Docum
 	}
 	if s.local {
 		if kept == nil {
-			return nil, s.layer.offline(catalog.Question{Package: abs})
+			return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
 		}
 		return s.reopen(ctx, kept)
 	}
-	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again}
+	if s.layer.pond.offline() {
+		return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
+	}
+	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again, Empty: r.Empty}
 	var old *format.Document
 	if kept != nil {
 		// Conditions are worth asking only while the body that they are about is really here.

@@ -311,7 +311,7 @@ func (l *upstream) has(ctx context.Context, k millpond.Key) (bool, error) {
 
 func (l *upstream) locate(ctx context.Context, k millpond.Key) (*millpond.File, error) {
 	s := l.session(ctx)
-	s.local = true
+	defer s.close()
 	return l.format.Source(s).File(ctx, k)
 }
 

@@ -62,7 +62,7 @@ func (r *Repository) view(ctx context.Context, name string, s scope) (*view, err
 	}
 	key := viewKey{name, s == held}
 	if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) {
-		r.traceView(ctx, v, "hit")
+		r.traceView(ctx, v)
 		return v, nil
 	}
 	// The generation is read before the layers are: a change meanwhile makes this view one not to keep.
@@ -74,17 +74,17 @@ func (r *Repository) view(ctx context.Context, name string, s scope) (*view, err
 	if r.generation(name) == generation {
 		r.views.Set(key, v)
 	}
-	r.traceView(ctx, v, "revalidated")
+	r.traceView(ctx, v)
 	return v, nil
 }
 
 // traceView notes how good the view is that a request was answered from.
-func (r *Repository) traceView(ctx context.Context, v *view, result string) {
+func (r *Repository) traceView(ctx context.Context, v *view) {
 	t := TraceOf(ctx)
 	if v.stale != nil {
 		t.Result, t.Checked = "stale", v.check
 	} else if t.Result == "" {
-		t.Result = result
+		t.Result = "hit"
 	}
 }
 
