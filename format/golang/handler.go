@@ -76,7 +76,7 @@ func head(w http.ResponseWriter, contentType, cache string) {
 }
 
 func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path) error {
-	c, err := h.repo.Open(r.Context(), p.Key())
+	c, err := format.Find(r, h.repo, p.Key())
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (h handler) getQuery(w http.ResponseWriter, r *http.Request, p Path) error 
 
 // getPicked answers with the .info of the version that a mutable name means now.
 func (h handler) getPicked(w http.ResponseWriter, r *http.Request, path, version string) error {
-	c, err := h.repo.Open(r.Context(), Path{Kind: Info, Module: path, Version: version}.Key())
+	c, err := format.Find(r, h.repo, Path{Kind: Info, Module: path, Version: version}.Key())
 	if err != nil {
 		return err
 	}

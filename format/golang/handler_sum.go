@@ -71,7 +71,7 @@ func (h handler) getTile(w http.ResponseWriter, r *http.Request, p Path) error {
 }
 
 func (h handler) getSum(w http.ResponseWriter, r *http.Request, p Path, contentType string) error {
-	c, err := h.repo.Open(r.Context(), p.Key())
+	c, err := format.Find(r, h.repo, p.Key())
 	if err != nil {
 		return err
 	}

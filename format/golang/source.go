@@ -38,7 +38,7 @@ func (s source) Package(ctx context.Context, name string) (*millpond.Package, er
 	if strings.HasPrefix(name, sumPackage) {
 		return &millpond.Package{Name: name}, nil
 	}
-	doc, err := s.remote.Document(ctx, format.Request{URL: escapePath(name) + "/@v/list"})
+	doc, err := s.remote.Document(ctx, format.Request{URL: escapePath(name) + "/@v/list", Empty: true})
 	if err != nil {
 		return nil, fmt.Errorf("read the versions of %s: %w", name, err)
 	}

@@ -2,6 +2,7 @@ package golang
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -251,7 +252,7 @@ func TestChanges(t *testing.T) {
 	page := func(from, n int) string {
 		var b strings.Builder
 		for i := range n {
-			b.WriteString(line("git.example/m"+time.Duration(from+i).String(), "v1.0.0", at(from+i)))
+			b.WriteString(line(fmt.Sprint("git.example/m", from+i), "v1.0.0", at(from+i)))
 		}
 		return b.String()
 	}
@@ -259,7 +260,7 @@ func TestChanges(t *testing.T) {
 	// The next page begins with the last line again, and one more of the same time; the third has nothing new.
 	last := at(feedPage)
 	u.set("/index?limit=2000&since="+strings.ReplaceAll(last, ":", "%3A"),
-		line("git.example/m"+time.Duration(feedPage).String(), "v1.0.0", last)+line("git.example/twin", "v1.0.0", last)+line("not a path", "v1.0.0", last))
+		line(fmt.Sprint("git.example/m", feedPage), "v1.0.0", last)+line("git.example/twin", "v1.0.0", last)+line("not a path", "v1.0.0", last))
 	var names []string
 	cursor := ""
 	for c, err := range (Format{}).Source(r).Changes(t.Context(), "") {

@@ -59,7 +59,7 @@ func (u *upstream) database() http.Handler {
 		if lines, ok := u.sums[path+"@"+version]; ok {
 			return []byte(lines), nil
 		}
-		return nil, fmt.Errorf("%s@%s: %w", path, version, fs.ErrNotExist)
+		return nil, fs.ErrNotExist
 	})))
 }
 
