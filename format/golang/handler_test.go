@@ -37,7 +37,9 @@ func newRepository(r *remote) *repository {
 func (r *repository) Option(name string) string { return r.remote.options[name] }
 func (r *repository) Now() time.Time            { return r.remote.now }
 func (r *repository) Public() bool              { return true }
-func (r *repository) Claimed(name string) bool  { return r.claimed != "" && Format{}.Covers(r.claimed, name) }
+func (r *repository) Claimed(name string) bool {
+	return r.claimed != "" && Format{}.Covers(r.claimed, name)
+}
 func (r *repository) Ahead(_ context.Context, keys ...millpond.Key) {
 	*r.ahead = append(*r.ahead, keys...)
 }
