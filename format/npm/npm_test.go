@@ -324,15 +324,48 @@ func (s *shelf) form(t *testing.T, name string, write func(*writer, io.Writer) e
 	return out.Bytes()
 }
 
-// ask sends a request to the handler. accept may be empty.
+// ask sends a request to the handler.
 func (s *shelf) ask(method, path string, body io.Reader, header ...string) *http.Response {
-	r := httptest.NewRequest(method, "http://pond.example"+path, body)
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Add(header[i], header[i+1])
+	r := newRequest(method, path, header...)
+	if body != nil {
+		r.Body = io.NopCloser(body)
 	}
+	return serve(Format{}.Handler(s), r)
+}
+
+func askOf(repo format.Repo, method, path string) *http.Response {
+	return serve(Format{}.Handler(repo), newRequest(method, path))
+}
+
+func newRequest(method, path string, header ...string) *http.Request {
+	r := httptest.NewRequest(method, "http://pond.example"+path, nil)
+	for i := 0; i+1 < len(header); i += 2 {
+		if header[i+1] != "" {
+			r.Header.Add(header[i], header[i+1])
+		}
+	}
+	return r
+}
+
+func serve(h http.Handler, r *http.Request) *http.Response {
 	w := httptest.NewRecorder()
-	Format{}.Handler(s).ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 	return w.Result()
+}
+
+// A moving shelf changes once, after it was asked for a stamp.
+type moving struct {
+	*shelf
+	change func()
+}
+
+func (m *moving) Stamp(ctx context.Context, name string) (string, time.Time, error) {
+	stamp, fresh, err := m.shelf.Stamp(ctx, name)
+	if m.change != nil {
+		m.change()
+		m.change = nil
+	}
+	return stamp, fresh, err
 }
 
 func body(t *testing.T, r *http.Response) string {
