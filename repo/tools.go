@@ -105,7 +105,7 @@ func (b *bound) Base(r *http.Request) *url.URL {
 }
 
 // Root implements format.Tools. The configured address wins; without one the request's own is believed, which the server
-// has checked.
+// has checked: its scheme is the URL's where a front server speaks TLS for the pond.
 func (b *bound) Root(r *http.Request) *url.URL {
 	if public := b.pond.settings().PublicURL; public != "" {
 		if u, err := url.Parse(public); err == nil {
@@ -115,9 +115,12 @@ func (b *bound) Root(r *http.Request) *url.URL {
 			return u
 		}
 	}
-	u := &url.URL{Scheme: "http", Host: r.Host, Path: "/"}
-	if r.TLS != nil {
-		u.Scheme = "https"
+	u := &url.URL{Scheme: r.URL.Scheme, Host: r.Host, Path: "/"}
+	if u.Scheme == "" {
+		u.Scheme = "http"
+		if r.TLS != nil {
+			u.Scheme = "https"
+		}
 	}
 	return u
 }
