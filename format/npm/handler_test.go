@@ -550,3 +550,29 @@ func TestKeysAndAttestations(t *testing.T) {
 		t.Errorf("of a hidden version: got %d, want 404", r.StatusCode)
 	}
 }
+
+func BenchmarkWarmPackument(b *testing.B) {
+	s := newShelf()
+	s.packages["x"] = &millpond.Package{Name: "x", Stamp: "1"}
+	s.derived[format.Derivation{Name: "abbreviated " + slot(s.base) + " x", Stamp: "1 " + s.base, Type: corgi, Encoding: "gzip"}] = make([]byte, 4096)
+	h := Format{}.Handler(s)
+	r := newRequest("GET", "/x", "Accept", corgi+"; q=1.0, application/json; q=0.8, */*", "Accept-Encoding", "gzip,deflate")
+	w := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		h.ServeHTTP(w, r)
+	}
+	if w.status != 200 {
+		b.Fatalf("got %d", w.status)
+	}
+}
+
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }

@@ -84,17 +84,25 @@ func TestSourceReadsNothingUnchanged(t *testing.T) {
 
 func TestSourceKeepsToItsScopes(t *testing.T) {
 	up := newRemote(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusInternalServerError) })
-	up.options = map[string]string{optScope: "@acme, @tools"}
-	for name, want := range map[string]bool{"@acme/x": true, "@tools/x": true, "@acm/x": false, "@acme-x/x": false, "acme": false} {
-		up.asked = nil
-		_, err := Format{}.Source(up).Package(t.Context(), name)
-		if asked := len(up.asked) > 0; asked != want {
-			t.Errorf("%s: asked %v, want %v", name, asked, want)
+	for _, c := range []struct {
+		scope, name string
+		want        bool
+	}{
+		{"", "@acme/x", true}, {" ", "x", true},
+		{"@acme, @tools", "@acme/x", true}, {"@acme, @tools", "@tools/x", true}, {"@acme @tools", "@acm/x", false},
+		{"@acme", "@acme-x/x", false}, {"@acme", "acme", false}, {"@acme", "@ACME/x", false},
+		{"!@acme", "@acme/x", false}, {"!@acme", "x", true}, {"!@acme !@tools", "@tools/x", false}, {"!@acme", "@other/x", true},
+	} {
+		up.asked, up.options = nil, map[string]string{optScope: c.scope}
+		_, err := Format{}.Source(up).Package(t.Context(), c.name)
+		if asked := len(up.asked) > 0; asked != c.want {
+			t.Errorf("scope %q: asked about %s %v, want %v", c.scope, c.name, asked, c.want)
 		}
-		if !want && !millpond.Is(err, millpond.NotFound) {
-			t.Errorf("%s: got %v, want not found", name, err)
+		if !c.want && !millpond.Is(err, millpond.NotFound) {
+			t.Errorf("scope %q, %s: got %v, want not found", c.scope, c.name, err)
 		}
 	}
+	up.options = map[string]string{optScope: "@acme"}
 	if _, err := (Format{}).Source(up).Document(t.Context(), millpond.Key{Package: "x", Version: "1.0.0", File: docAttestations}); !millpond.Is(err, millpond.NotFound) {
 		t.Errorf("attestations of x: got %v, want not found", err)
 	}
@@ -214,7 +222,8 @@ func TestAdoptsWhatNpmReadsFrom(t *testing.T) {
 	want := []format.Adopted{
 		{URL: "http://acme.example/r/", From: "npm config list --json (@acme:registry)", Options: map[string]string{optScope: "@acme"}, Note: note},
 		{URL: "https://tools.example/", From: "npm config list --json (@tools:registry)", Options: map[string]string{optScope: "@tools"}},
-		{URL: "https://upstream.example/npm/", From: "npm config get registry", Username: "ci", Password: "s3cret"},
+		{URL: "https://upstream.example/npm/", From: "npm config get registry", Username: "ci", Password: "s3cret",
+			Options: map[string]string{optScope: "!@acme !@tools"}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
