@@ -56,14 +56,17 @@ func NewDigest(algorithm string, sum []byte) (Digest, error) {
 // ParseDigest reads "algorithm:hex". It returns Invalid for anything else, upper-case hex included.
 func ParseDigest(s string) (Digest, error) {
 	algorithm, sum, ok := strings.Cut(s, ":")
-	if !ok || strings.ToLower(sum) != sum {
+	if !ok || strings.Trim(sum, "0123456789abcdef") != "" {
 		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("%q is not a digest: it should read algorithm:hex", s)}
 	}
-	b, err := hex.DecodeString(sum)
-	if err != nil {
-		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("%q is not a digest: it should read algorithm:hex", s)}
+	i := strength(algorithm)
+	if i < 0 {
+		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("%q is not a known digest algorithm", algorithm)}
 	}
-	return NewDigest(algorithm, b)
+	if len(sum) != 2*algorithms[i].size {
+		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("a %s digest has %d hex digits, not %d", algorithm, 2*algorithms[i].size, len(sum))}
+	}
+	return Digest{s}, nil
 }
 
 // SHA256 is the digest under which stores keep the bytes b.
@@ -91,8 +94,11 @@ func (d Digest) Hex() string {
 }
 
 // Hash returns a new hash of the digest's algorithm, or nil if only a format can compute it.
-func (d Digest) Hash() hash.Hash {
-	if i := strength(d.Algorithm()); i >= 0 && algorithms[i].new != nil {
+func (d Digest) Hash() hash.Hash { return NewHash(d.Algorithm()) }
+
+// NewHash returns a new hash of an algorithm, or nil if only a format can compute it.
+func NewHash(algorithm string) hash.Hash {
+	if i := strength(algorithm); i >= 0 && algorithms[i].new != nil {
 		return algorithms[i].new()
 	}
 	return nil

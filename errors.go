@@ -31,6 +31,7 @@ const (
 	Full                        // 507: no room
 	Corrupt                     // 503: bytes differ from what was declared; nothing was kept
 	Canceled                    // 499: the caller went away
+	Unready                     // 503: this pond cannot do it now, and its operator must see to it
 )
 
 var kinds = [...]struct {
@@ -55,6 +56,7 @@ var kinds = [...]struct {
 	Full:            {"full", http.StatusInsufficientStorage},
 	Corrupt:         {"corrupt", http.StatusServiceUnavailable},
 	Canceled:        {"canceled", 499},
+	Unready:         {"unready", http.StatusServiceUnavailable},
 }
 
 // String is the kind in words, as logs and metrics show it.

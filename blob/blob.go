@@ -35,8 +35,10 @@ type Store interface {
 
 // Info is what a store knows of a blob.
 type Info struct {
-	Size   int64
-	Sealed time.Time // whole seconds
+	Size int64
+	// Sealed is when its bytes were last sealed, in whole seconds: sealing bytes that are already held moves it, so that a
+	// sweep which leaves young blobs alone does not take what somebody is about to name.
+	Sealed time.Time
 }
 
 // Room is a store's space, in bytes.
@@ -67,4 +69,30 @@ type Writer interface {
 type Hint interface {
 	// Expect is Full if n more bytes have no room.
 	Expect(n int64) error
+}
+
+// Declarer tells a writer which algorithms Commit will be asked for, so that the bytes are hashed once, as they come. It
+// is called before the first Write after Create or Resume; algorithms that only a format can compute are ignored. What was
+// not declared costs Commit a second reading. Writers that hash as they write implement it.
+type Declarer interface {
+	Declare(algorithms ...string)
+}
+
+// Aside takes a damaged blob out of service: it is NotFound from then on, until its bytes are sealed anew. Stores whose
+// bytes can rot implement it.
+type Aside interface {
+	// SetAside keeps the damaged bytes where a person can look at them and nothing serves them. NotFound if d is not here.
+	SetAside(ctx context.Context, d millpond.Digest) error
+}
+
+// Sweeper deletes for a sweep, which decided some time ago that nothing names a blob.
+type Sweeper interface {
+	// DeleteOlder is Delete, but Conflict if the blob was sealed at or after before, even while this call runs.
+	DeleteOlder(ctx context.Context, d millpond.Digest, before time.Time) error
+}
+
+// Stopper is a store that ends all writing when it can no longer promise that what it acknowledges will last.
+type Stopper interface {
+	// Stopped is why nothing can be written until a restart; nil while all is well.
+	Stopped() error
 }

@@ -22,6 +22,7 @@ type Request struct {
 	Modified string // its Last-Modified
 	Limit    int64  // of the text after decompression; 0 is 128 MiB
 	Fresh    bool   // send Cache-Control: no-cache
+	Empty    bool   // an empty text is an answer; otherwise it is BadUpstream
 }
 
 // A Document is the answer to a Request. Who receives one calls Close; until Keep is called nothing of it remains after.
