@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // A RuleError is what is wrong with one rule.
@@ -99,7 +100,7 @@ func (s *reader) rule() *rule {
 		r.until = s.time("until", v)
 	}
 	if v, ok := s.spec["why"]; ok {
-		r.why = s.text("why", v)
+		r.why = s.line("why", v)
 	}
 	if v, ok := s.spec["dry-run"]; ok {
 		r.dry = s.truth("dry-run", v)
@@ -230,7 +231,7 @@ func (s *reader) items(key string, v any) []item {
 	}
 	var items []item
 	for _, e := range entries {
-		text, until, why := "", time.Time{}, ""
+		text, until, why, before := "", time.Time{}, "", len(s.errs)
 		switch e := e.(type) {
 		case map[string]any:
 			for _, k := range sortedKeys(e) {
@@ -240,17 +241,19 @@ func (s *reader) items(key string, v any) []item {
 				case "until":
 					until = s.time(key+".until", e[k])
 				case "why":
-					why = s.text(key+".why", e[k])
+					why = s.line(key+".why", e[k])
 				default:
 					s.fail(key, "%s", unknown(k, []string{"name", "until", "why"}))
 				}
 			}
 			if _, ok := e["name"]; !ok {
 				s.fail(key, "an entry has no name")
-				continue
 			}
 		default:
 			text = s.text(key, e)
+		}
+		if len(s.errs) > before {
+			continue
 		}
 		it, err := parseItem(text)
 		if err != nil {
@@ -274,8 +277,9 @@ func (s *reader) list(key string, v any) []string {
 	}
 	var list []string
 	for _, e := range entries {
+		before := len(s.errs)
 		text := s.text(key, e)
-		if text == "" {
+		if text == "" && len(s.errs) == before {
 			s.fail(key, "an entry is empty")
 		}
 		list = append(list, text)
@@ -295,6 +299,11 @@ func (s *reader) text(key string, v any) string {
 		s.fail(key, "text is needed")
 	}
 	return ""
+}
+
+// line is text on one line: it goes where line breaks may not.
+func (s *reader) line(key string, v any) string {
+	return strings.Join(strings.FieldsFunc(s.text(key, v), func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
 }
 
 func (s *reader) must(key string, v any, word string) {
