@@ -90,7 +90,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if o.mode == Redirect {
 		l.pond.ahead(func(ctx context.Context) {
 			if c, err := l.fetch(ctx, k, f, h, Store); err == nil {
-				c.Close()
+				drain(c)
 			}
 		})
 		t.Result = "miss"

@@ -3,16 +3,15 @@ package golang
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"net/url"
-	"os/exec"
 	"strconv"
 	"strings"
 
+	"millpond"
 	"millpond/format"
 )
 
@@ -20,7 +19,7 @@ import (
 // order; the repository's options come with every one of them.
 func adopt(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
 	out, err := env.Run(ctx, "go", "env", "-json", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOROOT")
-	if errors.Is(err, exec.ErrNotFound) {
+	if millpond.Is(err, millpond.NotFound) {
 		return nil, nil
 	}
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"millpond"
 )
 
 // A machine has a go command with these settings, and these files.
@@ -22,7 +24,7 @@ type machine struct {
 
 func (m machine) Run(_ context.Context, name string, args ...string) (string, error) {
 	if m.env == nil {
-		return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+		return "", &millpond.Error{Kind: millpond.NotFound, Why: name + " is not installed", Err: exec.ErrNotFound}
 	}
 	b, err := json.Marshal(m.env)
 	return string(b), errors.Join(err, m.err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -48,7 +49,7 @@ func (w *writer) abbreviated(to io.Writer) error {
 		}
 	}
 	w.out.WriteString(`,"versions":{`)
-	a := abbreviator{walk: newWalker(nil, 0)}
+	a := abbreviator{walk: newWalker(strings.NewReader(""), 0)}
 	any := false
 	for i := range w.parts {
 		p := &w.parts[i]

@@ -25,7 +25,7 @@ func upstreams(ctx context.Context, env format.Machine) ([]format.Adopted, error
 		return nil, fmt.Errorf("%s: %w", get, err)
 	}
 	var found []format.Adopted
-	// A scope's registry comes first: it alone is asked about its names while it knows them.
+	// A scope's registry is an upstream of its own, and npm asks no other about the scope.
 	const list = "npm config list --json"
 	out, err := env.Run(ctx, "npm", "config", "list", "--json")
 	if err != nil {
@@ -36,20 +36,23 @@ func upstreams(ctx context.Context, env format.Machine) ([]format.Adopted, error
 		return nil, fmt.Errorf("%s: %w", list, err)
 	}
 	var scopes []string
-	for key := range settings {
-		if scope, ok := strings.CutSuffix(key, ":registry"); ok && strings.HasPrefix(scope, "@") {
+	for key, value := range settings {
+		_, named := value.(string)
+		if scope, ok := strings.CutSuffix(key, ":registry"); ok && named && strings.HasPrefix(scope, "@") {
 			scopes = append(scopes, scope)
 		}
 	}
 	slices.Sort(scopes)
 	for _, scope := range scopes {
-		at, _ := settings[scope+":registry"].(string)
-		if a, ok := adopt(at, list+" ("+scope+":registry)"); ok {
+		if a, ok := adopt(settings[scope+":registry"].(string), list+" ("+scope+":registry)"); ok {
 			a.Options = map[string]string{optScope: scope}
 			found = append(found, a)
 		}
 	}
 	if a, ok := adopt(strings.TrimSpace(registry), get); ok {
+		if len(scopes) > 0 {
+			a.Options = map[string]string{optScope: "!" + strings.Join(scopes, " !")}
+		}
 		found = append(found, a)
 	}
 	npmrc, _ := env.ReadFile("~/.npmrc") // without it there are no tokens to speak of

@@ -30,7 +30,7 @@ func (Format) Info() format.Info {
 		Options: []format.Option{
 			{Name: optLimit, Default: "256", Help: "largest packument that is taken from an upstream, in MiB of text; at least 128"},
 			{Name: optLockfile, Default: "rewrite", Help: "rewrite: addresses of files name this pond; keep: they stay the upstream's, and only npm comes back here"},
-			{Name: optScope, Default: "", Help: "of an upstream: the scopes it is asked about (\"@acme @tools\"); empty asks it about every name"},
+			{Name: optScope, Default: "", Help: "of an upstream: the scopes it is asked about (\"@acme @tools\"), or is not asked about (\"!@acme\"); empty asks it about every name"},
 		},
 		SetUp:     setUp,
 		Upstreams: upstreams,

@@ -28,7 +28,6 @@ type index struct {
 	at        map[string]int // version to its place in versions
 	times     map[string]time.Time
 	gone      bool // time.unpublished
-	listed    bool // there is a "versions"
 	refs      []millpond.Ref
 	overrides map[string]*cut // members of the root that must be unique: where they and their comma are
 	before    *cut            // the one whose end is not known yet
@@ -116,7 +115,6 @@ func (x *index) part(word string) (err error) {
 	}
 	switch word {
 	case "versions":
-		x.listed = true
 		x.versions, x.members = nil, nil
 		clear(x.at)
 		x.meta.last = 0
@@ -140,11 +138,12 @@ func (x *index) part(word string) (err error) {
 func (x *index) partCut(word string) *cut {
 	switch word {
 	case "versions":
-		x.versions, x.members = nil, nil
+		x.versions, x.members, x.meta.last = nil, nil, 0
 		clear(x.at)
 		return &x.meta.versions
 	case "time":
 		clear(x.times)
+		x.gone, x.meta.modified = false, ""
 		return &x.meta.time
 	case "dist-tags":
 		x.refs = nil

@@ -178,4 +178,3 @@ func (h *handler) stripNode(n *node) (left int, err error) {
 func unreadable(err error) error {
 	return &millpond.Error{Kind: millpond.Invalid, Why: "the question cannot be read, so it is not passed on", Err: err}
 }
-

@@ -141,4 +141,3 @@ func (h *handler) showOne(r *http.Request, object map[string]json.RawMessage) bo
 	object["package"], err = json.Marshal(pkg)
 	return err == nil
 }
-

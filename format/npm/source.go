@@ -69,21 +69,25 @@ func limitOf(option string) (int64, error) {
 	return n << 20, nil
 }
 
-// inScope reports whether an upstream is asked about a name.
+// inScope reports whether an upstream is asked about a name: "@acme @tools" are the only scopes it is asked about, "!@acme"
+// is one that it is not asked about.
 func inScope(scopes, name string) bool {
-	if strings.TrimSpace(scopes) == "" {
+	if scopes == "" {
 		return true
 	}
 	scope, _, scoped := strings.Cut(name, "/")
-	if !scoped {
-		return false
-	}
-	for one := range strings.FieldsSeq(strings.ReplaceAll(scopes, ",", " ")) {
-		if one == scope {
+	only := false
+	for one := range strings.FieldsFuncSeq(scopes, func(c rune) bool { return c == ' ' || c == ',' }) {
+		except, not := strings.CutPrefix(one, "!")
+		switch {
+		case scoped && not && except == scope:
+			return false
+		case scoped && one == scope:
 			return true
 		}
+		only = only || !not
 	}
-	return false
+	return !only
 }
 
 // Document reads the keys, or the attestations of a version.

@@ -8,8 +8,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"millpond"
 	"millpond/format"
 )
@@ -73,8 +71,7 @@ func (x *apiIndex) readInfo(d jsonReader) error {
 			return err
 		}
 		if name == "version" {
-			text, _ := jsontext.AppendUnquote(nil, v) // what is no string is no version
-			x.version = string(text)
+			x.version = unquote(v)
 		}
 		if len(x.info) > 1 {
 			x.info = append(x.info, ',')

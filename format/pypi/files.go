@@ -23,7 +23,7 @@ func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path) error {
 		return redirect(w, r, http.StatusMovedPermanently, "../../"+name+"/"+p.Digest+"/"+escape(p.Name)+p.Side)
 	}
 	key := millpond.Key{Package: name, File: p.Name + p.Side}
-	c, err := h.open(r, key)
+	c, err := format.Find(r, h.repo, key)
 	if err != nil && p.Side == Metadata && obtainable(err) {
 		c, err = h.extract(r.Context(), name, p, err)
 	}
@@ -64,56 +64,34 @@ func sideType(side string) []string {
 	return typeFile
 }
 
-// open is Open for GET, Stat for HEAD.
-func (h handler) open(r *http.Request, k millpond.Key) (*millpond.Content, error) {
-	if r.Method == http.MethodHead {
-		return h.repo.Stat(r.Context(), k)
-	}
-	return h.repo.Open(r.Context(), k)
-}
-
 // sameFile is nil if the digest in the URL is that of the file: a URL never changes its bytes, even if an upstream replaces
 // the file. c is what was opened under the URL.
 func (h handler) sameFile(ctx context.Context, name string, p Path, c *millpond.Content) error {
-	if p.Digest == noDigest {
+	if p.Digest == noDigest || p.Side == "" && strings.HasPrefix(c.Digest.Hex(), p.Digest) {
 		return nil
 	}
-	have := c.Digest
-	if p.Side != "" { // the URL has the digest of the file itself
-		file, err := h.repo.Stat(ctx, millpond.Key{Package: name, File: p.Name})
-		if err != nil {
-			return err
-		}
-		have = file.Digest
-	}
-	if strings.HasPrefix(have.Hex(), p.Digest) {
-		return nil
-	}
+	// Held bytes are known by their sha256. The URL may have a stronger digest than that, or a weaker one; and of a side it
+	// has the file's.
 	view, err := h.repo.Package(ctx, name)
 	if err != nil {
 		return err
 	}
+	var have []millpond.Digest
 	if _, f := findFile(view, p.Name); f != nil {
-		if strings.HasPrefix(f.Blob.Hex(), p.Digest) && !f.Blob.IsZero() {
-			return nil
+		have = append([]millpond.Digest{f.Blob}, f.Digests...)
+	} else if p.Side != "" { // not in the index any more, but perhaps held
+		file, err := h.repo.Stat(ctx, millpond.Key{Package: name, File: p.Name})
+		if err != nil {
+			return err
 		}
-		for _, d := range f.Digests { // held bytes are known by sha256, the URL may have a stronger digest, or a weaker one
-			if strings.HasPrefix(d.Hex(), p.Digest) {
-				return nil
-			}
+		have = []millpond.Digest{file.Digest}
+	}
+	for _, d := range have {
+		if strings.HasPrefix(d.Hex(), p.Digest) {
+			return nil
 		}
 	}
 	return notFound(millpond.Key{Package: name, File: p.Name}, fmt.Sprintf("%s does not have a digest that begins with %s", p.Name, p.Digest))
-}
-
-// findFile finds a file in a view by its name.
-func findFile(p *millpond.Package, name string) (*millpond.Version, *millpond.File) {
-	for i := range p.Versions {
-		if f := p.Versions[i].File(name); f != nil {
-			return &p.Versions[i], f
-		}
-	}
-	return nil, nil
 }
 
 // obtainable reports whether metadata that could not be had for this reason may be taken from the wheel.
@@ -182,15 +160,11 @@ func (h handler) getAlias(w http.ResponseWriter, r *http.Request, p Path) error 
 		candidates = []string{name}
 	}
 	for _, name := range candidates {
-		c, err := h.repo.Stat(r.Context(), millpond.Key{Package: name, File: p.Name})
+		digest, err := h.aliased(r.Context(), name, p)
 		switch {
 		case millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Gone):
 			continue
 		case err != nil:
-			return err
-		}
-		digest, err := h.aliased(r.Context(), name, p, c)
-		if err != nil {
 			return err
 		}
 		w.Header().Set("Cache-Control", cacheControl(h.repo, h.repo.Now().Add(10*time.Minute)))
@@ -199,24 +173,28 @@ func (h handler) getAlias(w http.ResponseWriter, r *http.Request, p Path) error 
 	return notFound(millpond.Key{File: p.Name}, "no project here lists "+p.Name)
 }
 
-// aliased is the digest's part of the URL of the file that was found. An alias that names a digest must not lead to a file
-// that is known to be another.
-func (h handler) aliased(ctx context.Context, name string, p Path, c *millpond.Content) (string, error) {
+// aliased is the digest's part of the URL of a file that an alias asks for. An alias that names a digest must not lead to a
+// file that is known to be another.
+func (h handler) aliased(ctx context.Context, name string, p Path) (string, error) {
 	view, err := h.repo.Package(ctx, name)
 	if err != nil {
 		return "", err
 	}
-	_, f := findFile(view, p.Name)
-	if f == nil { // not in the index any more, but still served
-		if c.Digest.IsZero() {
-			return noDigest, nil
+	if _, f := findFile(view, p.Name); f != nil {
+		if p.Kind == ByDigest && !couldBe(f, p.Digest) {
+			return "", notFound(millpond.Key{Package: name, File: p.Name}, p.Name+" is another file here than the one with that digest")
 		}
-		return shortDigest([]millpond.Digest{c.Digest}), nil
+		return shortDigest(digests(f)), nil
 	}
-	if p.Kind == ByDigest && !couldBe(f, p.Digest) {
-		return "", notFound(millpond.Key{Package: name, File: p.Name}, p.Name+" is another file here than the one with that digest")
+	// Hidden by a rule, whose words are the answer; or too new for the listing; or not in the index any more, but held.
+	c, err := h.repo.Stat(ctx, millpond.Key{Package: name, File: p.Name})
+	if err != nil {
+		return "", err
 	}
-	return shortDigest(digests(f)), nil
+	if c.Digest.IsZero() {
+		return noDigest, nil
+	}
+	return shortDigest([]millpond.Digest{c.Digest}), nil
 }
 
 // couldBe reports whether nothing speaks against a file having the digest of a by-digest URL. Upstreams that make such
@@ -253,18 +231,24 @@ func (h handler) getProvenance(w http.ResponseWriter, r *http.Request, p Path) e
 		return &notAcceptable{r.Header.Get("Accept")}
 	}
 	key := millpond.Key{Package: name, File: p.Name}
-	if _, err := h.repo.Stat(r.Context(), key); err != nil { // the file's rules are the document's
-		return err
-	}
 	view, err := h.repo.Package(r.Context(), name)
 	if err != nil {
 		return err
 	}
 	v, f := findFile(view, p.Name)
-	if f == nil || compareVersions(v.Name, normalVersion(p.Version)) != 0 || !readRecord(f.Meta).attested {
+	if f == nil { // perhaps a rule hides it: its words are the answer
+		if _, err := h.repo.Stat(r.Context(), key); err != nil {
+			return err
+		}
+	}
+	if f == nil || compareVersions(v.Name, normalVersion(p.Version)) != 0 {
 		return notFound(key, "there is no provenance of "+p.Name)
 	}
-	doc, err := h.repo.Document(r.Context(), millpond.Key{Package: name, Version: v.Name, File: p.Name + provenanceEnd})
+	address := readRecord(f.Meta).attested
+	if address == "" {
+		return notFound(key, "there is no provenance of "+p.Name)
+	}
+	doc, err := h.repo.Document(r.Context(), millpond.Key{Package: name, Version: v.Name, File: provenanceStart + address})
 	if err != nil {
 		return err
 	}

@@ -98,8 +98,10 @@ func readName(name, project string) (fileName, bool) {
 	case end == "":
 		f.Version = ""
 	case sep != '-' && end != ".deb":
-		if i := strings.LastIndexByte(rest, '-'); i >= 0 && i+1 < len(rest) && isDigit(rest[i+1]) {
-			return fileName{}, false // "x.docs-1.0"
+		for _, part := range strings.Split(rest, "-")[1:] {
+			if part != "" && isDigit(part[0]) {
+				return fileName{}, false // "x.docs-1.0"
+			}
 		}
 		f.Version = ""
 	case end == ".whl":
@@ -212,7 +214,7 @@ func owners(name string) []string {
 	}
 	var found []string
 	for i := len(stem) - 1; i > 0 && len(found) < mostOwners; i-- {
-		if stem[i] != '-' && (end != ".deb" || stem[i] != '_') {
+		if separator := stem[i]; end == ".deb" && separator != '_' || end != ".deb" && separator != '-' {
 			continue
 		}
 		canon, ok := canonName(stem[:i])

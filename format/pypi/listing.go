@@ -25,9 +25,6 @@ type listing struct {
 	seen     map[string]struct{} // file names
 	metas    map[string]json.RawMessage
 	hosts    map[string]bool // verdicts on host names
-
-	provenanceOf string // the file whose provenance is looked for
-	provenance   string // its URL
 }
 
 // packageMeta is the record of a project as a whole.
@@ -111,12 +108,8 @@ func (l *listing) add(f *listed) {
 	}
 	l.seen[f.name] = struct{}{}
 	if f.attested != "" {
-		provenance, ok := l.resolve(f.attested)
-		if ok && f.name == l.provenanceOf {
-			l.provenance = provenance
-		}
-		if ok {
-			f.member("provenance", []byte("true"))
+		if provenance, ok := l.resolve(f.attested); ok {
+			f.member("provenance", quote(provenance))
 		}
 	}
 	millpond.SortDigests(f.digests)
@@ -279,4 +272,22 @@ func findVersion(versions []millpond.Version, name string) int {
 		}
 	}
 	return slices.IndexFunc(versions, func(v millpond.Version) bool { return compareVersions(v.Name, name) == 0 })
+}
+
+// findFile finds a file in a view by its name, looking first where the name says it is.
+func findFile(p *millpond.Package, name string) (*millpond.Version, *millpond.File) {
+	file, _ := cutSide(name)
+	if read, ok := readName(file, p.Name); ok {
+		if v := p.Version(read.Version); v != nil {
+			if f := v.File(name); f != nil {
+				return v, f
+			}
+		}
+	}
+	for i := range p.Versions {
+		if f := p.Versions[i].File(name); f != nil {
+			return &p.Versions[i], f
+		}
+	}
+	return nil, nil
 }

@@ -43,7 +43,7 @@ func matchClause(clause, text string) (bool, error) {
 		return false, invalid("%q is no version specifier: it should read like >=1.2", clause)
 	}
 	if op == "===" {
-		return strings.EqualFold(want, text), nil
+		return strings.EqualFold(want, normalVersion(text)), nil
 	}
 	prefix, wild := strings.CutSuffix(want, ".*")
 	w, ok := parseVersion(prefix)

@@ -36,7 +36,7 @@ type pageFile struct {
 // A fileRecord is a file's Meta, taken apart.
 type fileRecord struct {
 	python   string // requires-python
-	attested bool
+	attested string // where the upstream has the provenance; "" if nowhere
 	hashes   []byte // members of "hashes" beyond the digests of the file, each led by a comma
 	members  []byte // members to be sent as they came, each led by a comma
 }
@@ -117,7 +117,7 @@ func readRecord(meta []byte) *fileRecord {
 		}
 		switch name {
 		case "provenance":
-			f.attested = true
+			f.attested = unquote(v)
 			return nil
 		case "hashes":
 			if len(v) > 2 {
@@ -125,9 +125,7 @@ func readRecord(meta []byte) *fileRecord {
 			}
 			return nil
 		case "requires-python":
-			if text, err := jsontext.AppendUnquote(nil, v); err == nil {
-				f.python = string(text)
-			}
+			f.python = unquote(v)
 		}
 		f.members = append(f.members, ',')
 		if f.members, err = jsontext.AppendQuote(f.members, name); err != nil {
@@ -176,7 +174,7 @@ func (g *page) appendURL(dst []byte, f *pageFile) []byte {
 }
 
 func (g *page) provenance(f *pageFile) string {
-	if g.base == "" || !f.record.attested {
+	if g.base == "" || f.record.attested == "" {
 		return ""
 	}
 	return g.base + "integrity/" + g.name + "/" + escape(f.version) + "/" + escape(f.Name) + "/provenance"
@@ -275,6 +273,15 @@ func quote(s string) []byte {
 		b, _ = jsontext.AppendQuote(nil, strings.ToValidUTF8(s, "\uFFFD"))
 	}
 	return b
+}
+
+// unquote is the text of a JSON string; "" if it is something else.
+func unquote(v []byte) string {
+	text, err := jsontext.AppendUnquote(nil, v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 func (g *page) writeHTML(w *bufio.Writer, f form) {

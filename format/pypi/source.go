@@ -97,50 +97,11 @@ func (s source) bad(what string, err error) error {
 	return &millpond.Error{Kind: millpond.BadUpstream, Why: fmt.Sprintf("%s of upstream %s cannot be read", what, s.r.Name()), Err: err}
 }
 
-// Version is the version as the page lists it, with the licence that its metadata names.
+// Version is what the JSON API says of a version beyond the page: its licence. The page has said all the rest.
 func (s source) Version(ctx context.Context, name, version string) (*millpond.Version, error) {
-	doc, err := s.page(ctx, name)
+	doc, err := s.Document(ctx, millpond.Key{Package: name, Version: version, File: version + jsonEnd})
 	if err != nil {
 		return nil, err
-	}
-	defer doc.Close()
-	p, err := s.readPage(name, doc)
-	if err != nil {
-		return nil, err
-	}
-	i := findVersion(p.Versions, version)
-	if i < 0 {
-		return nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name, Version: version},
-			Why: fmt.Sprintf("no version %s of %s in %s", version, name, s.r.Name())}
-	}
-	v := &p.Versions[i]
-	v.Licence, err = s.licence(ctx, name, v)
-	return v, err
-}
-
-// licence asks the metadata of one of the version's wheels, else the JSON API. It is "" where neither says any.
-func (s source) licence(ctx context.Context, name string, v *millpond.Version) (string, error) {
-	for i := range v.Files {
-		if !strings.HasSuffix(v.Files[i].Name, Metadata) {
-			continue
-		}
-		c, err := s.r.Open(ctx, millpond.Key{Package: name, Version: v.Name, File: v.Files[i].Name})
-		if err != nil {
-			break // the JSON API may know
-		}
-		m, err := readMetadata(c)
-		c.Close()
-		if err != nil {
-			break
-		}
-		return m.licence(), nil
-	}
-	doc, err := s.Document(ctx, millpond.Key{Package: name, Version: v.Name, File: v.Name + jsonEnd})
-	switch {
-	case millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Unsupported):
-		return "", nil
-	case err != nil:
-		return "", err
 	}
 	defer doc.Close()
 	var body struct {
@@ -149,24 +110,37 @@ func (s source) licence(ctx context.Context, name string, v *millpond.Version) (
 			Expression  string   `json:"license_expression"`
 			Classifiers []string `json:"classifiers"`
 		} `json:"info"`
+		URLs []struct {
+			Uploaded string `json:"upload_time_iso_8601"`
+		} `json:"urls"`
 	}
 	if err := json.NewDecoder(doc.Reader()).Decode(&body); err != nil {
-		return "", s.bad("the JSON document of "+name, err)
+		return nil, s.bad("the JSON document of "+name, err)
 	}
-	return chooseLicence(body.Info.Expression, body.Info.License, body.Info.Classifiers), nil
+	v := &millpond.Version{Name: version, Licence: chooseLicence(body.Info.Expression, body.Info.License, body.Info.Classifiers)}
+	for _, f := range body.URLs {
+		if t := parseTime(f.Uploaded); !t.IsZero() && (v.Published.IsZero() || t.Before(v.Published)) {
+			v.Published = t
+		}
+	}
+	return v, nil
 }
 
 // The further documents of a project, as Key.File names them.
 const (
-	jsonFile      = "json"        // the JSON API's document of the project
-	jsonEnd       = "/json"       // "<version>/json": of a version
-	provenanceEnd = "/provenance" // "<file>/provenance"
+	jsonFile        = "json"        // the JSON API's document of the project
+	jsonEnd         = "/json"       // "<version>/json": of a version
+	provenanceStart = "provenance " // "provenance <URL>": of a file, whose record has the URL
 )
 
 // Document reads the JSON API's document of a project or a version, or a file's provenance.
 func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document, error) {
-	if file, ok := strings.CutSuffix(k.File, provenanceEnd); ok {
-		return s.provenance(ctx, k.Package, file)
+	if url, ok := strings.CutPrefix(k.File, provenanceStart); ok {
+		doc, err := s.r.Document(ctx, format.Request{URL: url, Accept: typeIntegrity + ", application/json;q=0.5", Limit: 16 << 20})
+		if err != nil {
+			return nil, err
+		}
+		return s.object(doc, "the provenance at "+url)
 	}
 	version, ok := strings.CutSuffix("/"+k.File, jsonEnd)
 	if !ok {
@@ -185,38 +159,6 @@ func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document,
 		return nil, err
 	}
 	return s.object(doc, "the JSON document of "+k.Package)
-}
-
-// provenance asks for the document where the page says it is, and nowhere else.
-func (s source) provenance(ctx context.Context, name, file string) (*format.Document, error) {
-	page, err := s.page(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	defer page.Close()
-	l := newListing(name, s.r.URL(), page)
-	l.provenanceOf = file
-	isJSON, err := s.isJSON(page)
-	if err != nil {
-		return nil, err
-	}
-	if isJSON {
-		err = l.readJSON(page.Reader())
-	} else {
-		err = l.readHTML(page.Reader())
-	}
-	if err != nil {
-		return nil, s.bad("the page of "+name, err)
-	}
-	if l.provenance == "" {
-		return nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name, File: file},
-			Why: fmt.Sprintf("upstream %s lists no provenance of %s", s.r.Name(), file)}
-	}
-	doc, err := s.r.Document(ctx, format.Request{URL: l.provenance, Accept: typeIntegrity + ", application/json;q=0.5", Limit: 16 << 20})
-	if err != nil {
-		return nil, err
-	}
-	return s.object(doc, "the provenance of "+file)
 }
 
 // object returns the document if it is a JSON object, and closes it if not.
