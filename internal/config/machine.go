@@ -15,19 +15,19 @@ import (
 	"millpond/format"
 )
 
-const (
-	machinePatience = 8 * time.Second // a cold npm takes two
-	machineOutput   = 1 << 20         // bytes of output, or of a file, that are read
-)
+// machineOutput is how many bytes of output, or of a file, are read.
+const machineOutput = 1 << 20
 
 // Machine is this computer, for Adopt. Commands run in an empty directory, so that no project's settings speak for the
 // machine, and with nothing to read.
-func Machine() format.Machine { return machine{} }
+func Machine() format.Machine {
+	return machine{patience: 8 * time.Second} // a cold npm takes two
+}
 
-type machine struct{}
+type machine struct{ patience time.Duration }
 
 // Run implements format.Machine.
-func (machine) Run(ctx context.Context, name string, args ...string) (string, error) {
+func (m machine) Run(ctx context.Context, name string, args ...string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		return "", err
@@ -40,12 +40,12 @@ func (machine) Run(ctx context.Context, name string, args ...string) (string, er
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithTimeout(ctx, machinePatience)
+	ctx, cancel := context.WithTimeout(ctx, m.patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PWD="+dir)
-	cmd.WaitDelay = time.Second // a grandchild may keep the pipe open
+	cmd.WaitDelay = m.patience / 8 // a grandchild may keep the pipe open
 	var out, complaint limited
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	err = cmd.Run()
@@ -92,16 +92,18 @@ func (machine) ReadFile(path string) ([]byte, error) {
 
 // limited is a buffer that takes so much and no more, and lets the writer go on.
 type limited struct {
-	bytes.Buffer
+	text bytes.Buffer // not embedded: its ReadFrom has no limit
 	over bool
 }
 
+func (b *limited) String() string { return b.text.String() }
+
 func (b *limited) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > machineOutput {
+	if b.text.Len()+len(p) > machineOutput {
 		b.over = true
 		return len(p), nil
 	}
-	return b.Buffer.Write(p)
+	return b.text.Write(p)
 }
 
 func lastLine(s string) string {
