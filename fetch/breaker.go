@@ -29,7 +29,8 @@ type breaker struct {
 	open   bool          // until a probe succeeds
 	span   time.Duration // of the present opening
 	until  time.Time     // when a probe may go
-	probed time.Time     // when the running probe began; zero if none runs
+	probe  *pass         // the running probe; nil if none runs
+	probed time.Time     // when it began
 	paused time.Time     // until when a 429 asked for patience
 	why    string        // the last failure; "" after a success
 }

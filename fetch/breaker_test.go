@@ -222,6 +222,9 @@ func TestBreakerKeepsRequestsAway(t *testing.T) {
 	for range 19 { // all but the probe
 		wantError(t, <-ctxErrs, millpond.BadUpstream, "is not asked until")
 	}
+	for r.srv.Count("", "") == 0 {
+		time.Sleep(time.Millisecond) // the probe is on its way
+	}
 	r.srv.Want(t, "", 1)
 	r.srv.Refuse() // ends the probe, badly
 	<-ctxErrs
