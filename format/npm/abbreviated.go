@@ -92,7 +92,7 @@ func (a *abbreviator) write(w *writer, p *part, m *shownMember) error {
 	a.walk.reset(p.text.reader(m.value), m.value.from)
 	a.values, a.install = a.values[:0], false
 	clear(a.fields[:])
-	_, err := a.walk.object(func(n name) error { return a.field(n, w, m) })
+	_, err := a.walk.object(func(n name) error { return a.field(n, w, p, m) })
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (a *abbreviator) write(w *writer, p *part, m *shownMember) error {
 }
 
 // field reads one member of the manifest; of one that comes twice the last counts.
-func (a *abbreviator) field(n name, w *writer, m *shownMember) error {
+func (a *abbreviator) field(n name, w *writer, p *part, m *shownMember) error {
 	i := fieldOf(n.text)
 	switch {
 	case i == distField:
@@ -129,7 +129,11 @@ func (a *abbreviator) field(n name, w *writer, m *shownMember) error {
 		}
 		from := int64(len(a.values))
 		at := where.from
-		for _, r := range w.replacements(m) {
+		all, err := w.replacements(p, m)
+		if err != nil {
+			return err
+		}
+		for _, r := range all {
 			if r.from < at || r.to > where.to {
 				continue // of an earlier dist
 			}

@@ -216,6 +216,9 @@ func (x *index) record() *millpond.Package {
 	for i := range p.Versions {
 		v := &p.Versions[i]
 		v.Published = x.times[v.Name]
+		if len(v.Files) > 0 {
+			x.members[i].check = checkOf(v.Files[0].Digests)
+		}
 		v.Meta = x.members[i].encode()
 	}
 	nameFiles(x.name, p.Versions)

@@ -213,40 +213,6 @@ func (w *writer) lead(p *part, m *shownMember, comma bool) error {
 	return err
 }
 
-// manifest writes one version's manifest with the pond's addresses.
-func (w *writer) manifest(p *part, m *shownMember) error {
-	at := m.value.from
-	for _, r := range w.replacements(m) {
-		if err := p.text.copy(w.out, cut{at, r.from}); err != nil {
-			return err
-		}
-		w.quote(r.with)
-		at = r.to
-	}
-	return p.text.copy(w.out, cut{at, m.value.to})
-}
-
-type replacement struct {
-	cut
-	with string
-}
-
-// replacements are the strings of a manifest that name the pond instead of the upstream, in order.
-func (w *writer) replacements(m *shownMember) []replacement {
-	var all []replacement
-	if !m.tarball.empty() && !w.keep && len(m.version.Files) > 0 {
-		all = append(all, replacement{m.tarball, w.base + tarballPath(w.view.pkg.Name, m.version.Files[0].Name)})
-	}
-	if !m.attestations.empty() {
-		p := Path{Kind: Attestations, Package: w.view.pkg.Name, Spec: m.version.Name}
-		all = append(all, replacement{m.attestations, w.base + p.String()})
-	}
-	if len(all) == 2 && all[1].from < all[0].from {
-		all[0], all[1] = all[1], all[0]
-	}
-	return all
-}
-
 // quote writes a JSON string.
 func (w *writer) quote(s string) {
 	w.buf = appendQuoted(w.buf[:0], s)

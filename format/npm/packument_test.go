@@ -411,19 +411,51 @@ func TestRecordsSurviveTheirEncoding(t *testing.T) {
 		{lead: 1, key: 2, value: cut{9, 99}},
 		{lead: 0, key: 1 << 30, value: cut{1<<30 + 9, 1<<30 + 500}, tarball: cut{1<<30 + 10, 1<<30 + 20}},
 		{key: 5, value: cut{9, 99}, attestations: cut{20, 30}},
-		{key: 5, value: cut{9, 99}, tarball: cut{40, 50}, attestations: cut{20, 30}},
+		{key: 5, value: cut{9, 99}, tarball: cut{40, 50}, attestations: cut{20, 30}, check: 1<<32 - 1},
 	} {
 		got, ok := decodeMember(m.encode())
 		if !ok || got != m || !json.Valid(m.encode()) {
 			t.Errorf("%+v is written %s, which is %+v, %v", m, m.encode(), got, ok)
 		}
 	}
-	for _, bad := range []string{"", "[]", "[1,2,3]", "{}", "[1,2,3,x]", "[-1,2,3,4]", "[1,2,3,4,5,6,7,8,9]", "[11111111111111111,1,1,1]"} {
+	for _, bad := range []string{"", "[]", "[1,2,3]", "{}", "[1,2,3,x]", "[-1,2,3,4]", "[1,2,3,4]", "[1,2,3,4,5,6,7,8,9,10]", "[1,2,3,4,4294967296]", "[11111111111111111,1,1,1]"} {
 		if m, ok := decodeMember(json.RawMessage(bad)); ok {
 			t.Errorf("%q is read as %+v", bad, m)
 		}
 		if m, ok := decodePackumentMeta(json.RawMessage(bad)); ok {
 			t.Errorf("%q is read as %+v", bad, m)
+		}
+	}
+}
+
+func TestTheFirstBytesStayInTheDocumentToo(t *testing.T) {
+	s := widgetShelf(t)
+	first := millpond.SHA256([]byte("first"))
+	sha1, err := millpond.NewDigest("sha1", make([]byte, 20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := s.packages[widget].Version("2.0.0")
+	v.Files[0].Digests = []millpond.Digest{first, sha1}
+	s.packages[widget].Version("2.0.1").Files[0].Digests = []millpond.Digest{first}
+	s.packages[widget].Version("3.0.0-canary.2").Files[0].Digests = []millpond.Digest{first}
+	zeros, of := strings.Repeat("0", 40), integrityOf(first)
+	for form, text := range map[string][]byte{"full": s.full(t, widget), "abbreviated": s.short(t, widget)} {
+		doc := object(t, text)
+		for path, want := range map[string]string{
+			"versions 2.0.0 dist integrity":        `"` + of + " " + integrityOf(sha1) + `"`,
+			"versions 2.0.0 dist shasum":           `"` + zeros + `"`,
+			"versions 2.0.0 dist tarball":          `"http://pond.example/npm/@acme/widget/-/widget-2.0.0.tgz"`,
+			"versions 2.0.0 dist attestations url": `"http://pond.example/npm/-/npm/v1/attestations/@acme%2fwidget@2.0.0"`,
+			"versions 2.0.0 dist fileCount":        `3`,
+			"versions 2.0.1 dist integrity":        `"` + of + `"`,
+			"versions 3.0.0-canary.2 dist shasum":  `""`, // the hash of the first bytes is not known in this form
+			"versions 3.0.0-canary.3 dist shasum":  `"da39a3ee5e6b4b0d3255bfef95601890afd80709"`,
+			"versions 1.0.0 dist shasum":           `"f572d396fae9206628714fb2ce00f72e94f2258f"`,
+		} {
+			if got := at(doc, strings.Fields(path)...); got != want {
+				t.Errorf("%s, %s: got %s, want %s", form, path, got, want)
+			}
 		}
 	}
 }

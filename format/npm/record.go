@@ -2,6 +2,7 @@ package npm
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -78,23 +79,37 @@ type member struct {
 	lead         int64 // bytes between the member before and this one's key: a comma and spaces
 	key          int64 // where the key begins
 	value        cut
-	tarball      cut // the string dist.tarball, with its quotes; empty if there is none
-	attestations cut // the string dist.attestations.url
+	tarball      cut    // the string dist.tarball, with its quotes; empty if there is none
+	attestations cut    // the string dist.attestations.url
+	check        uint32 // of the strongest digest that the member declares: see checkOf
+}
+
+// checkOf is enough of a digest to see that a record has another one than the document: the pond keeps a version's first
+// digests where its upstream gives it others after its bytes were held. It is 0 if there is none.
+func checkOf(ds []millpond.Digest) uint32 {
+	if len(ds) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseUint(ds[0].Hex()[:8], 16, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
 }
 
 // encode writes distances, so that the numbers are short.
 func (m *member) encode() json.RawMessage {
 	b := make([]byte, 0, 48)
 	b = append(b, '[')
-	numbers := [8]int64{m.lead, m.key, m.value.from - m.key, m.value.to - m.value.from}
-	n := 4
+	numbers := [9]int64{m.lead, m.key, m.value.from - m.key, m.value.to - m.value.from, int64(m.check)}
+	n := 5
 	if !m.tarball.empty() {
-		numbers[4], numbers[5] = m.tarball.from-m.value.from, m.tarball.to-m.tarball.from
-		n = 6
+		numbers[5], numbers[6] = m.tarball.from-m.value.from, m.tarball.to-m.tarball.from
+		n = 7
 	}
 	if !m.attestations.empty() {
-		numbers[6], numbers[7] = m.attestations.from-m.value.from, m.attestations.to-m.attestations.from
-		n = 8
+		numbers[7], numbers[8] = m.attestations.from-m.value.from, m.attestations.to-m.attestations.from
+		n = 9
 	}
 	for i := range n {
 		if i > 0 {
@@ -110,7 +125,7 @@ func decodeMember(raw json.RawMessage) (m member, ok bool) {
 	if len(raw) < 2 || raw[0] != '[' {
 		return m, false
 	}
-	var numbers [8]int64
+	var numbers [9]int64
 	n, digits := 0, 0
 	for _, c := range raw[1:] {
 		switch {
@@ -123,19 +138,20 @@ func decodeMember(raw json.RawMessage) (m member, ok bool) {
 			return m, false
 		}
 	}
-	if n < 4 {
+	if n < 5 || numbers[4] > math.MaxUint32 {
 		return m, false
 	}
 	m.lead, m.key = numbers[0], numbers[1]
 	m.value.from = m.key + numbers[2]
 	m.value.to = m.value.from + numbers[3]
-	if numbers[5] > 0 {
-		m.tarball.from = m.value.from + numbers[4]
-		m.tarball.to = m.tarball.from + numbers[5]
+	m.check = uint32(numbers[4])
+	if numbers[6] > 0 {
+		m.tarball.from = m.value.from + numbers[5]
+		m.tarball.to = m.tarball.from + numbers[6]
 	}
-	if numbers[7] > 0 {
-		m.attestations.from = m.value.from + numbers[6]
-		m.attestations.to = m.attestations.from + numbers[7]
+	if numbers[8] > 0 {
+		m.attestations.from = m.value.from + numbers[7]
+		m.attestations.to = m.attestations.from + numbers[8]
 	}
 	return m, true
 }
