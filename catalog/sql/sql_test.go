@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"millpond/catalog"
+	"millpond/catalog/catalogtest"
 	"millpond/catalog/sql"
 )
 
@@ -20,4 +21,22 @@ func open(t testing.TB, dir string) catalog.Catalog {
 		}
 	})
 	return c
+}
+
+// openAny opens the catalog in dir; the suite closes it.
+func openAny(t testing.TB, dir string) catalog.Catalog {
+	t.Helper()
+	c, err := sql.Open(t.Context(), dir, sql.Options{})
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	return c
+}
+
+func TestCatalog(t *testing.T) {
+	catalogtest.Run(t, openAny)
+}
+
+func TestKill(t *testing.T) {
+	catalogtest.Kill(t, openAny)
 }
