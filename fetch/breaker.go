@@ -29,10 +29,10 @@ type breaker struct {
 	open   bool          // until a probe succeeds
 	span   time.Duration // of the present opening
 	until  time.Time     // when a probe may go
-	probed time.Time     // when the running probe began; zero if none runs
+	probe  *pass         // the running probe; nil if none runs
+	probed time.Time     // when it began
 	paused time.Time     // until when a 429 asked for patience
 	why    string        // the last failure; "" after a success
-	failed time.Time
 }
 
 type outcome struct {
@@ -40,11 +40,11 @@ type outcome struct {
 	ok bool
 }
 
-// A pass is leave to send one request. Exactly one of its methods is called, once.
+// A pass is leave to send one request. What became of it is reported with one of its methods; only the first report counts,
+// except that a failure may follow an ok.
 type pass struct {
-	b     *breaker
-	probe bool
-	used  bool
+	b    *breaker
+	used bool
 }
 
 // allow gives leave to send a request, or the error to answer with.
@@ -58,7 +58,7 @@ func (b *breaker) allow(now time.Time, name string) (*pass, *millpond.Error) {
 	if !b.open {
 		return &pass{b: b}, nil
 	}
-	if now.Before(b.until) || !b.probed.IsZero() && now.Sub(b.probed) < probeLimit {
+	if now.Before(b.until) || b.probe != nil && now.Sub(b.probed) < probeLimit {
 		after := b.until
 		if !after.After(now) {
 			after = now.Add(2 * time.Second)
@@ -66,8 +66,8 @@ func (b *breaker) allow(now time.Time, name string) (*pass, *millpond.Error) {
 		return nil, &millpond.Error{Kind: millpond.BadUpstream, After: after,
 			Why: fmt.Sprintf("%s is ill and is not asked until %s: %s", name, clock(after), b.why)}
 	}
-	b.probed = now
-	return &pass{b: b, probe: true}, nil
+	b.probe, b.probed = &pass{b: b}, now
+	return b.probe, nil
 }
 
 // ok reports an answer, of whatever kind, from an origin that is well.
@@ -79,11 +79,11 @@ func (p *pass) ok(now time.Time) {
 	b := p.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.open && !p.probe {
-		return // sent before it opened: only a probe closes it
-	}
-	if p.probe {
-		b.open, b.span, b.probed, b.ring = false, 0, time.Time{}, [ringSize]outcome{}
+	if b.open {
+		if b.probe != p {
+			return // sent before it opened: only a probe closes it
+		}
+		b.open, b.span, b.probe, b.ring = false, 0, nil, [ringSize]outcome{}
 	}
 	b.row, b.why = 0, ""
 	b.note(outcome{now, true})
@@ -94,9 +94,9 @@ func (p *pass) fail(now time.Time, why string) {
 	b := p.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	probe := p.probe && !p.used
+	probe := b.probe == p
 	p.used = true
-	b.why, b.failed = why, now
+	b.why = why
 	if b.open && !probe {
 		return
 	}
@@ -111,7 +111,7 @@ func (p *pass) fail(now time.Time, why string) {
 	oldest := b.ring[b.next].at
 	full := !oldest.IsZero() && now.Sub(oldest) <= ringSpan
 	if probe || b.row >= rowLimit || full && bad*2 >= ringSize {
-		b.open, b.probed = true, time.Time{}
+		b.open, b.probe = true, nil
 		b.span = min(max(b.span*2, firstOpen), longestOpen)
 		b.until = now.Add(b.span)
 	}
@@ -123,10 +123,10 @@ func (p *pass) drop() {
 		return
 	}
 	p.used = true
-	if p.probe {
-		p.b.mu.Lock()
-		p.b.probed = time.Time{}
-		p.b.mu.Unlock()
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	if p.b.probe == p {
+		p.b.probe = nil
 	}
 }
 

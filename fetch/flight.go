@@ -283,7 +283,7 @@ func (b *boarding) join(ctx context.Context) (Body, error) {
 func (f *flight) part() {
 	f.mu.Lock()
 	f.readers--
-	last := f.over && f.readers == 0
+	last := f.over && f.err == nil && f.readers == 0 // what failed is taken away by run
 	if f.pacing {
 		f.wake()
 	}

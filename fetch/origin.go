@@ -29,7 +29,7 @@ func (u *Upstream) may(from, to *url.URL) error {
 	}
 	if originOf(to) != u.origin {
 		if !u.lists(to) {
-			if len(u.also) > 0 {
+			if len(u.also) > 0 && (to.Scheme == "https" || u.settings.URL.Scheme == "http") {
 				return ban("points to " + safe(to) + ", which is none of the origins in its also setting")
 			}
 			return ban("points to " + safe(to) + ", which is another origin and not https")

@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -152,7 +151,7 @@ func (f *flight) shed() bool {
 	left := false
 	for b := range f.bodies {
 		if b.lost == nil && f.arrived-b.pos > tailWindow {
-			b.lost = errors.Join(noRoom(), io.ErrUnexpectedEOF)
+			b.lost = noRoom()
 		}
 		left = left || b.lost == nil
 	}

@@ -30,6 +30,7 @@ type upstream struct {
 	files map[string]string // by escaped path
 	fail  map[string]int    // path → status
 	asked []string
+	held  map[string]chan struct{} // path → until when its answer waits
 
 	Database string // its verifier key
 	signer   string
@@ -40,7 +41,7 @@ type upstream struct {
 const sumName = "sum.example/db"
 
 func newUpstream(t testing.TB) *upstream {
-	u := &upstream{files: map[string]string{}, fail: map[string]int{}, sums: map[string]string{}}
+	u := &upstream{files: map[string]string{}, fail: map[string]int{}, held: map[string]chan struct{}{}, sums: map[string]string{}}
 	var err error
 	u.signer, u.Database, err = note.GenerateKey(nil, sumName)
 	if err != nil {
@@ -74,8 +75,14 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status == 0 {
 		body, ok = u.files[path]
 	}
-	db := u.db
+	db, wait := u.db, u.held[path]
 	u.mu.Unlock()
+	if wait != nil {
+		select {
+		case <-wait:
+		case <-r.Context().Done():
+		}
+	}
 	switch {
 	case status != 0:
 		http.Error(w, "no", status)
@@ -101,6 +108,29 @@ func (u *upstream) ill(path string, status int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.fail[path] = status
+}
+
+// hold makes the answers to a path wait until release is called.
+func (u *upstream) hold(path string) (release func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	wait := make(chan struct{})
+	u.held[path] = wait
+	return func() { close(wait) }
+}
+
+// paths are those asked for, oldest first.
+func (u *upstream) paths() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.asked)
+}
+
+// forget drops the record of what was asked for.
+func (u *upstream) forget() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.asked = nil
 }
 
 // requests are how often paths were asked for that contain part.
