@@ -75,14 +75,17 @@ func (b *bound) Ahead(_ context.Context, keys ...millpond.Key) {
 	for _, k := range keys {
 		b.pond.ahead(func(ctx context.Context) {
 			c, err := b.read(ctx, k, opening{asking: true, ahead: true})
-			if err != nil || c.ReadSeekCloser == nil {
-				return
+			if err == nil && c.ReadSeekCloser != nil {
+				drain(c)
 			}
-			// Reading to the end waits for the seal, so that no more than a few run at once.
-			io.Copy(io.Discard, c)
-			c.Close()
 		})
 	}
+}
+
+// drain reads to the end, which waits for the seal: so no more than a few fills that nobody waits for run at once.
+func drain(c *millpond.Content) {
+	io.Copy(io.Discard, c) // whether it failed is told to File.Failed
+	c.Close()
 }
 
 // Option implements format.Tools.
@@ -105,7 +108,7 @@ func (b *bound) Base(r *http.Request) *url.URL {
 }
 
 // Root implements format.Tools. The configured address wins; without one the request's own is believed, which the server
-// has checked.
+// has checked: its scheme is the URL's where a front server speaks TLS for the pond.
 func (b *bound) Root(r *http.Request) *url.URL {
 	if public := b.pond.settings().PublicURL; public != "" {
 		if u, err := url.Parse(public); err == nil {
@@ -115,9 +118,12 @@ func (b *bound) Root(r *http.Request) *url.URL {
 			return u
 		}
 	}
-	u := &url.URL{Scheme: "http", Host: r.Host, Path: "/"}
-	if r.TLS != nil {
-		u.Scheme = "https"
+	u := &url.URL{Scheme: r.URL.Scheme, Host: r.Host, Path: "/"}
+	if u.Scheme == "" {
+		u.Scheme = "http"
+		if r.TLS != nil {
+			u.Scheme = "https"
+		}
 	}
 	return u
 }

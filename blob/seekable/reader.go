@@ -152,13 +152,13 @@ func (r *Reader) decode(text []byte, i int) error {
 // readFull reads all of p, which must be there.
 func readFull(r io.ReaderAt, p []byte, off int64) error {
 	n, err := r.ReadAt(p, off)
-	if n == len(p) {
-		return nil
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("read a kept text: %w", err)
 	}
-	if err == nil || err == io.EOF {
+	if n < len(p) {
 		return corrupt("the file ends at %d, within its frames", off+int64(n))
 	}
-	return fmt.Errorf("read a kept text: %w", err)
+	return nil
 }
 
 func corrupt(format string, args ...any) error {
