@@ -64,7 +64,7 @@ const module = "millpond"
 
 // foreign are packages that rooms below the fifth floor may not use, whatever module they come from.
 var foreign = map[string][]string{
-	"format/*": {"database/sql", "os/exec"},
+	"format/*": {"database/sql"},
 	"policy":   {"database/sql", "net/http", "net", "os"},
 	"catalog":  {"net/http"},
 	"blob":     {"database/sql", "net/http"},

@@ -68,8 +68,8 @@ type Snippet struct {
 
 // A Machine is the computer whose clients are asked for their upstreams.
 type Machine interface {
-	// Run returns the standard output of a command, or an error matching exec.ErrNotFound if it is not installed. It gives
-	// up after a few seconds.
+	// Run returns the standard output of a command, or NotFound, which matches exec.ErrNotFound, if it is not installed. It
+	// gives up after a few seconds.
 	Run(ctx context.Context, name string, args ...string) (string, error)
 	Getenv(key string) string
 	ReadFile(path string) ([]byte, error) // "~" is the user's home

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
@@ -113,7 +112,7 @@ func (p *Pond) write(ctx context.Context, key derivedKey, kind string, write fun
 	}
 	d := &derived{content: millpond.Content{Size: out.size, Type: kind, Encoding: key.encoding, Modified: modified}}
 	if out.w == nil {
-		d.body = bytes.Clone(out.small)
+		d.body = append([]byte{}, out.small...) // not nil, though the document be empty
 		d.content.Digest = millpond.SHA256(d.body)
 		p.derived.Set(key, d)
 		return d, nil

@@ -72,7 +72,9 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	}
 	if !o.asking || o.mode == CachedOnly {
 		if !o.asking {
-			return nil, l.offline(catalog.Question{Package: k.String()})
+			// A client that looks for the module of a path must hear that there is none, or it stops.
+			absent, err := l.knownAbsent(ctx, k, o)
+			return nil, firstError(err, absent, l.offline(catalog.Question{Package: k.String()}))
 		}
 		return nil, &millpond.Error{Kind: millpond.NotFound, Key: k,
 			Why: fmt.Sprintf("%s is not held here, and %s fetches nothing (fill: cached-only)", k, l.repo.config.Name)}
@@ -81,7 +83,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if err := l.corrupt.recent(id, l.pond.now()); err != nil {
 		return nil, err
 	}
-	if absent, err := l.knownAbsent(ctx, k); err != nil || absent != nil {
+	if absent, err := l.knownAbsent(ctx, k, o); err != nil || absent != nil {
 		return nil, firstError(err, absent)
 	}
 	if o.stat {
@@ -90,7 +92,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if o.mode == Redirect {
 		l.pond.ahead(func(ctx context.Context) {
 			if c, err := l.fetch(ctx, k, f, h, Store); err == nil {
-				c.Close()
+				drain(c)
 			}
 		})
 		t.Result = "miss"
@@ -112,8 +114,9 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// knownAbsent returns the NotFound that the upstream answered for the file not long ago; while it is ill, not very long ago.
-func (l *upstream) knownAbsent(ctx context.Context, k millpond.Key) (error, error) {
+// knownAbsent returns the NotFound that the upstream answered for the file not long ago; while it is ill or not to be asked,
+// not very long ago.
+func (l *upstream) knownAbsent(ctx context.Context, k millpond.Key, o opening) (error, error) {
 	a, err := l.pond.catalog.Answer(ctx, l.absence(k))
 	if millpond.Is(err, millpond.NotFound) {
 		return nil, nil
@@ -122,7 +125,7 @@ func (l *upstream) knownAbsent(ctx context.Context, k millpond.Key) (error, erro
 		return nil, err
 	}
 	now := l.pond.now()
-	if now.Before(a.Fresh) || l.up.State().Open && now.Sub(a.Checked) < l.format.Info().OldAbsence {
+	if now.Before(a.Fresh) || (!o.asking || l.up.State().Open) && now.Sub(a.Checked) < l.format.Info().OldAbsence {
 		return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: a.Why}, nil
 	}
 	return nil, nil

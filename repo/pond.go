@@ -200,6 +200,25 @@ func (p *Pond) ahead(f func(context.Context)) {
 	}
 }
 
+// Idle waits until no fill runs that nobody waits for.
+func (p *Pond) Idle(ctx context.Context) error {
+	taken := 0
+	defer func() {
+		for range taken {
+			<-p.fills
+		}
+	}()
+	for taken < cap(p.fills) {
+		select {
+		case p.fills <- struct{}{}:
+			taken++
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // Close waits until what the pond does has ended, or ctx has: downloads that are left over resume when they are next asked
 // for.
 func (p *Pond) Close(ctx context.Context) error {

@@ -75,14 +75,17 @@ func (b *bound) Ahead(_ context.Context, keys ...millpond.Key) {
 	for _, k := range keys {
 		b.pond.ahead(func(ctx context.Context) {
 			c, err := b.read(ctx, k, opening{asking: true, ahead: true})
-			if err != nil || c.ReadSeekCloser == nil {
-				return
+			if err == nil && c.ReadSeekCloser != nil {
+				drain(c)
 			}
-			// Reading to the end waits for the seal, so that no more than a few run at once.
-			io.Copy(io.Discard, c)
-			c.Close()
 		})
 	}
+}
+
+// drain reads to the end, which waits for the seal: so no more than a few fills that nobody waits for run at once.
+func drain(c *millpond.Content) {
+	io.Copy(io.Discard, c) // whether it failed is told to File.Failed
+	c.Close()
 }
 
 // Option implements format.Tools.

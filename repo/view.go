@@ -194,7 +194,20 @@ func (r *Repository) listingOf(ctx context.Context, l layer, name string, s scop
 			return nil, err
 		}
 	}
-	return l.listing(ctx, name, s != held)
+	got, err := l.listing(ctx, name, s != held)
+	if s != held || !r.info.HeldListed || !millpond.Is(err, millpond.Offline) {
+		return got, err
+	}
+	// Files may be held of a package whose list nobody has asked for.
+	holds, e := l.holds(ctx, name)
+	if e != nil {
+		return nil, e
+	}
+	if len(holds) == 0 {
+		return nil, err
+	}
+	bare := &millpond.Package{Name: name, Parts: []millpond.Part{{Layer: l.layerName()}}}
+	return &listing{pkg: bare, id: "not listed", fresh: r.pond.now()}, nil
 }
 
 // join adds to a package what another layer has and it has not.

@@ -117,7 +117,7 @@ func (m *mount) facts() []ui.Fact {
 	c := &m.config
 	var facts []ui.Fact
 	add := func(label, text string) { facts = append(facts, ui.Fact{Label: label, Text: text}) }
-	for _, rule := range rulesOf(c) {
+	for _, rule := range c.Policy.Names() {
 		add("rule", rule)
 	}
 	if len(c.Claims) > 0 {
@@ -132,11 +132,6 @@ func (m *mount) facts() []ui.Fact {
 		}
 	}
 	return facts
-}
-
-// rulesOf are the rules of a repository in words.
-func rulesOf(c *repo.Config) []string {
-	return nil
 }
 
 // assets serves the files that pages name.

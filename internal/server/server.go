@@ -204,7 +204,11 @@ func (s *Server) serveMount(x *response, r *http.Request, to target) error {
 		return nil
 	}
 	x.Header()["Content-Security-Policy"] = cspBytes
-	inner := r.WithContext(repo.WithTrace(r.Context(), &ex.trace))
+	ctx := repo.WithTrace(r.Context(), &ex.trace)
+	if passed := r.Header["Cdn-Loop"]; len(passed) > 0 {
+		ctx = fetch.WithVia(ctx, passed) // upstreams are told of every pond on the way, so that a ring of them ends
+	}
+	inner := r.WithContext(ctx)
 	ex.url = *r.URL
 	ex.url.Path, ex.url.RawPath = to.path, to.rawPath
 	// The address as this client knows it, for whoever writes absolute URLs; what an absolute-form request line said of it

@@ -333,8 +333,10 @@ func TestLoopIsCut(t *testing.T) {
 	if w.Code != 503 || !strings.Contains(w.Body.String(), "through this pond before") || w.Header().Get("Retry-After") == "" {
 		t.Errorf("looped request = %d %q, want 503 with the words and Retry-After", w.Code, w.Body)
 	}
-	if w := get(t, s, "/alpha/x", header("CDN-Loop", "other")); w.Code != 200 {
-		t.Errorf("request that went through another cache = %d, want 200", w.Code)
+	var via []string
+	s, _ = start(t, Settings{}, public("alpha", echo{name: "one", serve: func(_ http.ResponseWriter, r *http.Request) { via = fetch.Via(r.Context()) }}))
+	if w := get(t, s, "/alpha/x", header("CDN-Loop", "other")); w.Code != 200 || fmt.Sprint(via) != "[other]" {
+		t.Errorf("request that went through another cache = %d, its fetches tell upstreams of %q; want 200 and [other]", w.Code, via)
 	}
 }
 
