@@ -712,6 +712,7 @@ func TestLastBytesWaitForTheSeal(t *testing.T) {
 		f := r.file("/f", b)
 		f.Sealed = func(context.Context, Sealed) error { return errors.New("catalog is on fire") }
 		r.bad(f, millpond.Internal, "catalog is on fire")
+		r.held(b) // which the sweep takes
 	})
 }
 
@@ -732,6 +733,45 @@ func TestVerifyIsAskedBeforeTheSeal(t *testing.T) {
 	f.Want = []millpond.Digest{millpond.SHA256([]byte("x"))}
 	f.Verify = func(context.Context, io.ReaderAt, int64) error { t.Error("asked about wrong bytes"); return nil }
 	r.bad(f, millpond.Corrupt, "not the declared ones")
+}
+
+func TestCallbacksThatPanic(t *testing.T) {
+	r, b := newRig(t), noise(1000)
+	r.srv.Put("/f", faulty.Object{Body: b})
+	f := r.file("/f", b)
+	f.Sniff = func(head []byte) error { _ = head[1<<20]; return nil }
+	r.bad(f, millpond.Internal, "a download panicked")
+	f.Sniff, f.Verify = nil, func(context.Context, io.ReaderAt, int64) error { panic("not a zip") }
+	r.bad(f, millpond.Internal, "a download panicked")
+	f.Verify = nil
+	r.good(f, b)
+}
+
+func TestAnIllUpstreamKeepsNobodyWaiting(t *testing.T) {
+	r := newRig(t, func(_ *Engine, s *Settings) { s.Connections = 1 })
+	r.srv.Put("/f", faulty.Object{Body: noise(100)})
+	r.srv.Put("/slow", faulty.Object{Body: noise(100)})
+	gate := r.srv.Gate("/slow", 0)
+	body := make(chan error)
+	go func() {
+		_, err := r.read(r.file("/slow", nil)) // has the only place
+		body <- err
+	}()
+	<-gate.Reached
+	b := r.up.breaker(r.up.origin)
+	for range rowLimit {
+		p, err := b.allow(r.clock.Now(), "up")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.fail(r.clock.Now(), "up is ill")
+	}
+	r.bad(r.file("/f", nil), millpond.BadUpstream, "up is ill and is not asked until")
+	r.badGet(Request{URL: "/f"}, millpond.BadUpstream, "up is ill and is not asked until")
+	gate.Open()
+	if err := <-body; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestDropKeepsNothing(t *testing.T) {
