@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -156,38 +157,37 @@ func (b *builder) policy(path string, rules []map[string]any, g format.Format) *
 // names are what the upstreams of a repository are called: as configured, else by their hosts, and where two share a host
 // by their paths too. So none changes its name because another comes or goes beside it on another host.
 func (b *builder) names(path string, upstreams []Upstream) []string {
-	host := func(u *Upstream) string {
-		if parsed, err := url.Parse(u.URL); err == nil {
-			return parsed.Host
-		}
-		return ""
-	}
 	hosts := map[string]int{}
 	for i := range upstreams {
-		hosts[host(&upstreams[i])]++
+		host, _ := hostAndPath(&upstreams[i])
+		hosts[host]++
 	}
 	names, seen := make([]string, len(upstreams)), map[string]bool{}
 	for i := range upstreams {
 		u := &upstreams[i]
-		name := u.Name
-		switch {
-		case name != "":
-		case u.Repository != "":
-			name = u.Repository
-		default:
-			name = host(u)
-			if hosts[name] > 1 {
-				parsed, _ := url.Parse(u.URL)
-				name += strings.ReplaceAll(strings.TrimRight(parsed.Path, "/"), "/", "-")
+		name := cmp.Or(u.Name, u.Repository)
+		if name == "" {
+			host, place := hostAndPath(u)
+			if name = host; host == "" || hosts[host] > 1 {
+				name += place
 			}
 		}
-		name = strings.ToLower(strings.ReplaceAll(name, "/", "-"))
-		if seen[name] {
+		name = strings.Trim(strings.ToLower(strings.ReplaceAll(name, "/", "-")), "-")
+		if name != "" && seen[name] {
 			b.wrong(fmt.Sprintf("%s.upstreams[%d]", path, i), "two upstreams would be called %s; give each a name", name)
 		}
 		names[i], seen[name] = name, true
 	}
 	return names
+}
+
+// hostAndPath are those of an upstream's URL; both "" if it has none that can be read.
+func hostAndPath(u *Upstream) (host, path string) {
+	parsed, err := url.Parse(u.URL)
+	if err != nil {
+		return "", ""
+	}
+	return parsed.Host, strings.TrimRight(parsed.Path, "/")
 }
 
 func (b *builder) upstream(path string, u *Upstream, name string, r *Repository) repo.Upstream {

@@ -16,7 +16,7 @@ type Config struct {
 	PublicURL string `key:"public_url" type:"URL"`
 	// Ask no upstream: serve what is held, and say so of the rest.
 	Offline bool `key:"offline" default:"false"`
-	// Certificate and key, or local for an authority of the pond's own that "millpond set-up" can trust. Without it the
+	// Certificate and key, or local for an authority of the pond's own, which clients are told to trust. Without it the
 	// pond speaks plain HTTP.
 	TLS TLS `key:"tls" type:"local, or a mapping"`
 	// Address prefixes of the proxies in front whose X-Forwarded headers are believed.

@@ -101,7 +101,7 @@ func (p *printer) group(v reflect.Value, name string) {
 		if plainText(v.Field(f.index)) != keys[i].standard {
 			mark = ""
 		}
-		p.line("%s  %s: %-10s # %s", mark, keys[i].name, plainText(v.Field(f.index)), keys[i].comment)
+		p.line("%-22s # %s", mark+"  "+keys[i].name+": "+plainText(v.Field(f.index)), keys[i].comment)
 	}
 }
 
@@ -161,13 +161,28 @@ func (p *printer) rules(rules []map[string]any) {
 	}
 	p.line("    rules:")
 	for _, rule := range rules {
-		text, err := yaml.Dump([]map[string]any{escaped(rule).(map[string]any)}, yaml.WithLineWidth(-1))
-		if err != nil {
-			p.err = cmp.Or(p.err, err)
-			return
+		first, rest := map[string]any{}, map[string]any{}
+		for k, v := range escaped(rule).(map[string]any) {
+			if policy.IsRule(k) {
+				first[k] = v
+			} else {
+				rest[k] = v
+			}
 		}
-		for line := range strings.Lines(string(text)) {
-			p.line("      %s", strings.TrimRight(line, "\n"))
+		mark := "      - "
+		for _, part := range []map[string]any{first, rest} {
+			if len(part) == 0 {
+				continue
+			}
+			text, err := yaml.Dump(part, yaml.WithLineWidth(-1))
+			if err != nil {
+				p.err = cmp.Or(p.err, err)
+				return
+			}
+			for line := range strings.Lines(string(text)) {
+				p.line("%s%s", mark, strings.TrimRight(line, "\n"))
+				mark = "        "
+			}
 		}
 	}
 }

@@ -90,7 +90,7 @@ func TestWriteIsReadable(t *testing.T) {
 	}
 	for _, want := range []string{
 		"\n# The directory that everything is kept in. It is made if need be.\ndata: /d\n",
-		"\n#listen: 127.0.0.1:8080\n", "\n#tls: local\n", "\n#limits:\n#  max_bytes: 0 ",
+		"\n#listen: 127.0.0.1:8080\n", "\n#tls: local\n", "\n#limits:\n#  max_bytes: 0        # How much",
 		"\n  pypi:\n    format: pypi\n    upstreams:\n      - https://upstream.example/simple/ # pip config get global.index-url\n",
 		"\n      - url: https://upstream.example/npm/ # npm\n        username: ci\n        password: ${NPM_PASSWORD} # from the environment\n",
 		"\n    #rules:\n    #  - hold: 7d\n",
@@ -98,6 +98,11 @@ func TestWriteIsReadable(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in\n%s", want, b.String())
 		}
+	}
+	c.Repos[2].Rules = []map[string]any{{"except": []any{"x"}, "hold": "7d"}}
+	var rules bytes.Buffer
+	if err := Write(&rules, c); err != nil || !strings.Contains(rules.String(), "\n    rules:\n      - hold: 7d\n        except:\n        - x\n") {
+		t.Errorf("a rule, %v:\n%s", err, rules.String())
 	}
 	if strings.Contains(b.String(), "hush") {
 		t.Errorf("a password was written:\n%s", b.String())
@@ -139,4 +144,27 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%q is not in the help:\n%s", want, b.String())
 		}
 	}
+}
+
+// TestHelpIsTrue loads the rules that the help shows.
+func TestHelpIsTrue(t *testing.T) {
+	var file strings.Builder
+	file.WriteString("repositories:\n  p:\n    format: pypi\n    rules:\n")
+	shown := 0
+	for line := range strings.Lines(policy.Help()) {
+		rule, said, found := strings.Cut(strings.TrimRight(line, "\n"), "   ") // the words stand apart
+		if !strings.HasPrefix(rule, "  - ") {
+			continue
+		}
+		shown++
+		file.WriteString("    " + rule + "\n")
+		if _, more, ok := strings.Cut(said, "or {"); found && ok {
+			key, _, _ := strings.Cut(rule, ":")
+			file.WriteString("    " + key + ": {" + more + "\n")
+		}
+	}
+	if shown < 12 {
+		t.Fatalf("the help shows %d rules:\n%s", shown, policy.Help())
+	}
+	load(t, file.String(), env())
 }
