@@ -56,14 +56,17 @@ func NewDigest(algorithm string, sum []byte) (Digest, error) {
 // ParseDigest reads "algorithm:hex". It returns Invalid for anything else, upper-case hex included.
 func ParseDigest(s string) (Digest, error) {
 	algorithm, sum, ok := strings.Cut(s, ":")
-	if !ok || strings.ToLower(sum) != sum {
+	if !ok || strings.Trim(sum, "0123456789abcdef") != "" {
 		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("%q is not a digest: it should read algorithm:hex", s)}
 	}
-	b, err := hex.DecodeString(sum)
-	if err != nil {
-		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("%q is not a digest: it should read algorithm:hex", s)}
+	i := strength(algorithm)
+	if i < 0 {
+		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("%q is not a known digest algorithm", algorithm)}
 	}
-	return NewDigest(algorithm, b)
+	if len(sum) != 2*algorithms[i].size {
+		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("a %s digest has %d hex digits, not %d", algorithm, 2*algorithms[i].size, len(sum))}
+	}
+	return Digest{s}, nil
 }
 
 // SHA256 is the digest under which stores keep the bytes b.

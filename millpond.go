@@ -40,6 +40,9 @@ type Package struct {
 	Hidden   []Hidden // versions that the rules keep from this reader, for formats that say so
 	Blocked  string   // why nothing of this package may be opened; "" if it may
 
+	// Incomplete says that this is not the whole listing but what one question was about: one version, often one file.
+	Incomplete bool
+
 	// Stamp changes whenever what the reader may see changes: new records, new rules, or a hold that ran out.
 	Stamp string
 	// Fresh is until when no upstream will be asked again; zero for a package that is hosted only.

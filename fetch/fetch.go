@@ -6,6 +6,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -22,6 +23,7 @@ type Request struct {
 	Modified string // its Last-Modified
 	Limit    int64  // of the text after decompression; 0 is 128 MiB
 	Fresh    bool   // send Cache-Control: no-cache
+	Empty    bool   // an empty text is a document too; otherwise it is BadUpstream
 }
 
 // A Document is the answer to a Request. Who receives one calls Close; until Keep is called nothing of it remains after.
@@ -38,15 +40,25 @@ type Document struct {
 	Header      http.Header
 	Wire        int64 // bytes that came over the wire
 
-	keep  func(context.Context) (millpond.Digest, error)
-	close func() error
+	spool *spool // nil if there is no text
 }
 
-// Keep seals the text in the store, in the form of package blob/seekable, and returns the digest of that form.
-func (d *Document) Keep(ctx context.Context) (millpond.Digest, error) { return d.keep(ctx) }
+// Keep seals the text in the store, in the form of package blob/seekable, and returns the digest of that form. Full if the
+// store has no room.
+func (d *Document) Keep(ctx context.Context) (millpond.Digest, error) {
+	if d.spool == nil {
+		return millpond.Digest{}, errors.New("fetch: a document that was not modified has no text to keep")
+	}
+	return d.spool.keep(ctx)
+}
 
 // Close ends the use of the document.
-func (d *Document) Close() error { return d.close() }
+func (d *Document) Close() error {
+	if d.spool == nil {
+		return nil
+	}
+	return d.spool.close()
+}
 
 // A File asks for a file: bytes that never change.
 type File struct {

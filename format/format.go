@@ -68,8 +68,8 @@ type Snippet struct {
 
 // A Machine is the computer whose clients are asked for their upstreams.
 type Machine interface {
-	// Run returns the standard output of a command, or an error matching exec.ErrNotFound if it is not installed. It gives
-	// up after a few seconds.
+	// Run returns the standard output of a command, or NotFound, which matches exec.ErrNotFound, if it is not installed. It
+	// gives up after a few seconds.
 	Run(ctx context.Context, name string, args ...string) (string, error)
 	Getenv(key string) string
 	ReadFile(path string) ([]byte, error) // "~" is the user's home
@@ -132,6 +132,19 @@ type Newer interface {
 	Newer(kept, got *millpond.Package) bool
 }
 
+// An Exempter is a Format some of whose files are opened whatever the rules say: what clients read of versions that they
+// do not use, and what belongs to no version at all. option is Tools.Option of the repository. It is pure and cheap: it is
+// asked each time a file is opened.
+type Exempter interface {
+	Exempt(k millpond.Key, option func(name string) string) bool
+}
+
+// A Claimer is a Format whose names have a claim syntax of their own. Covers reports whether a canonical name falls under
+// one claim of the configuration. Without it a claim is a plain pattern.
+type Claimer interface {
+	Covers(claim, name string) bool
+}
+
 // A Change is a name that an upstream lists.
 type Change struct {
 	Name    string // canonical
@@ -169,6 +182,7 @@ type Request struct {
 	Accept string // "" is */*
 	Limit  int64  // of the text, after decompression; 0 is 128 MiB
 	Fresh  bool   // ask caches on the way to ask the origin (no-cache)
+	Empty  bool   // an empty text is an answer; otherwise it is BadUpstream
 }
 
 // A Document is a text that an upstream gave. It is read at any offset, also after it was kept. Who receives it closes it.

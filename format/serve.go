@@ -209,6 +209,14 @@ func parseRange(spec string, size int64) (off, n int64, ok bool) {
 	return off, end - off + 1, true
 }
 
+// Find is what a GET opens and a HEAD asks the facts of.
+func Find(r *http.Request, repo Repo, k millpond.Key) (*millpond.Content, error) {
+	if r.Method == http.MethodHead {
+		return repo.Stat(r.Context(), k)
+	}
+	return repo.Open(r.Context(), k)
+}
+
 // ServeDerived answers with a derived document in the best encoding that the client takes. The caller sets Cache-Control
 // first, and Vary if it chose the document by more than Accept-Encoding.
 func ServeDerived(w http.ResponseWriter, r *http.Request, repo Repo, d Derivation, write func(io.Writer) error) error {

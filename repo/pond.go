@@ -2,119 +2,282 @@ package repo
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"millpond"
+	"millpond/blob"
+	"millpond/catalog"
 	"millpond/fetch"
-	"millpond/format"
+
+	"github.com/maypok86/otter/v2"
 )
 
-// A Pond is all repositories of one process. New makes one; Configure gives it repositories.
-type Pond struct{}
+var errClosing = &millpond.Error{Kind: millpond.BadUpstream, Why: "the pond is being stopped", Hint: "ask again in a moment"}
+
+// A Pond is all repositories of one process.
+type Pond struct {
+	blobs    blob.Store
+	catalog  catalog.Catalog
+	fetch    *fetch.Engine
+	log      *slog.Logger
+	clock    func() time.Time
+	instance string
+
+	state atomic.Pointer[state]
+
+	derived  *otter.Cache[derivedKey, *derived]
+	stamps   *otter.Cache[string, time.Time] // since when readers see what a stamp stands for
+	deriving derivations
+
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	work    sync.WaitGroup
+	mu      sync.Mutex // guards closed, flights and uses; never held across I/O
+	closed  bool
+	flights map[string]*flights // by layer: they outlive a change of the configuration
+	uses    map[millpond.Digest]catalog.Use
+
+	fills   chan struct{} // a place for each fill that nobody waits for
+	lowDisk atomic.Bool
+	looked  atomic.Int64 // when the disk was last looked at, in unix seconds
+}
+
+// A state is one configuration; requests under way finish with the one they began with.
+type state struct {
+	settings     Settings
+	repositories []*Repository
+	byName       map[string]*Repository
+}
 
 // New opens a pond. The caller closes it, and after it the parts.
-func New(ctx context.Context, p Parts) (*Pond, error) { panic("being written") }
+func New(ctx context.Context, parts Parts) (*Pond, error) {
+	p := &Pond{
+		blobs: parts.Blobs, catalog: parts.Catalog, fetch: parts.Fetch, log: parts.Log, clock: parts.Now,
+		flights:  map[string]*flights{},
+		uses:     map[millpond.Digest]catalog.Use{},
+		fills:    make(chan struct{}, 4),
+		deriving: derivations{running: map[derivedKey]*derivation{}, large: make(chan struct{}, 2)},
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.clock == nil {
+		p.clock = time.Now
+	}
+	var err error
+	if p.derived, err = otter.New(&otter.Options[derivedKey, *derived]{
+		MaximumWeight: hotWeight, Weigher: func(_ derivedKey, d *derived) uint32 { return uint32(500 + len(d.body)) },
+	}); err != nil {
+		return nil, err
+	}
+	if p.stamps, err = otter.New(&otter.Options[string, time.Time]{MaximumSize: 10_000}); err != nil {
+		return nil, err
+	}
+	if p.instance, err = p.identify(ctx); err != nil {
+		return nil, err
+	}
+	if p.fetch != nil {
+		p.fetch.Instance = p.instance
+	}
+	p.life, p.end = context.WithCancel(context.WithoutCancel(ctx))
+	p.state.Store(&state{byName: map[string]*Repository{}})
+	return p, nil
+}
+
+// identify returns the pond's id; the first start makes it.
+func (p *Pond) identify(ctx context.Context) (string, error) {
+	var id string
+	read := func(tx catalog.Tx) error {
+		raw, err := tx.Setting("instance")
+		if err != nil || raw == nil {
+			return err
+		}
+		return json.Unmarshal(raw, &id)
+	}
+	if err := p.catalog.View(ctx, read); err != nil || id != "" {
+		return id, err
+	}
+	random := make([]byte, 8)
+	rand.Read(random) // never fails
+	return hex.EncodeToString(random), p.catalog.Update(ctx, "pond", func(tx catalog.Tx) error {
+		if err := read(tx); err != nil {
+			return err
+		}
+		raw, err := json.Marshal(hex.EncodeToString(random))
+		if err != nil {
+			return err
+		}
+		return tx.SetSetting("instance", raw)
+	})
+}
 
 // Configure replaces the settings and all repositories at once. If any of them cannot be, nothing changes and the error
 // names the setting. Requests under way finish with what they began with.
 func (p *Pond) Configure(ctx context.Context, s Settings, repositories []Config) error {
-	panic("being written")
+	if s.PublicURL != "" {
+		if u, err := url.Parse(s.PublicURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return fmt.Errorf("public_url %q is not an http or https address", s.PublicURL)
+		}
+	}
+	next := &state{settings: s, byName: map[string]*Repository{}}
+	for _, c := range repositories {
+		if next.byName[c.Name] != nil {
+			return fmt.Errorf("two repositories are called %s", c.Name)
+		}
+		r, err := newRepository(p, c)
+		if err != nil {
+			return err
+		}
+		next.repositories = append(next.repositories, r)
+		next.byName[c.Name] = r
+	}
+	for _, r := range next.repositories {
+		if err := r.connect(next.byName); err != nil {
+			return err
+		}
+	}
+	if err := checkRings(next.repositories); err != nil {
+		return err
+	}
+	p.state.Store(next)
+	return nil
 }
+
+func (p *Pond) settings() Settings { return p.state.Load().settings }
+func (p *Pond) offline() bool      { return p.state.Load().settings.Offline }
+func (p *Pond) now() time.Time     { return p.clock() }
 
 // Repositories are in the order of the configuration.
-func (p *Pond) Repositories() []*Repository { panic("being written") }
+func (p *Pond) Repositories() []*Repository { return p.state.Load().repositories }
 
 // Repository returns the repository of that name, or nil.
-func (p *Pond) Repository(name string) *Repository { panic("being written") }
+func (p *Pond) Repository(name string) *Repository { return p.state.Load().byName[name] }
 
 // Instance is this pond's id, made at its first start, by which it knows itself when an upstream turns out to be it.
-func (p *Pond) Instance() string { panic("being written") }
+func (p *Pond) Instance() string { return p.instance }
 
-// Run does the pond's own work (eviction, sweep, flushing of uses) until ctx ends.
-func (p *Pond) Run(ctx context.Context) error { panic("being written") }
-
-// Close waits until what downloads has ended, or ctx has: what is left over resumes after the next start.
-func (p *Pond) Close(ctx context.Context) error { panic("being written") }
-
-// Check looks for damage: records without blobs, blobs with other bytes, blobs that nothing names.
-func (p *Pond) Check(ctx context.Context, o CheckOptions) (*Report, error) { panic("being written") }
-
-// CheckOptions choose how thoroughly Check looks.
-type CheckOptions struct {
-	ReadData bool                  // read every byte of every blob
-	Repair   bool                  // drop what is damaged and can be fetched again
-	Progress func(done, all int64) // nil is silent; blobs
+// flightsOf are the inquiries under way to a layer, shared by all configurations that have it.
+func (p *Pond) flightsOf(layer string) *flights {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.flights[layer] == nil {
+		p.flights[layer] = &flights{}
+	}
+	return p.flights[layer]
 }
 
-// A Report is what Check found.
-type Report struct {
-	Blobs, Bytes int64
-	Damage       []Damage
-	Orphans      int64 // blobs that nothing names: no damage, swept in time
-	Repaired     int
+// goes runs f in a goroutine that belongs to the pond. It reports false, and runs nothing, once the pond is being closed.
+func (p *Pond) goes(f func(context.Context)) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.work.Go(func() { f(p.life) })
+	return true
 }
 
-// A Damage is one thing that is wrong.
-type Damage struct {
-	What    string // in words
-	Digest  millpond.Digest
-	Names   []string // what the blob is to readers
-	Mending string   // what was, or can be, done
+// ahead runs f if one of the few places for work that nobody waits for is free, and drops it otherwise.
+func (p *Pond) ahead(f func(context.Context)) {
+	select {
+	case p.fills <- struct{}{}:
+	default:
+		return
+	}
+	if !p.goes(func(ctx context.Context) {
+		defer func() { <-p.fills }()
+		f(ctx)
+	}) {
+		<-p.fills
+	}
 }
 
-// Stats are the figures of millpond stats and the metrics.
-type Stats struct {
-	HeldBytes, DerivedBytes int64
-	Held, Answers           int64
-	Free, Total             int64 // of the disk; negative if not known
-	Fetch                   fetch.Stats
-	Layers                  map[string]int64 // bytes held, by repository/upstream
-	Low                     bool             // the disk is low: fills are not kept
-	Stopped                 string           // why writes stopped; "" if they go on
+// Idle waits until no fill runs that nobody waits for.
+func (p *Pond) Idle(ctx context.Context) error {
+	taken := 0
+	defer func() {
+		for range taken {
+			<-p.fills
+		}
+	}()
+	for taken < cap(p.fills) {
+		select {
+		case p.fills <- struct{}{}:
+			taken++
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
-// Stats sums up the pond.
-func (p *Pond) Stats(ctx context.Context) (Stats, error) { panic("being written") }
-
-// A Repository is one configured repository.
-type Repository struct{}
-
-// Config is what the repository was configured with.
-func (r *Repository) Config() Config { panic("being written") }
-
-// For is the repository as one caller may use it.
-func (r *Repository) For(c Caller) format.Repo { panic("being written") }
-
-// Upstreams tell how the repository's upstreams are.
-func (r *Repository) Upstreams() []fetch.State { panic("being written") }
-
-// An Explanation says what becomes of one version, and why.
-type Explanation struct {
-	Repository, Package, Version string
-	Layers                       []LayerWord // what each layer says of it
-	Verdict                      millpond.Verdict
-	Rule                         string   // that decided; "" if none did
-	WouldBe                      []string // what rules in dry-run would have said
-	Files                        []FileWord
-	Words                        string // what a client would be told; "" if it is served
+// Close waits until what the pond does has ended, or ctx has: downloads that are left over resume when they are next asked
+// for.
+func (p *Pond) Close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	err := p.fetch.Close(ctx)
+	done := make(chan struct{})
+	go func() { p.work.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	p.end()
+	<-done // everything of the pond's own ends with its context
+	return firstError(err, p.flushUses(context.WithoutCancel(ctx)))
 }
 
-// A LayerWord is what one layer says of a version.
-type LayerWord struct {
-	Layer   string
-	State   string // "has it", "has no such package", "has no such version", "is hidden by hosted", "is ill: …"
-	Checked time.Time
+// event records a change that the pond itself saw. It is logged where it cannot be recorded.
+func (p *Pond) event(ctx context.Context, e millpond.Event) {
+	p.log.WarnContext(ctx, "event", "verb", e.Verb, "repository", e.Repository, "layer", e.Layer, "key", e.Key.String(), "detail", string(e.Detail))
+	if err := p.catalog.Update(ctx, "pond", func(tx catalog.Tx) error { return tx.Emit(e) }); err != nil {
+		p.log.ErrorContext(ctx, "cannot record an event", "verb", e.Verb, "key", e.Key.String(), "error", err)
+	}
 }
 
-// A FileWord is what becomes of one file.
-type FileWord struct {
-	Name  string
-	Held  bool
-	Size  int64
-	Words string // "" if it is served
+// forgetViews drops what memory holds of a package, in every repository.
+func (p *Pond) forgetViews(name string) {
+	for _, r := range p.Repositories() {
+		r.forget(name)
+	}
 }
 
-// Why explains what becomes of a version; with version "" of the package. It asks upstreams as a reader would.
-func (r *Repository) Why(ctx context.Context, pkg, version string) (*Explanation, error) {
-	panic("being written")
+// forgetHeld drops what memory holds of that part of a package that is held, in every repository.
+func (p *Pond) forgetHeld(name string) {
+	for _, r := range p.Repositories() {
+		r.forgetHeld(name)
+	}
+}
+
+// forgetBlob drops what memory holds under a digest.
+func (p *Pond) forgetBlob(d millpond.Digest) {
+	for _, r := range p.Repositories() {
+		for k, f := range r.hot.All() {
+			if f.content.Digest == d {
+				r.hot.Invalidate(k)
+			}
+		}
+	}
+	for k, x := range p.derived.All() {
+		if x.content.Digest == d {
+			p.derived.Invalidate(k)
+		}
+	}
+}
+
+func (p *Pond) setAside(ctx context.Context, d millpond.Digest) error {
+	if a, ok := p.blobs.(blob.Aside); ok {
+		return a.SetAside(ctx, d)
+	}
+	return p.blobs.Delete(ctx, d)
 }

@@ -1,0 +1,18 @@
+// Package all is the one list of formats. Adding an ecosystem adds its folder and a line here.
+package all
+
+import (
+	"millpond/format"
+	"millpond/format/golang"
+	"millpond/format/npm"
+	"millpond/format/pypi"
+)
+
+// Formats returns every format of this build, in the order in which people see them.
+func Formats() []format.Format {
+	return []format.Format{
+		pypi.Format{},
+		npm.Format{},
+		golang.Format{},
+	}
+}

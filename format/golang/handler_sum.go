@@ -1,0 +1,80 @@
+package golang
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"millpond"
+	"millpond/format"
+)
+
+// getSupported says yes for each configured database, though it be down: the answer decides for the client's whole run.
+func (h handler) getSupported(w http.ResponseWriter, r *http.Request, p Path) error {
+	d, err := findDatabase(h.repo.Option("sumdb"), p.Database)
+	if err != nil {
+		return err
+	}
+	if d.URL == "" {
+		// Reading the head finds out the way to the database before the look-ups come. Whether it can be read is no matter.
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		if doc, err := h.repo.Document(ctx, Path{Kind: SumLatest, Database: d.Name}.Key()); err == nil {
+			doc.Close()
+		}
+	}
+	head(w, typeText, maxAge)
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (h handler) getSumLatest(w http.ResponseWriter, r *http.Request, p Path) error {
+	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {
+		return err
+	}
+	doc, err := h.repo.Document(r.Context(), p.Key())
+	if err != nil {
+		return err
+	}
+	head(w, typeText, maxAge)
+	return format.Serve(w, r, &millpond.Content{
+		ReadSeekCloser: struct {
+			*io.SectionReader
+			io.Closer
+		}{doc.Reader(), doc},
+		Size: doc.Size, Digest: doc.Digest, Modified: doc.Modified,
+	})
+}
+
+// getLookup keeps the names of private modules from the database: a look-up alone would tell it.
+func (h handler) getLookup(w http.ResponseWriter, r *http.Request, p Path) error {
+	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {
+		return err
+	}
+	if h.repo.Claimed(p.Module) || unsummed(h.repo.Option("no_sum"), p.Module) {
+		return &millpond.Error{
+			Kind: millpond.Denied,
+			Why:  p.Module + " is private: no checksum database hears of it",
+			Hint: "go env -w GONOSUMDB=" + p.Module,
+		}
+	}
+	return h.getSum(w, r, p, typeText)
+}
+
+func (h handler) getTile(w http.ResponseWriter, r *http.Request, p Path) error {
+	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {
+		return err
+	}
+	return h.getSum(w, r, p, typeTile)
+}
+
+func (h handler) getSum(w http.ResponseWriter, r *http.Request, p Path, contentType string) error {
+	c, err := format.Find(r, h.repo, p.Key())
+	if err != nil {
+		return err
+	}
+	head(w, contentType, format.Immutable(h.repo))
+	return format.Serve(w, r, c)
+}

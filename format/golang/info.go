@@ -1,0 +1,70 @@
+package golang
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"millpond/format"
+)
+
+// Format is Go modules.
+type Format struct{}
+
+var (
+	_ format.Format   = Format{}
+	_ format.Exempter = Format{}
+	_ format.Claimer  = Format{}
+	_ format.Verifier = source{}
+	_ format.Sniffer  = source{}
+)
+
+// Info describes the format.
+func (Format) Info() format.Info {
+	return format.Info{
+		Name:       "golang",
+		Title:      "Go modules",
+		PURL:       "golang",
+		HeldListed: true,
+		Fresh:      time.Minute,
+		Absent:     time.Minute,
+		// While an upstream is ill an old absence is still the answer: `go get` asks for every prefix of a path, and would
+		// fail on one that was never a module.
+		OldAbsence: 30 * 24 * time.Hour,
+		Options: []format.Option{
+			{Name: "sumdb", Help: "checksum databases as GOSUMDB names them, a verifier key and perhaps a URL, one a line: relayed to clients, and the first one verifies what is kept"},
+			{Name: "verify", Default: "available", Help: "available: keep what the database cannot be asked about; required: refuse it; off: do not ask"},
+			{Name: "sumdb_accept", Help: "the alarm of a checksum database that an operator has looked into"},
+			{Name: "no_sum", Help: "patterns of modules that no database hears of, as in GONOSUMDB"},
+			{Name: "mod", Default: "serve", Help: "serve: give the go.mod of a version that the rules keep back, which go mod tidy reads of versions it does not use; refuse: do not"},
+			{Name: "ahead", Default: "off", Help: "mod or all: with an .info fetch the .mod, or the .mod and the .zip, before they are asked for"},
+			{Name: "index", Help: "URL of the upstream's index, for listing all its names"},
+		},
+		SetUp:     setUp,
+		Upstreams: adopt,
+	}
+}
+
+func setUp(base *url.URL) []format.Snippet {
+	at := strings.TrimSuffix(base.String(), "/")
+	proxy := format.Snippet{
+		Client: "go",
+		Text:   "go env -w GOPROXY=" + at,
+		Note:   "Without \",direct\": what the pond does not give must not be asked of whatever host a module path names.",
+	}
+	login := format.Snippet{
+		Client: "go, with a token",
+		Text:   "machine " + base.Host + " login TOKEN-NAME password TOKEN",
+		Note:   "A line of ~/.netrc.",
+	}
+	if base.Scheme != "https" {
+		proxy.Note += " Over plain http the go command sends no credentials, so the repository must be readable by all."
+		login.Note += " The go command sends it over https only."
+	}
+	private := format.Snippet{
+		Client: "go, private modules",
+		Text:   "go env -w GONOSUMDB=git.acme.example GONOPROXY=none",
+		Note:   "With your own prefix. Not GOPRIVATE alone: it makes the go command go around the pond.",
+	}
+	return []format.Snippet{proxy, private, login}
+}

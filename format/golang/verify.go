@@ -1,0 +1,216 @@
+package golang
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb"
+	"golang.org/x/sync/errgroup"
+
+	"millpond"
+	"millpond/format"
+)
+
+// patience is how long a checksum database may be silent before a file is judged without it.
+const patience = 10 * time.Second
+
+// verifyHash compares a file's h1 hash with the one the checksum database has for the version (with the suffix "/go.mod"
+// for its go.mod). The look-up and the hashing go on side by side.
+//
+// A hash that differs is Corrupt, whatever the options say, and so is a database that contradicts itself. Where the
+// database cannot be asked or does not know the version, the option verify decides: available keeps the file unverified,
+// required refuses it.
+func (s source) verifyHash(ctx context.Context, k millpond.Key, suffix string, hash func(context.Context) (string, error)) error {
+	mode := s.remote.Option("verify")
+	if mode == "off" || unsummed(s.remote.Option("no_sum"), k.Package) {
+		return nil
+	}
+	unverified := func(why string, err error) error {
+		if mode == "available" || mode == "" {
+			return nil
+		}
+		return &millpond.Error{
+			Kind: millpond.BadUpstream, Key: k, Err: err,
+			Why:  fmt.Sprintf("%s cannot be verified: %s", k.File, why),
+			Hint: "the repository's option verify is " + mode + "; no_sum lists modules that no database knows",
+		}
+	}
+	all := databases(s.remote.Option("sumdb"))
+	if len(all) == 0 || all[0].Key == "" {
+		return unverified("no checksum database with its key is configured", nil)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	var got string
+	g.Go(func() (err error) {
+		got, err = hash(gctx)
+		if err != nil && gctx.Err() == nil {
+			err = &millpond.Error{Kind: millpond.Corrupt, Key: k, Why: k.File + " cannot be hashed; nothing was kept", Err: err}
+		}
+		return err
+	})
+	var want []string
+	var unknown error
+	g.Go(func() (err error) {
+		want, unknown, err = s.lookUp(gctx, all[0], k.Package, k.Version+suffix)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if unknown != nil {
+		return unverified(all[0].Name+" did not say its hash", unknown)
+	}
+	prefix := k.Package + " " + k.Version + suffix + " "
+	for _, line := range want {
+		if strings.TrimPrefix(line, prefix) == got {
+			return nil
+		}
+	}
+	if len(want) == 0 {
+		return unverified(all[0].Name+" has no hash of it", nil)
+	}
+	return corrupt(k, fmt.Sprintf("checksum mismatch: %s has %s, and %s says %s",
+		k.File, got, all[0].Name, strings.TrimPrefix(want[0], prefix)))
+}
+
+// lookUp returns the go.sum lines that a database has for a version. unknown says why it could not be asked; err that it
+// answered what an honest log does not.
+func (s source) lookUp(ctx context.Context, d database, path, version string) (lines []string, unknown, err error) {
+	state := "sumdb/" + d.Name
+	if err := s.alarmed(ctx, d); err != nil {
+		return nil, nil, err
+	}
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ops := &clientOps{ctx: asking, remote: s.remote, db: d, state: state + "/head"}
+	lines, lookErr := sumdb.NewClient(ops).Lookup(path, version)
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if ops.alarm != "" {
+		if err := s.remote.SetState(ctx, state+"/alarm", []byte(ops.alarm)); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, s.alarmed(ctx, d)
+	}
+	if lookErr == nil {
+		return lines, nil, nil
+	}
+	if ops.failed == nil {
+		return nil, nil, &millpond.Error{
+			Kind: millpond.Corrupt, Err: lookErr,
+			Why: fmt.Sprintf("%s answered about %s@%s what its log does not bear out; nothing was kept", d.Name, path, version),
+		}
+	}
+	switch millpond.KindOf(ops.failed) {
+	case millpond.NotFound, millpond.Gone, millpond.BadUpstream, millpond.Throttled, millpond.Offline, millpond.Canceled:
+		return nil, ops.failed, nil
+	}
+	return nil, nil, fmt.Errorf("ask %s about %s@%s: %w", d.Name, path, version, ops.failed)
+}
+
+// alarmed refuses to go on with a database that has shown two histories, until the option sumdb_accept names the alarm.
+func (s source) alarmed(ctx context.Context, d database) error {
+	state := "sumdb/" + d.Name
+	alarm, err := s.remote.State(ctx, state+"/alarm")
+	if err != nil {
+		return err
+	}
+	if len(alarm) == 0 {
+		return nil
+	}
+	sum := sha256.Sum256(alarm)
+	id := hex.EncodeToString(sum[:4])
+	if s.remote.Option("sumdb_accept") == id {
+		if err := s.remote.SetState(ctx, state+"/head", nil); err != nil {
+			return err
+		}
+		return s.remote.SetState(ctx, state+"/alarm", nil)
+	}
+	return &millpond.Error{
+		Kind: millpond.Corrupt, Err: errors.New(string(alarm)),
+		Why:  "the checksum database " + d.Name + " has shown two histories; nothing new is taken until an operator has looked",
+		Hint: "to go on with what it says now set the option sumdb_accept: " + id,
+	}
+}
+
+// clientOps let a sumdb.Client read through the pond: what it reads is kept as any file, and the head of the log that it
+// has seen last as a state.
+type clientOps struct {
+	ctx    context.Context // of the one Lookup that the client is made for
+	remote format.Remote
+	db     database
+	state  string
+
+	mu     sync.Mutex // guards failed and alarm; never held across I/O
+	failed error      // the first reading that failed
+	alarm  string
+}
+
+func (o *clientOps) fail(err error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed == nil {
+		o.failed = err
+	}
+	return err
+}
+
+func (o *clientOps) ReadRemote(path string) ([]byte, error) {
+	c, err := o.remote.Open(o.ctx, millpond.Key{Package: sumPackage + o.db.Name, File: strings.TrimPrefix(path, "/")})
+	if err != nil {
+		return nil, o.fail(err)
+	}
+	b, err := readAll(c, sumLimit)
+	if err != nil {
+		return nil, o.fail(err)
+	}
+	return b, nil
+}
+
+func (o *clientOps) ReadConfig(file string) ([]byte, error) {
+	if file == "key" {
+		return []byte(o.db.Key), nil
+	}
+	b, err := o.remote.State(o.ctx, o.state)
+	if err != nil {
+		return nil, o.fail(err)
+	}
+	return b, nil
+}
+
+// WriteConfig is not atomic: of two heads written at once either may stay. Both are signed, and were found to be of one
+// history; with the older one kept the next look-up only has more to prove.
+func (o *clientOps) WriteConfig(file string, old, new []byte) error {
+	now, err := o.ReadConfig(file)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(now, old) {
+		return sumdb.ErrWriteConflict
+	}
+	if err := o.remote.SetState(o.ctx, o.state, new); err != nil {
+		return o.fail(err)
+	}
+	return nil
+}
+
+// ReadCache has nothing: ReadRemote reads what the pond keeps.
+func (o *clientOps) ReadCache(string) ([]byte, error) { return nil, errors.New("not cached") }
+
+func (o *clientOps) WriteCache(string, []byte) {}
+
+func (o *clientOps) Log(string) {}
+
+func (o *clientOps) SecurityError(msg string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.alarm = msg
+}

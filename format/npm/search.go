@@ -1,0 +1,143 @@
+package npm
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"millpond"
+	"millpond/format"
+)
+
+// getSearch relays a search whose words name nothing of ours, and shows of its answers what the rules show.
+func (h *handler) getSearch(w http.ResponseWriter, r *http.Request) error {
+	asked := r.URL.Query()
+	found := searchResult{Objects: []map[string]json.RawMessage{}, Time: h.repo.Now().UTC().Format(time.RFC1123)}
+	if !h.namesOurs(asked.Get("text")) {
+		up := url.Values{}
+		for _, key := range []string{"text", "size", "from", "quality", "popularity", "maintenance"} {
+			if v := asked.Get(key); v != "" {
+				up.Set(key, v)
+			}
+		}
+		resp, err := h.repo.Relay(r.Context(), format.Question{
+			Method: http.MethodGet, URL: Path{Kind: Search}.String() + "?" + up.Encode(), Accept: "application/json",
+		})
+		switch kind := millpond.KindOf(err); {
+		case err == nil:
+			err = found.read(resp)
+			if err != nil {
+				return err
+			}
+		case kind == millpond.Canceled:
+			return err
+		default:
+			// What is hosted can be found though no upstream answers.
+			format.Report(w, err)
+		}
+	}
+	h.show(r, &found)
+	body, err := json.Marshal(found)
+	if err != nil {
+		return err
+	}
+	return h.writeJSON(w, r, body)
+}
+
+type searchResult struct {
+	Objects []map[string]json.RawMessage `json:"objects"`
+	Total   int                          `json:"total"`
+	Time    string                       `json:"time"`
+}
+
+// read takes over an upstream's answer. One that is ill finds nothing.
+func (s *searchResult) read(resp *http.Response) error {
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil
+	}
+	var got searchResult
+	if err := json.NewDecoder(io.LimitReader(resp.Body, largestQuestion)).Decode(&got); err != nil {
+		return nil
+	}
+	if got.Objects != nil {
+		s.Objects, s.Total = got.Objects, got.Total
+	}
+	return nil
+}
+
+// namesOurs reports whether a search text holds a word that is ours.
+func (h *handler) namesOurs(text string) bool {
+	for word := range strings.FieldsFuncSeq(text, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '+' || c == '"' }) {
+		if qualifier, rest, ok := strings.Cut(word, ":"); ok && rest != "" {
+			word = rest
+			if qualifier == "scope" && !strings.HasPrefix(word, "@") {
+				word = "@" + word
+			}
+		}
+		word = strings.TrimSuffix(word, "/")
+		if h.repo.Claimed(word) || strings.HasPrefix(word, "@") && !strings.Contains(word, "/") && h.repo.Claimed(word+"/x") {
+			return true
+		}
+	}
+	return false
+}
+
+// mostFound is how many results a search shows at most: the rules are asked about each, and for that its listing is read.
+const mostFound = 25
+
+// show leaves out of a search's results what is ours, which the upstream cannot know, and what the rules hide. A result
+// whose version is hidden gets the version that latest points at; one about which the rules cannot be asked goes.
+func (h *handler) show(r *http.Request, found *searchResult) {
+	found.Objects = found.Objects[:min(len(found.Objects), mostFound)]
+	shown := make([]bool, len(found.Objects))
+	var wait sync.WaitGroup
+	room := make(chan struct{}, 4)
+	for i, object := range found.Objects {
+		room <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-room }()
+			shown[i] = h.showOne(r, object)
+		})
+	}
+	wait.Wait()
+	kept := found.Objects[:0]
+	for i, object := range found.Objects {
+		if shown[i] {
+			kept = append(kept, object)
+		}
+	}
+	found.Total -= len(found.Objects) - len(kept)
+	found.Objects = kept
+}
+
+func (h *handler) showOne(r *http.Request, object map[string]json.RawMessage) bool {
+	var pkg map[string]json.RawMessage
+	var name, version string
+	if json.Unmarshal(object["package"], &pkg) != nil || json.Unmarshal(pkg["name"], &name) != nil || h.ours(name) {
+		return false
+	}
+	if json.Unmarshal(pkg["version"], &version) != nil {
+		return false
+	}
+	p, err := h.repo.Package(r.Context(), name)
+	if err != nil {
+		return false
+	}
+	v := newView(p)
+	if v.by[version] != nil {
+		return true
+	}
+	latest := v.tag("latest")
+	if latest == "" {
+		return false
+	}
+	pkg["version"] = appendQuoted(nil, latest)
+	delete(pkg, "date")
+	object["package"], err = json.Marshal(pkg)
+	return err == nil
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"millpond/repo"
+)
+
+// banner says what is served, where from and where to, and what each client needs.
+func banner(w io.Writer, r *running) {
+	p := r.plan
+	base := p.base(r.listener.Addr())
+	var b strings.Builder
+	fmt.Fprintf(&b, "millpond %s serves %s\n", r.process.Version, base)
+	fmt.Fprintf(&b, "data in %s\n", p.data)
+	if p.file != "" {
+		fmt.Fprintf(&b, "configured by %s\n", p.file)
+	}
+	if p.pond.Offline {
+		b.WriteString("offline: no upstream is asked\n")
+	}
+	if tcp, ok := r.listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		b.WriteString("warning: everyone who can reach this address may read\n")
+	}
+	if p.tls.local {
+		fmt.Fprintf(&b, "clients must trust this pond's authority: %s/tls/ca.pem, or %s-/ca.pem\n", p.data, base)
+	}
+	for _, c := range p.repositories {
+		info := c.Format.Info()
+		fmt.Fprintf(&b, "\n%-9s %s\n", c.Name, info.Title)
+		origins(&b, p, &c)
+		if info.SetUp == nil {
+			continue
+		}
+		if set := info.SetUp(base.JoinPath(c.Name + "/")); len(set) > 0 {
+			lines := strings.Split(strings.TrimRight(set[0].Text, "\n"), "\n")
+			fmt.Fprintf(&b, "  %-7s %s\n", set[0].Client, strings.Join(lines, "\n          "))
+		}
+	}
+	io.WriteString(w, b.String()+"\n") // nobody may be looking
+}
+
+// origins says where a repository reads through to, and who said so.
+func origins(b *strings.Builder, p *plan, c *repo.Config) {
+	found := map[string]string{}
+	for _, a := range p.adopted {
+		if a.repository == c.Name && a.url != "" {
+			found[a.url] = a.from
+		}
+	}
+	for _, u := range c.Upstreams {
+		switch {
+		case u.Sibling != "":
+			fmt.Fprintf(b, "  from    the repository %s\n", u.Sibling)
+		case u.URL != nil:
+			shown := *u.URL
+			shown.User, shown.RawQuery = nil, ""
+			fmt.Fprintf(b, "  from    %s", shown.String())
+			if from := found[shown.String()]; from != "" {
+				fmt.Fprintf(b, " (%s)", from)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	if len(c.Upstreams) == 0 {
+		b.WriteString("  host only: it has no upstream\n")
+	}
+	for _, a := range p.adopted {
+		if a.repository == c.Name && a.note != "" {
+			fmt.Fprintf(b, "  note    %s\n", a.note)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A plain writer lets text through, and makes control characters visible instead of letting a terminal obey them: escape
+// sequences, and the marks that turn the direction of writing. Lines and tabs stay.
+type plain struct{ w io.Writer }
+
+func (p *plain) Write(b []byte) (int, error) {
+	if clean(b) {
+		return p.w.Write(b)
+	}
+	var out bytes.Buffer
+	for rest := b; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			out.WriteByte('?')
+		case dangerous(r):
+			fmt.Fprintf(&out, "\\u%04x", r) // also what JSON would write
+		default:
+			out.Write(rest[:n])
+		}
+		rest = rest[n:]
+	}
+	if _, err := p.w.Write(out.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// clean reports whether b is nothing but printable ASCII and lines, as nearly all output is.
+func clean(b []byte) bool {
+	for _, c := range b {
+		if (c < ' ' && c != '\n' && c != '\t') || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func dangerous(r rune) bool {
+	switch r {
+	case '\n', '\t':
+		return false
+	case utf8.RuneError:
+		return true
+	}
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+}

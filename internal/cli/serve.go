@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"syscall"
+
+	"millpond"
+	"millpond/internal/server"
+)
+
+type serveCommand struct {
+	settings
+}
+
+// Run serves until a signal ends it.
+func (c *serveCommand) Run(ctx context.Context, p *Process) error {
+	load := func(ctx context.Context) (*plan, error) { return c.plan(ctx, p) }
+	plan, err := load(ctx)
+	if err != nil {
+		return &exit{ExitUsage, err}
+	}
+	return serve(ctx, p, plan, load)
+}
+
+// A running is a server with all that belongs to it.
+type running struct {
+	process  *Process
+	plan     *plan
+	load     func(context.Context) (*plan, error)
+	log      *slog.Logger
+	listener *net.TCPListener
+	house    *house
+	server   *server.Server
+	certs    *server.Certificates // nil unless they come from files
+}
+
+// serve runs a pond until ctx ends or a signal says so.
+func serve(ctx context.Context, p *Process, plan *plan, load func(context.Context) (*plan, error)) (err error) {
+	limitMemory()
+	lines := server.NewLines(p.Err)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	besides, end := context.WithCancel(context.WithoutCancel(ctx)) // ends when this function does
+	defer end()
+	beside.Go(func() { lines.Run(besides) })
+
+	r := &running{process: p, plan: plan, load: load, log: slog.New(plan.log.handler(lines))}
+	if r.listener, err = listen(ctx, plan.listen); err != nil {
+		return err
+	}
+	defer r.listener.Close()
+	if r.house, err = openHouse(ctx, houseParts{data: plan.data, log: r.log, version: p.Version}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.house.close(ctx)) }()
+	tlsConfig, certs, ca, err := plan.certificates()
+	if err != nil {
+		return err
+	}
+	r.certs = certs
+	parts := server.Parts{Pond: r.house.pond, Version: p.Version, Log: r.log, CA: ca}
+	if !plan.log.noAccess {
+		parts.Access = plan.log.handler(lines)
+	}
+	r.server = server.New(parts)
+	if err := r.configure(ctx, plan); err != nil {
+		return &exit{ExitUsage, err}
+	}
+
+	var work sync.WaitGroup
+	defer work.Wait() // before the house is closed
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	work.Go(func() {
+		if err := r.house.pond.Run(working); err != nil && working.Err() == nil {
+			r.log.Error("the pond's own work has stopped", "error", err)
+		}
+	})
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	work.Go(func() { r.watch(working, stop) })
+	r.server.SetReady("")
+	banner(p.Out, r)
+	return r.server.Serve(serving, r.listener, server.Listening{TLS: tlsConfig})
+}
+
+// listen takes the address. What stands in the way is said in words.
+func listen(ctx context.Context, address string) (*net.TCPListener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	switch {
+	case err == nil:
+		return l.(*net.TCPListener), nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, &millpond.Error{Kind: millpond.Unready, Why: "another program listens on " + address + " already",
+			Hint: "if it is a pond, use that one; else choose another port: --listen 127.0.0.1:8081"}
+	case errors.Is(err, syscall.EACCES):
+		return nil, &millpond.Error{Kind: millpond.Denied, Why: "this user may not listen on " + address, Hint: "ports from 1024 on need no rights: --listen 127.0.0.1:8080"}
+	}
+	return nil, &exit{ExitUsage, &millpond.Error{Kind: millpond.Invalid, Why: "cannot listen on " + address, Err: err, Hint: "--listen wants host:port, such as 127.0.0.1:8080"}}
+}
+
+// configure gives the pond and the server what a plan says, both or neither.
+func (r *running) configure(ctx context.Context, next *plan) error {
+	if err := r.house.pond.Configure(ctx, next.pond, next.repositories); err != nil {
+		return err
+	}
+	var list []server.Repository
+	for _, one := range r.house.pond.Repositories() {
+		list = append(list, one)
+	}
+	err := r.server.Configure(next.settings(r.listener.Addr()), list)
+	if err != nil && next != r.plan {
+		err = errors.Join(err, r.house.pond.Configure(ctx, r.plan.pond, r.plan.repositories))
+	}
+	return err
+}
+
+// watch obeys signals until ctx ends: the first to stop stops in good order, the second at once.
+func (r *running) watch(ctx context.Context, stop func()) {
+	stopping := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-r.process.Signals:
+			switch {
+			case s == syscall.SIGHUP:
+				if !stopping {
+					r.reload(ctx)
+				}
+			case stopping:
+				r.log.Warn("stopped at once", "signal", s.String())
+				if r.process.Exit != nil {
+					r.process.Exit(ExitFailed)
+				}
+			default:
+				stopping = true
+				r.log.Info("stopping: requests under way may end; a second signal stops at once", "signal", s.String())
+				stop()
+			}
+		}
+	}
+}
+
+// reload reads the configuration and the certificate again. All of it is taken, or nothing.
+func (r *running) reload(ctx context.Context) {
+	err := func() error {
+		next, err := r.load(ctx)
+		if err != nil {
+			return err
+		}
+		if next.listen != r.plan.listen || next.data != r.plan.data || next.tls.local != r.plan.tls.local || next.tls.on() != r.plan.tls.on() {
+			return &millpond.Error{Kind: millpond.Unsupported, Why: "listen, data and the kind of tls cannot change while the pond runs", Hint: "restart it"}
+		}
+		use := func() {}
+		if r.certs != nil {
+			cert, err := server.ReadCertificate(next.tls.cert, next.tls.key)
+			if err != nil {
+				return err
+			}
+			use = func() { r.certs.Use(cert) }
+		}
+		if err := r.configure(ctx, next); err != nil {
+			return err
+		}
+		use()
+		r.plan = next
+		return nil
+	}()
+	r.server.Reloaded(err)
+	if err != nil {
+		r.log.Error("the configuration was not reloaded; the old one stays", "error", err)
+		return
+	}
+	r.log.Info("the configuration was reloaded", "file", r.plan.file)
+}
+
+// limitMemory tells the runtime what the process's control group allows, unless the environment says otherwise.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	if limit := server.MemoryLimit(); limit > 0 && limit < math.MaxInt64/10 {
+		debug.SetMemoryLimit(limit / 10 * 9)
+	}
+}

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"fmt"
+	"runtime/debug"
+)
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(p *Process) error {
+	_, err := fmt.Fprintln(p.Out, "millpond", p.Version)
+	return err
+}
+
+// BuildVersion is the version that the linker was given, else what the build knows of the sources.
+func BuildVersion(linked string) string {
+	if linked != "" {
+		return linked
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	v := "devel"
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v += "-" + s.Value[:min(12, len(s.Value))]
+		case "vcs.modified":
+			if s.Value == "true" {
+				v += "-changed"
+			}
+		}
+	}
+	return v
+}

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"millpond/repo"
+)
+
+// livez says that the process accepts and answers. It touches no storage, so that a slow disk gets nobody killed.
+func (s *Server) livez(x *response, r *http.Request, t *table) error {
+	return text(x, r, http.StatusOK, "ok\n")
+}
+
+// A statsAnswer is what the pond's figures were a moment ago, so that health checks cost it little.
+type statsAnswer struct {
+	at    time.Time
+	stats repo.Stats
+	err   error
+}
+
+// statsSoon reads the pond's figures, or returns those of the last two seconds.
+func (s *Server) statsSoon(ctx context.Context) (repo.Stats, error) {
+	if a := s.canary.Load(); a != nil && time.Since(a.at) < 2*time.Second {
+		return a.stats, a.err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	stats, err := s.parts.Pond.Stats(ctx)
+	s.canary.Store(&statsAnswer{at: time.Now(), stats: stats, err: err})
+	return stats, err
+}
+
+// readyz says whether this node can serve what it holds. Upstreams do not count, and degraded is ready: ?verbose says what
+// is wrong.
+func (s *Server) readyz(x *response, r *http.Request, t *table) error {
+	why := ""
+	if state := s.state.Load(); state != nil {
+		why = *state
+	}
+	stats, err := s.statsSoon(r.Context())
+	if err != nil && why == "" {
+		why = "the pond's records cannot be read"
+	}
+	status, word := http.StatusOK, "ready"
+	if why != "" {
+		status, word = http.StatusServiceUnavailable, "not ready: "+why
+	}
+	var b strings.Builder
+	b.WriteString(word + "\n")
+	if r.URL.Query().Has("verbose") {
+		s.listParts(&b, t, stats, err)
+	}
+	return text(x, r, status, b.String())
+}
+
+// listParts lists the parts of the pond, one a line: "ok", "degraded" or "failed", the part, and the words.
+func (s *Server) listParts(b *strings.Builder, t *table, stats repo.Stats, err error) {
+	line := func(state, part, words string) {
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%-8s %-10s %s", state, part, words), " ") + "\n")
+	}
+	if err != nil {
+		line("failed", "catalog", "cannot be read")
+	} else {
+		line("ok", "catalog", "")
+		switch {
+		case stats.Stopped != "":
+			line("degraded", "store", "writes have stopped: "+stats.Stopped)
+		case stats.Low:
+			line("degraded", "store", fmt.Sprintf("the disk is low, %s free: what is fetched is not kept", bytesText(stats.Free)))
+		default:
+			line("ok", "store", "")
+		}
+	}
+	if t.private {
+		return // who may not read a repository is not told of its upstreams
+	}
+	for _, m := range t.order {
+		for _, u := range m.repository.Upstreams() {
+			name := "upstream " + m.name + "/" + u.Name
+			switch {
+			case u.Alarm != "":
+				line("degraded", name, u.Alarm)
+			case u.Open:
+				line("degraded", name, "not asked until "+u.Until.UTC().Format(time.TimeOnly+" UTC")+": "+u.Why)
+			default:
+				line("ok", name, "")
+			}
+		}
+	}
+}
+
+// authority gives out the certificate that clients must trust, of a pond with an authority of its own.
+func (s *Server) authority(x *response, r *http.Request, t *table) error {
+	if s.parts.CA == nil {
+		return &refusal{status: http.StatusNotFound, why: "this pond has no certificate authority of its own"}
+	}
+	h := x.Header()
+	h.Set("Content-Type", "application/x-pem-file")
+	h.Set("Content-Disposition", `attachment; filename="millpond-ca.pem"`)
+	return send(x, r, http.StatusOK, string(s.parts.CA))
+}
+
+func text(x *response, r *http.Request, status int, body string) error {
+	h := x.Header()
+	h.Set("Content-Type", plainText)
+	h["Cache-Control"] = noStore
+	return send(x, r, status, body)
+}
+
+func send(x *response, r *http.Request, status int, body string) error {
+	x.Header().Set("Content-Length", fmt.Sprint(len(body)))
+	x.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		io.WriteString(x, body) // the client that has left is told nothing
+	}
+	return nil
+}
+
+// bytesText is a size for people.
+func bytesText(n int64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, i := float64(n)/1024, 0
+	for f >= 1024 && i < len(units)-1 {
+		f, i = f/1024, i+1
+	}
+	return fmt.Sprintf("%.1f %ciB", f, units[i])
+}

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"millpond"
+)
+
+// A peer is who is at the other end of a request, as far as it can be believed.
+type peer struct {
+	addr    netip.Addr // of the client; invalid if not known
+	host    string     // that the client asked for, with its port
+	scheme  string     // that the client used
+	forward bool       // somebody passed the request on
+}
+
+// local reports whether the client is a program on this machine, and no front server stands between.
+func (p peer) local() bool { return !p.forward && p.addr.IsLoopback() }
+
+// peer reads who asks. X-Forwarded-* counts only from a trusted front server, and of X-Forwarded-For only what the nearest
+// hops wrote: everything to the left of the first address that is not trusted could have been sent by anyone.
+func (s *Settings) peer(r *http.Request) (peer, error) {
+	p := peer{host: r.Host, scheme: "http"}
+	if r.TLS != nil {
+		p.scheme = "https"
+	}
+	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		p.addr = ap.Addr().Unmap()
+	}
+	// A request that came through another program did not come from this machine's own user, trusted or not.
+	p.forward = len(r.Header["X-Forwarded-For"]) > 0 || len(r.Header["Forwarded"]) > 0 || len(r.Header["Via"]) > 0
+	if len(s.Trusted) == 0 || !s.trusts(p.addr) {
+		return p, nil
+	}
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for i := len(hops) - 1; i >= 0 && s.trusts(p.addr); i-- {
+		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		p.addr = addr.Unmap()
+	}
+	if host := nearest(r.Header["X-Forwarded-Host"]); host != "" {
+		if strings.ContainsAny(host, "/\\@?# \t") {
+			return p, &millpond.Error{Kind: millpond.Invalid, Why: "X-Forwarded-Host is not a host"}
+		}
+		p.host = host
+	}
+	switch scheme := nearest(r.Header["X-Forwarded-Proto"]); scheme {
+	case "http", "https":
+		p.scheme = scheme
+	}
+	return p, nil
+}
+
+// nearest is the word of the nearest hop: the last of a list.
+func nearest(fields []string) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	last := fields[len(fields)-1]
+	return strings.ToLower(strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:]))
+}
+
+func (s *Settings) trusts(addr netip.Addr) bool {
+	for _, p := range s.Trusted {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkHost refuses names that do not belong to a pond on loopback (DNS rebinding).
+func (s *Settings) checkHost(host string) error {
+	if !s.Loopback {
+		return nil
+	}
+	name := hostname(host)
+	if name == "localhost" {
+		return nil
+	}
+	if addr, err := netip.ParseAddr(name); err == nil && addr.Unmap().IsLoopback() {
+		return nil
+	}
+	if s.PublicURL != nil && name != "" && name == hostname(s.PublicURL.Host) {
+		return nil
+	}
+	return &millpond.Error{Kind: millpond.Invalid, Why: "this pond listens on loopback only, and does not answer to the name " + quote(name),
+		Hint: "use 127.0.0.1 or localhost, or set public_url to the name that clients use"}
+}
+
+// hostname is the name of a Host, in lower case, without port, brackets and final dot.
+func hostname(host string) string {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(name, "."))
+}
+
+// checkLoop refuses a request that this pond itself sent: one of its upstreams is, perhaps by way of others, this pond.
+func (s *Server) checkLoop(r *http.Request) error {
+	seen := r.Header["Cdn-Loop"]
+	if len(seen) == 0 || s.instance[0] == "" {
+		return nil
+	}
+	for _, field := range seen {
+		if strings.Contains(field, s.instance[0]) {
+			return &millpond.Error{Kind: millpond.BadUpstream, Why: "this request has been through this pond before: one of its upstreams leads back to it",
+				Hint: "look at the upstreams on the pond's landing page; one of them is the pond's own address"}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"millpond"
+	"millpond/format"
+)
+
+// A response is the one http.ResponseWriter between net/http and a format. It notes what was answered, adds what the trace
+// of the request says to the header, and moves the write deadline on for as long as the client takes bytes. Held files
+// still leave by sendfile: ReadFrom passes them through.
+type response struct {
+	http.ResponseWriter
+	server *Server
+	ex     *exchange
+	mount  *mount // nil for the pond's own routes
+	route  string // the prefix of the pond's own route; "" for a mount
+	peer   peer
+	tls    bool
+
+	start, first time.Time // of the request, and of its answer's header
+	moved        time.Time // when the write deadline was last moved on
+	status       int
+	bytes        int64
+	err          error
+	aborted      bool
+}
+
+func (x *response) begin(s *Server, w http.ResponseWriter, r *http.Request, ex *exchange) {
+	now := time.Now()
+	*x = response{ResponseWriter: w, server: s, ex: ex, tls: r.TLS != nil, start: now, moved: now}
+}
+
+// Failed notes why the request failed, for the log.
+func (x *response) Failed(err error) { x.err = err }
+
+// Unwrap lets http.ResponseController reach what is below.
+func (x *response) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// Flush sends what is buffered.
+func (x *response) Flush() {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	if f, ok := x.ResponseWriter.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// WriteHeader sends the header, with what the trace says of the answer.
+func (x *response) WriteHeader(status int) {
+	if status >= 100 && status < 200 {
+		x.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if x.status != 0 {
+		return
+	}
+	x.status, x.first = status, time.Now()
+	x.moveDeadline(x.first)
+	if x.mount != nil {
+		writeCacheStatus(x.Header(), &x.ex.trace, x.first)
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *response) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	x.moveDeadline(time.Now())
+	n, err := x.ResponseWriter.Write(b)
+	x.bytes += int64(n)
+	return n, err
+}
+
+// moveDeadline gives the client more time, if a good part of what it had is used up.
+func (x *response) moveDeadline(now time.Time) {
+	if now.Sub(x.moved) < x.server.patience/4 {
+		return
+	}
+	x.moved = now
+	if d, ok := x.ResponseWriter.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		d.SetWriteDeadline(now.Add(x.server.patience)) // a writer without deadlines is a test's
+	}
+}
+
+const (
+	// chunk is how much of a file is given to the kernel before the deadline moves on.
+	chunk = 4 << 20
+	// slowest is the rate, in bytes a second, below which a client counts as dead.
+	slowest = 1 << 10
+)
+
+// ReadFrom sends a body. A file goes to the connection as a file, so that the kernel can send it; everything else is copied.
+func (x *response) ReadFrom(src io.Reader) (int64, error) {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	file, left := src, int64(1)<<62
+	limited, isLimited := src.(*io.LimitedReader)
+	if isLimited {
+		file, left = limited.R, limited.N
+	}
+	under, ok := x.ResponseWriter.(io.ReaderFrom)
+	if _, isFile := file.(syscall.Conn); !ok || !isFile || x.tls {
+		return io.Copy(onlyWriter{x}, src)
+	}
+	var sent int64
+	for left > 0 {
+		x.moveDeadline(time.Now())
+		part := io.LimitedReader{R: file, N: min(left, chunk)}
+		want := part.N
+		n, err := under.ReadFrom(&part)
+		sent += n
+		left -= n
+		x.bytes += n
+		if isLimited {
+			limited.N -= n
+		}
+		if err != nil {
+			// Bytes that the client took in time buy it more time: the deadline bounds silence, not slowness.
+			if errors.Is(err, os.ErrDeadlineExceeded) && n >= int64(x.server.patience.Seconds()*slowest) && n > 0 {
+				x.moved = time.Time{}
+				continue
+			}
+			return sent, err
+		}
+		if n < want {
+			break
+		}
+	}
+	return sent, nil
+}
+
+// onlyWriter hides ReadFrom, which would call itself.
+type onlyWriter struct{ io.Writer }
+
+// A refusal is an answer of the server's own that no kind of error has.
+type refusal struct {
+	status    int
+	kind      millpond.Kind
+	why       string
+	challenge string
+}
+
+func (e *refusal) Error() string { return e.why }
+
+// fail answers with an error in plain words.
+func (s *Server) fail(x *response, r *http.Request, err error) {
+	f := format.Failure{Type: plainText}
+	why, hint := format.Words(err)
+	if e, ok := errors.AsType[*refusal](err); ok {
+		why, hint, f.Status = e.why, "", e.status
+		if e.challenge != "" {
+			x.Header().Set("Www-Authenticate", e.challenge)
+		}
+		err = &millpond.Error{Kind: e.kind, Why: e.why}
+		if e.kind == millpond.Internal {
+			err = &millpond.Error{Kind: millpond.Invalid, Why: e.why}
+		}
+	}
+	f.Body = why + "\n"
+	if hint != "" {
+		f.Body += hint + "\n"
+	}
+	format.Fail(x, r, time.Now(), err, f)
+}
+
+// finish ends every request, however its handler ended. It is deferred.
+func (s *Server) finish(x *response, r *http.Request) {
+	cause := recover()
+	if cause != nil {
+		x.aborted = true
+		if cause != http.ErrAbortHandler {
+			x.err = fmt.Errorf("panic: %v", cause)
+			s.parts.Log.Error("a handler panicked", "id", x.ex.id[0], "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			if x.status == 0 {
+				x.aborted = false
+				s.fail(x, r, &millpond.Error{Kind: millpond.Internal, Err: x.err})
+			}
+		}
+	}
+	if x.status == 0 && !x.aborted {
+		x.WriteHeader(http.StatusOK) // as net/http would
+	}
+	took := time.Since(x.start)
+	s.metrics.count(x, r.Method, took)
+	s.logRequest(x, r, took)
+	aborted := x.aborted
+	*x = response{}
+	if aborted {
+		panic(http.ErrAbortHandler) // the connection is cut, so that no client takes what it has as whole
+	}
+	s.pool.Put(x)
+}
+
+// quote is a stranger's word as it can be shown: bounded, and without control characters.
+func quote(s string) string {
+	if len(s) > 80 {
+		s = s[:80] + "…"
+	}
+	return fmt.Sprintf("%q", strings.ToValidUTF8(s, "?"))
+}

@@ -1,0 +1,282 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"millpond"
+	"millpond/catalog"
+	"millpond/format"
+)
+
+const (
+	// patience is how long a reader waits for an upstream when nothing older is kept: pip gives up after 15 s.
+	patience = 12 * time.Second
+	// slow is how long a reader waits when something older is kept.
+	slow = 2 * time.Second
+	// doubt is how long an upstream must go on saying that a name it knew does not exist, until it is believed.
+	doubt = 10 * time.Minute
+	// pause is how long an ill upstream is not asked the same question again while something older is kept.
+	pause = 5 * time.Second
+)
+
+// An inquiry is one question to one upstream, and how to read the answer.
+type inquiry struct {
+	catalog.Question
+	fresh time.Duration // how long the answer needs no asking
+	// read asks the upstream and returns the record to keep. It may return format.Unchanged where kept is not nil.
+	read func(ctx context.Context, s *session, kept *catalog.Answer) ([]byte, error)
+	// accepted is told after a new answer was kept; nil if nobody cares.
+	accepted func(ctx context.Context, kept, got *catalog.Answer)
+}
+
+// A reply is an answer and how good it is.
+type reply struct {
+	*catalog.Answer
+	stale error // why it is not fresh; nil if it is
+}
+
+// flights coalesces inquiries: one per question is under way, whoever asks meanwhile waits for it.
+type flights struct {
+	mu      sync.Mutex // guards the rest; never held across I/O
+	running map[catalog.Question]*flight
+	failed  map[catalog.Question]failure // recent failures of questions that an older answer is kept for
+}
+
+type flight struct {
+	done   chan struct{}
+	answer *catalog.Answer
+	err    error
+}
+
+type failure struct {
+	err   error
+	until time.Time
+}
+
+// ask answers an inquiry: from the kept answer while it is fresh, else from the upstream, else from the kept answer again.
+// An absence is a NotFound error. Offline and held ask nobody.
+func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, error) {
+	q.Layer = l.id
+	now := l.pond.now()
+	kept, err := l.pond.catalog.Answer(ctx, q.Question)
+	if err != nil && !millpond.Is(err, millpond.NotFound) {
+		return nil, err
+	}
+	if kept != nil && now.Before(kept.Fresh) {
+		return l.reply(ctx, q, kept, doubted(kept))
+	}
+	if !asking {
+		if kept != nil {
+			return l.reply(ctx, q, kept, l.offline(q.Question))
+		}
+		return nil, l.offline(q.Question)
+	}
+	if f, ok := l.recent(q.Question, now); ok && kept != nil {
+		return l.fallBack(ctx, q, kept, f)
+	}
+	f := l.begin(ctx, q, kept)
+	wait := patience
+	if kept != nil && !kept.Absent {
+		wait = l.slow()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	began := time.Now()
+	defer func() { TraceOf(ctx).Upstream += time.Since(began) }()
+	select {
+	case <-f.done:
+		if f.err == nil {
+			TraceOf(ctx).Result = "miss"
+			if kept != nil {
+				TraceOf(ctx).Result = "revalidated"
+			}
+			return l.reply(ctx, q, f.answer, doubted(f.answer))
+		}
+		return l.fallBack(ctx, q, kept, f.err)
+	case <-timer.C:
+		return l.fallBack(ctx, q, kept, &millpond.Error{
+			Kind: millpond.BadUpstream,
+			Why:  fmt.Sprintf("%s has not answered for %s; the question goes on", l.name, wait),
+		})
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// reply turns a kept answer into what the asker gets.
+func (l *upstream) reply(ctx context.Context, q inquiry, a *catalog.Answer, stale error) (*reply, error) {
+	t := TraceOf(ctx)
+	if t.Layer == "" {
+		t.Layer = l.name
+	}
+	if stale != nil {
+		t.Result, t.Checked = "stale", a.Checked
+	}
+	if a.Absent {
+		return nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: q.Package}, Why: a.Why}
+	}
+	return &reply{a, stale}, nil
+}
+
+// fallBack is what a failed inquiry comes to: the kept answer, marked stale, or the failure.
+func (l *upstream) fallBack(ctx context.Context, q inquiry, kept *catalog.Answer, err error) (*reply, error) {
+	if kept == nil {
+		return nil, err
+	}
+	// An old absence stands in only as long as the format says that its clients need it.
+	if kept.Absent && l.pond.now().Sub(kept.Checked) > l.format.Info().OldAbsence {
+		return nil, err
+	}
+	return l.reply(ctx, q, kept, err)
+}
+
+// doubted is why an answer is served though its upstream denies it; nil if it does not.
+func doubted(a *catalog.Answer) error {
+	if a.Doubt.IsZero() {
+		return nil
+	}
+	return &millpond.Error{Kind: millpond.BadUpstream, Why: "its upstream says since a moment ago that there is no such thing"}
+}
+
+func (l *upstream) offline(q catalog.Question) error {
+	what := q.Package
+	if what == "" {
+		what = q.Kind
+	}
+	return &millpond.Error{
+		Kind: millpond.Offline, Key: millpond.Key{Package: q.Package},
+		Why:  fmt.Sprintf("%s is not held here, and %s is not asked: the pond is offline", what, l.name),
+		Hint: "ask again when it is online, or fetch it there first",
+	}
+}
+
+// recent returns the failure of the same question a moment ago.
+func (l *upstream) recent(q catalog.Question, now time.Time) (error, bool) {
+	l.flights.mu.Lock()
+	defer l.flights.mu.Unlock()
+	f, ok := l.flights.failed[q]
+	if ok && now.After(f.until) {
+		delete(l.flights.failed, q)
+		return nil, false
+	}
+	return f.err, ok
+}
+
+// begin starts the inquiry, or joins the one under way. The inquiry belongs to the pond and goes on when ctx ends.
+func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *flight {
+	l.flights.mu.Lock()
+	defer l.flights.mu.Unlock()
+	if f := l.flights.running[q.Question]; f != nil {
+		return f
+	}
+	f := &flight{done: make(chan struct{})}
+	if l.flights.running == nil {
+		l.flights.running = map[catalog.Question]*flight{}
+		l.flights.failed = map[catalog.Question]failure{}
+	}
+	l.flights.running[q.Question] = f
+	// The inquiry outlives its first asker; Pond.Close ends it.
+	started := l.pond.goes(func(ctx context.Context) {
+		f.answer, f.err = l.inquire(ctx, q, kept)
+		l.flights.mu.Lock()
+		delete(l.flights.running, q.Question)
+		if f.err != nil && kept != nil {
+			if len(l.flights.failed) > 10_000 {
+				clear(l.flights.failed)
+			}
+			l.flights.failed[q.Question] = failure{f.err, l.pond.now().Add(pause)}
+		} else {
+			delete(l.flights.failed, q.Question)
+		}
+		l.flights.mu.Unlock()
+		close(f.done)
+	})
+	if !started {
+		delete(l.flights.running, q.Question)
+		f.err = errClosing
+		close(f.done)
+	}
+	return f
+}
+
+// inquire asks the upstream and records what it said.
+func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer) (*catalog.Answer, error) {
+	s := l.session(ctx)
+	defer s.close()
+	if kept != nil && !kept.Absent {
+		s.kept = kept.Documents
+	} else {
+		s.kept = nil
+	}
+	var present *catalog.Answer
+	if kept != nil && !kept.Absent {
+		present = kept
+	}
+	record, err := q.read(ctx, s, present)
+	now := l.pond.now()
+	switch {
+	case errors.Is(err, format.Unchanged) && present != nil:
+		a := *present
+		a.Checked, a.Fresh, a.Doubt = now, now.Add(q.fresh), time.Time{}
+		return &a, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh)
+	case err == nil:
+		a := &catalog.Answer{Question: q.Question, Record: record, Checked: now, Fresh: now.Add(q.fresh), Changed: now}
+		if a.Documents, err = s.keep(ctx); err != nil {
+			return nil, err
+		}
+		if present != nil && bytes.Equal(present.Record, a.Record) && sameTexts(present.Documents, a.Documents) {
+			a.Changed = present.Changed
+		}
+		if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
+			return nil, err
+		}
+		if q.accepted != nil {
+			q.accepted(ctx, present, a)
+		}
+		return a, nil
+	case millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Gone):
+		return l.absent(ctx, q, present, err)
+	}
+	return nil, err
+}
+
+func sameTexts(a, b []catalog.Document) bool {
+	return slices.EqualFunc(a, b, func(x, y catalog.Document) bool { return x.Text == y.Text })
+}
+
+// absent records an upstream's word that there is no such thing. What it had before is believed to be gone only when it has
+// said so for a while: a sudden 404 is more often an upstream's bad day.
+func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answer, said error) (*catalog.Answer, error) {
+	now := l.pond.now()
+	if present != nil {
+		a := *present
+		if a.Doubt.IsZero() {
+			a.Doubt = now
+		}
+		if now.Sub(a.Doubt) < doubt {
+			a.Fresh = now.Add(time.Minute)
+			return &a, l.pond.catalog.PutAnswer(ctx, &a)
+		}
+		if err := l.keepAll(ctx, q.Package); err != nil {
+			return nil, err
+		}
+		l.pond.event(ctx, millpond.Event{
+			Verb: "vanished", Repository: l.repo.config.Name, Layer: l.name, Key: millpond.Key{Package: q.Package, Version: q.Name},
+		})
+	}
+	why, _ := format.Words(said)
+	a := &catalog.Answer{Question: q.Question, Absent: true, Why: why, Checked: now, Fresh: now.Add(l.repo.absent()), Changed: now}
+	if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
+		return nil, err
+	}
+	if q.accepted != nil {
+		q.accepted(ctx, present, a)
+	}
+	return a, nil
+}

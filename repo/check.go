@@ -1,0 +1,210 @@
+package repo
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"millpond"
+	"millpond/blob"
+	"millpond/fetch"
+)
+
+// CheckOptions choose how thoroughly Check looks.
+type CheckOptions struct {
+	ReadData bool                  // read every byte of every blob
+	Repair   bool                  // set aside what is damaged and forget that it was held: it is fetched again when asked for
+	Progress func(done, all int64) // told of each blob; nil is silent. all is 0 while it is not known
+}
+
+// A Report is what Check found.
+type Report struct {
+	Blobs, Bytes int64
+	Damage       []Damage
+	Orphans      int64 // blobs that nothing names: no damage, swept in time
+	Repaired     int
+}
+
+// A Damage is one thing that is wrong.
+type Damage struct {
+	What    string // in words
+	Digest  millpond.Digest
+	Names   []string // what the blob is to readers, at most a few
+	Mending string   // what was, or can be, done
+}
+
+// Check looks for damage: records without blobs, blobs of another size or with other bytes, a catalog that is unsound. It
+// runs beside serving.
+func (p *Pond) Check(ctx context.Context, o CheckOptions) (*Report, error) {
+	r := &Report{}
+	words, err := p.catalog.Check(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range words {
+		r.Damage = append(r.Damage, Damage{What: "the catalog is damaged: " + w, Mending: "restore the catalog from a backup"})
+	}
+	seen := map[millpond.Digest]bool{}
+	if err := p.checkHoldings(ctx, o, r, seen); err != nil {
+		return nil, err
+	}
+	return r, p.checkBlobs(ctx, o, r, seen)
+}
+
+// checkHoldings looks at every file that is said to be held.
+func (p *Pond) checkHoldings(ctx context.Context, o CheckOptions, r *Report, seen map[millpond.Digest]bool) error {
+	layers, err := p.catalog.Layers(ctx)
+	if err != nil {
+		return err
+	}
+	for layer := range layers {
+		for h, err := range p.catalog.Held(ctx, layer, "") {
+			if err != nil {
+				return err
+			}
+			if h.Blob.IsZero() || seen[h.Blob] {
+				continue
+			}
+			seen[h.Blob] = true
+			what, err := p.checkBlob(ctx, o, r, h.Blob, h.Size)
+			if err != nil {
+				return err
+			}
+			if what != "" {
+				if err := p.found(ctx, o, r, Damage{What: what, Digest: h.Blob, Names: []string{layer + " " + h.Key.String()}}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// checkBlobs looks at the blobs that no holding names: kept documents, derived ones, and orphans.
+func (p *Pond) checkBlobs(ctx context.Context, o CheckOptions, r *Report, seen map[millpond.Digest]bool) error {
+	for d, err := range p.blobs.List(ctx, millpond.Digest{}) {
+		if err != nil {
+			return err
+		}
+		if seen[d] {
+			continue
+		}
+		named, err := p.catalog.Named(ctx, []millpond.Digest{d})
+		if err != nil {
+			return err
+		}
+		if !named[d] {
+			r.Orphans++
+		}
+		what, err := p.checkBlob(ctx, o, r, d, -1)
+		if err != nil {
+			return err
+		}
+		if what != "" {
+			if err := p.found(ctx, o, r, Damage{What: what, Digest: d, Names: []string{"a document"}}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkBlob returns what is wrong with one blob, "" if nothing is.
+func (p *Pond) checkBlob(ctx context.Context, o CheckOptions, r *Report, d millpond.Digest, size int64) (string, error) {
+	info, err := p.blobs.Stat(ctx, d)
+	if millpond.Is(err, millpond.NotFound) {
+		return "the bytes are missing", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	r.Blobs++
+	r.Bytes += info.Size
+	if o.Progress != nil {
+		o.Progress(r.Blobs, 0)
+	}
+	if size >= 0 && info.Size != size {
+		return fmt.Sprintf("there are %d bytes, not %d", info.Size, size), nil
+	}
+	if !o.ReadData {
+		return "", nil
+	}
+	body, err := p.blobs.Open(ctx, d, 0, -1)
+	if err != nil {
+		return "the bytes cannot be opened: " + err.Error(), nil
+	}
+	defer body.Close()
+	sum := sha256.New()
+	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{body}, make([]byte, 256<<10)); err != nil {
+		return "the bytes cannot be read: " + err.Error(), nil
+	}
+	if got, err := millpond.NewDigest("sha256", sum.Sum(nil)); err != nil || got != d {
+		return "the bytes are others than were sealed", err
+	}
+	return "", nil
+}
+
+// found records a damage and mends it if that was asked for.
+func (p *Pond) found(ctx context.Context, o CheckOptions, r *Report, d Damage) error {
+	d.Mending = "it is fetched again when it is asked for, after check --repair"
+	if o.Repair {
+		if err := p.catalog.LoseBlob(ctx, d.Digest); err != nil {
+			return err
+		}
+		if err := p.setAside(ctx, d.Digest); err != nil && !millpond.Is(err, millpond.NotFound) {
+			return err
+		}
+		p.forgetBlob(d.Digest)
+		d.Mending = "set aside; it is fetched again when it is asked for"
+		r.Repaired++
+	}
+	r.Damage = append(r.Damage, d)
+	return nil
+}
+
+// Stats are the figures of millpond stats and the metrics.
+type Stats struct {
+	HeldBytes, DerivedBytes int64
+	Held, Answers           int64
+	Free, Total             int64 // of the disk; negative if not known
+	Fetch                   fetch.Stats
+	Layers                  map[string]int64 // bytes held, by repository/upstream
+	Low                     bool             // the disk is low: fills are not kept
+	Stopped                 string           // why writes stopped; "" if they go on
+}
+
+// Stats sums up the pond.
+func (p *Pond) Stats(ctx context.Context) (Stats, error) {
+	t, err := p.catalog.Totals(ctx)
+	if err != nil {
+		return Stats{}, err
+	}
+	room, err := p.blobs.Room(ctx)
+	if err != nil {
+		return Stats{}, err
+	}
+	s := Stats{
+		HeldBytes: t.HeldBytes, DerivedBytes: t.DerivedBytes, Held: t.Holdings, Answers: t.Answers,
+		Free: room.Free, Total: room.Total, Fetch: p.fetch.Stats(), Low: p.low(),
+	}
+	if s.Layers, err = p.catalog.Layers(ctx); err != nil {
+		return Stats{}, err
+	}
+	if err := p.Stopped(); err != nil {
+		s.Stopped = err.Error()
+	}
+	return s, nil
+}
+
+// Stopped is why nothing can be written until a restart; nil while all is well.
+func (p *Pond) Stopped() error {
+	var errs []error
+	for _, part := range []any{p.blobs, p.catalog} {
+		if s, ok := part.(blob.Stopper); ok {
+			errs = append(errs, s.Stopped())
+		}
+	}
+	return errors.Join(errs...)
+}

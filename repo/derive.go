@@ -1,0 +1,201 @@
+package repo
+
+import (
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"millpond"
+	"millpond/blob"
+	"millpond/catalog"
+	"millpond/format"
+
+	kgzip "github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+type derivedKey struct {
+	repository, name, stamp, encoding string
+}
+
+// A derived is a document that was computed from records, as memory keeps it.
+type derived struct {
+	content millpond.Content // without a body
+	body    []byte           // nil if it is too large
+}
+
+// derivations coalesces the writing of documents: one per document and encoding is under way.
+type derivations struct {
+	mu      sync.Mutex // guards running; never held across I/O
+	running map[derivedKey]*derivation
+	large   chan struct{} // a place for each large document being written
+}
+
+type derivation struct {
+	done chan struct{}
+	d    *derived
+	err  error
+}
+
+// Derive implements format.Tools.
+func (b *bound) Derive(ctx context.Context, d format.Derivation, write func(io.Writer) error) (*millpond.Content, error) {
+	switch d.Encoding {
+	case "", "gzip", "zstd":
+	default:
+		return nil, fmt.Errorf("derive %s: no encoding %q", d.Name, d.Encoding)
+	}
+	p := b.pond
+	key := derivedKey{b.config.Name, d.Name, d.Stamp, d.Encoding}
+	if got, ok := p.derived.GetIfPresent(key); ok {
+		if c, err := p.openDerived(ctx, got); err == nil {
+			return c, nil
+		}
+		p.derived.Invalidate(key) // its bytes are gone: write it anew
+	}
+	p.deriving.mu.Lock()
+	run := p.deriving.running[key]
+	if run == nil {
+		run = &derivation{done: make(chan struct{})}
+		p.deriving.running[key] = run
+		p.deriving.mu.Unlock()
+		// The reader that came first writes for all who wait, so it is not stopped when its client leaves.
+		run.d, run.err = p.write(context.WithoutCancel(ctx), key, d.Type, write)
+		p.deriving.mu.Lock()
+		delete(p.deriving.running, key)
+		p.deriving.mu.Unlock()
+		close(run.done)
+	} else {
+		p.deriving.mu.Unlock()
+		select {
+		case <-run.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if run.err != nil {
+		return nil, run.err
+	}
+	return p.openDerived(ctx, run.d)
+}
+
+func (p *Pond) openDerived(ctx context.Context, d *derived) (*millpond.Content, error) {
+	c := d.content
+	if d.body != nil {
+		c.ReadSeekCloser = newMemory(d.body)
+		return &c, nil
+	}
+	return &c, p.openBlob(ctx, &c)
+}
+
+// write finds the document on disk, or writes it: into memory while it is small, else into the store.
+func (p *Pond) write(ctx context.Context, key derivedKey, kind string, write func(io.Writer) error) (*derived, error) {
+	if kept, err := p.catalog.Derived(ctx, key.repository, key.name, key.stamp, key.encoding); err == nil {
+		d := &derived{content: millpond.Content{Size: kept.Size, Digest: kept.Blob, Type: kept.Type, Encoding: key.encoding, Modified: kept.Modified}}
+		if _, err := p.blobs.Stat(ctx, kept.Blob); err == nil {
+			p.derived.Set(key, d)
+			return d, nil
+		}
+	} else if !millpond.Is(err, millpond.NotFound) {
+		return nil, err
+	}
+	out := &spill{pond: p, ctx: ctx}
+	defer out.discard()
+	if err := encode(out, key.encoding, write); err != nil {
+		return nil, err
+	}
+	modified, ok := p.stamps.GetIfPresent(key.stamp)
+	if !ok {
+		modified = p.now().Truncate(time.Second)
+	}
+	d := &derived{content: millpond.Content{Size: out.size, Type: kind, Encoding: key.encoding, Modified: modified}}
+	if out.w == nil {
+		d.body = append([]byte{}, out.small...) // not nil, though the document be empty
+		d.content.Digest = millpond.SHA256(d.body)
+		p.derived.Set(key, d)
+		return d, nil
+	}
+	digest, err := out.w.Commit(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("keep derived document %s: %w", key.name, err)
+	}
+	d.content.Digest = digest
+	if err := p.catalog.PutDerived(ctx, &catalog.Derived{
+		Repository: key.repository, Name: key.name, Stamp: key.stamp, Encoding: key.encoding,
+		Type: kind, Blob: digest, Size: out.size, Modified: modified,
+	}); err != nil {
+		return nil, err
+	}
+	p.derived.Set(key, d)
+	return d, nil
+}
+
+// encode runs write through the encoding's compressor.
+func encode(out io.Writer, encoding string, write func(io.Writer) error) error {
+	switch encoding {
+	case "gzip":
+		z, err := kgzip.NewWriterLevel(out, gzip.DefaultCompression)
+		if err != nil {
+			return err
+		}
+		if err := write(z); err != nil {
+			return err
+		}
+		return z.Close()
+	case "zstd":
+		z, err := zstd.NewWriter(out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+		if err != nil {
+			return err
+		}
+		if err := write(z); err != nil {
+			z.Close()
+			return err
+		}
+		return z.Close()
+	}
+	return write(out)
+}
+
+// A spill collects a document in memory, and in the store once it is too large for that.
+type spill struct {
+	pond  *Pond
+	ctx   context.Context
+	small []byte
+	w     blob.Writer
+	size  int64
+}
+
+// Write implements io.Writer.
+func (s *spill) Write(b []byte) (int, error) {
+	s.size += int64(len(b))
+	if s.w == nil && s.size <= hotSize {
+		s.small = append(s.small, b...)
+		return len(b), nil
+	}
+	if s.w == nil {
+		s.pond.deriving.large <- struct{}{} // large documents are written two at a time
+		w, err := s.pond.blobs.Create(s.ctx)
+		if err != nil {
+			<-s.pond.deriving.large
+			return 0, err
+		}
+		s.w = w
+		if _, err := w.Write(s.small); err != nil {
+			return 0, err
+		}
+		s.small = nil
+	}
+	return s.w.Write(b)
+}
+
+// discard ends the use of the store: what was not committed is dropped.
+func (s *spill) discard() {
+	if s.w == nil {
+		return
+	}
+	<-s.pond.deriving.large
+	s.w.Discard() // after Commit there is nothing left to drop
+	s.w.Close()
+}

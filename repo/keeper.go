@@ -1,0 +1,203 @@
+package repo
+
+import (
+	"context"
+	"time"
+
+	"millpond"
+	"millpond/blob"
+	"millpond/catalog"
+)
+
+const (
+	grace    = 24 * time.Hour   // how long a blob that nothing names is left alone
+	unused   = 24 * time.Hour   // how long an unfinished blob is kept for Resume
+	lookEach = 10 * time.Second // how often the disk is looked at
+)
+
+// used notes that a blob was read. It is written down once a minute, not once a read.
+func (p *Pond) used(d millpond.Digest, size int64) {
+	now := p.now()
+	p.mu.Lock()
+	p.uses[d] = catalog.Use{Blob: d, Size: size, At: now}
+	p.mu.Unlock()
+}
+
+func (p *Pond) flushUses(ctx context.Context) error {
+	p.mu.Lock()
+	uses := make([]catalog.Use, 0, len(p.uses))
+	for _, u := range p.uses {
+		uses = append(uses, u)
+	}
+	clear(p.uses)
+	p.mu.Unlock()
+	if len(uses) == 0 {
+		return nil
+	}
+	return p.catalog.Used(ctx, uses)
+}
+
+// Run does the pond's own work (eviction, sweep, flushing of uses) until ctx ends.
+func (p *Pond) Run(ctx context.Context) error {
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
+	sweep := time.NewTimer(2 * time.Minute) // soon after the start, then daily
+	defer sweep.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-minute.C:
+			if err = p.flushUses(ctx); err == nil {
+				_, err = p.Evict(ctx)
+			}
+		case <-sweep.C:
+			_, err = p.Sweep(ctx)
+			sweep.Reset(24 * time.Hour)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.log.ErrorContext(ctx, "the pond's own work failed; it is tried again", "error", err)
+		}
+	}
+}
+
+// low reports whether the disk has so little room that fills are passed through and not kept.
+func (p *Pond) low() bool {
+	now := p.now().Unix()
+	if last := p.looked.Load(); now-last >= int64(lookEach/time.Second) && p.looked.CompareAndSwap(last, now) {
+		room, err := p.blobs.Room(p.life)
+		if err == nil {
+			low := room.Free >= 0 && room.Free < p.lowMark(room)
+			if p.lowDisk.Swap(low) != low {
+				p.log.Warn("disk room", "low", low, "free", room.Free)
+			}
+		}
+	}
+	return p.lowDisk.Load()
+}
+
+// lowMark is the free space below which fills are not kept.
+func (p *Pond) lowMark(room blob.Room) int64 {
+	if set := p.settings().LowFree; set > 0 {
+		return set
+	}
+	return max(room.Total/20, 4<<30)
+}
+
+// Evict deletes the bytes that were least recently used, while more is kept than the settings allow or the disk is low,
+// and returns how many bytes went. Only what its upstream still has goes: it is fetched again when it is asked for.
+func (p *Pond) Evict(ctx context.Context) (int64, error) {
+	want, err := p.excess(ctx)
+	if err != nil || want <= 0 {
+		return 0, err
+	}
+	var gone int64
+	var victims []catalog.Use
+	for u, err := range p.catalog.Oldest(ctx) {
+		if err != nil {
+			return gone, err
+		}
+		p.mu.Lock()
+		_, recent := p.uses[u.Blob]
+		p.mu.Unlock()
+		if recent {
+			continue
+		}
+		victims = append(victims, u)
+		if gone += u.Size; gone >= want {
+			break
+		}
+	}
+	gone = 0
+	for _, u := range victims {
+		// The record first: a record without its blob is a refetch, a blob without a record is swept.
+		if err := p.catalog.LoseBlob(ctx, u.Blob); err != nil {
+			return gone, err
+		}
+		p.forgetBlob(u.Blob)
+		if err := p.blobs.Delete(ctx, u.Blob); err != nil && !millpond.Is(err, millpond.NotFound) {
+			return gone, err
+		}
+		gone += u.Size
+	}
+	p.log.InfoContext(ctx, "evicted", "blobs", len(victims), "bytes", gone)
+	return gone, nil
+}
+
+// excess is how many bytes must go.
+func (p *Pond) excess(ctx context.Context) (int64, error) {
+	var want int64
+	if most := p.settings().MaxBytes; most > 0 {
+		t, err := p.catalog.Totals(ctx)
+		if err != nil {
+			return 0, err
+		}
+		want = t.HeldBytes - most
+	}
+	room, err := p.blobs.Room(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if room.Free >= 0 {
+		want = max(want, p.lowMark(room)-room.Free)
+	}
+	return want, nil
+}
+
+// Sweep deletes blobs that no record names and that are a day old, and returns how many.
+func (p *Pond) Sweep(ctx context.Context) (int, error) {
+	now := p.now()
+	if err := p.blobs.Tidy(ctx, now.Add(-unused)); err != nil {
+		return 0, err
+	}
+	swept := 0
+	batch := make([]millpond.Digest, 0, 500)
+	flush := func() error {
+		named, err := p.catalog.Named(ctx, batch)
+		if err != nil {
+			return err
+		}
+		for _, d := range batch {
+			if named[d] {
+				continue
+			}
+			switch err := p.sweepOne(ctx, d, now.Add(-grace)); millpond.KindOf(err) {
+			default:
+				if err != nil {
+					return err
+				}
+				swept++
+			case millpond.NotFound, millpond.Conflict:
+			}
+		}
+		batch = batch[:0]
+		return nil
+	}
+	for d, err := range p.blobs.List(ctx, millpond.Digest{}) {
+		if err != nil {
+			return swept, err
+		}
+		info, err := p.blobs.Stat(ctx, d)
+		if err != nil || !info.Sealed.Before(now.Add(-grace)) {
+			continue // young, or just deleted
+		}
+		if batch = append(batch, d); len(batch) == cap(batch) {
+			if err := flush(); err != nil {
+				return swept, err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return swept, err
+	}
+	p.log.InfoContext(ctx, "swept", "blobs", swept)
+	return swept, nil
+}
+
+func (p *Pond) sweepOne(ctx context.Context, d millpond.Digest, before time.Time) error {
+	if s, ok := p.blobs.(blob.Sweeper); ok {
+		return s.DeleteOlder(ctx, d, before)
+	}
+	return p.blobs.Delete(ctx, d)
+}

@@ -1,0 +1,150 @@
+package repo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"millpond"
+	"millpond/format"
+)
+
+// lists asks the layers for their names. A layer that cannot list is legal: what is held of it is shown then.
+func (b *bound) lists(ctx context.Context) ([]*nameList, error) {
+	var lists []*nameList
+	for _, l := range b.layers {
+		list, err := l.names(ctx, b.scope(fresh) != held)
+		switch {
+		case err == nil:
+			lists = append(lists, list)
+		case millpond.Is(err, millpond.Unsupported), millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Offline):
+			if up, ok := l.(*upstream); ok {
+				lists = append(lists, &nameList{id: up.name + " held", fresh: b.pond.now().Add(time.Minute), each: up.heldNames(ctx)})
+			}
+		default:
+			return nil, err
+		}
+	}
+	return lists, nil
+}
+
+// heldNames yields the names that anything is held of.
+func (l *upstream) heldNames(ctx context.Context) iter.Seq2[format.Change, error] {
+	return func(yield func(format.Change, error) bool) {
+		last := ""
+		for h, err := range l.pond.catalog.Held(ctx, l.id, "") {
+			if err != nil {
+				yield(format.Change{}, err)
+				return
+			}
+			if h.Key.Package == last || h.Blob.IsZero() {
+				continue
+			}
+			last = h.Key.Package
+			if !yield(format.Change{Name: last, Time: h.Modified}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (b *bound) namesStamp(ctx context.Context) (string, time.Time, error) {
+	lists, err := b.lists(ctx)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	id := sha256.New()
+	until := b.pond.now().Add(b.fresh())
+	fmt.Fprintf(id, "%s\n%q\n", b.policy.ID(), b.config.Claims)
+	for i, list := range lists {
+		fmt.Fprintf(id, "%d %s\n", i, list.id)
+		if list.fresh.Before(until) {
+			until = list.fresh
+		}
+		if strings.HasSuffix(list.id, " held") {
+			for c, err := range list.each {
+				if err != nil {
+					return "", time.Time{}, err
+				}
+				fmt.Fprintln(id, c.Name)
+			}
+		}
+	}
+	return hex.EncodeToString(id.Sum(nil)[:16]), until, nil
+}
+
+// Names implements format.Reader. The names of all layers are brought together in one compact sorted table.
+func (b *bound) Names(ctx context.Context) iter.Seq2[format.Change, error] {
+	return func(yield func(format.Change, error) bool) {
+		lists, err := b.lists(ctx)
+		if err != nil {
+			yield(format.Change{}, err)
+			return
+		}
+		var table nameTable
+		for i, list := range lists {
+			for c, err := range list.each {
+				if err != nil {
+					yield(format.Change{}, err)
+					return
+				}
+				if b.claimed(c.Name) || b.nameVerdict(c.Name) != nil {
+					continue
+				}
+				table.add(i, c)
+			}
+		}
+		table.each(yield)
+	}
+}
+
+// A nameTable is many names in one piece of memory: a registry lists close to a million.
+type nameTable struct {
+	text []byte
+	rows []nameRow
+}
+
+type nameRow struct {
+	at                    uint32
+	name, display, cursor uint16
+	layer                 uint16
+}
+
+func (t *nameTable) add(layer int, c format.Change) {
+	const most = 1<<16 - 1
+	if len(c.Name) > most || len(c.Display) > most || len(c.Cursor) > most || len(t.text) > 1<<32-3*most {
+		return // no ecosystem has such names, and no registry so many
+	}
+	t.rows = append(t.rows, nameRow{uint32(len(t.text)), uint16(len(c.Name)), uint16(len(c.Display)), uint16(len(c.Cursor)), uint16(layer)})
+	t.text = append(append(append(t.text, c.Name...), c.Display...), c.Cursor...)
+}
+
+func (t *nameTable) name(r nameRow) []byte { return t.text[r.at : r.at+uint32(r.name)] }
+
+// each yields the names sorted, each as the first layer that has it spells it.
+func (t *nameTable) each(yield func(format.Change, error) bool) {
+	slices.SortFunc(t.rows, func(a, b nameRow) int {
+		if c := strings.Compare(string(t.name(a)), string(t.name(b))); c != 0 {
+			return c
+		}
+		return int(a.layer) - int(b.layer)
+	})
+	last := ""
+	for i, r := range t.rows {
+		name := string(t.name(r))
+		if i > 0 && name == last {
+			continue
+		}
+		last = name
+		rest := t.text[r.at+uint32(r.name):]
+		c := format.Change{Name: name, Display: string(rest[:r.display]), Cursor: string(rest[r.display : r.display+r.cursor])}
+		if !yield(c, nil) {
+			return
+		}
+	}
+}

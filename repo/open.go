@@ -1,0 +1,430 @@
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"millpond"
+	"millpond/catalog"
+	"millpond/fetch"
+	"millpond/format"
+)
+
+// remembered is how long a file whose bytes were wrong, or an upstream's refusal of a file, is not asked for again.
+const remembered = time.Minute
+
+var errRefreshed = &millpond.Error{Kind: millpond.NotFound, Why: "the listing was read a moment ago"}
+
+// failures remember what failed, for a while.
+type failures struct {
+	mu sync.Mutex // guards m
+	m  map[string]failure
+}
+
+func (f *failures) recent(name string, now time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if x, ok := f.m[name]; ok {
+		if now.Before(x.until) {
+			return x.err
+		}
+		delete(f.m, name)
+	}
+	return nil
+}
+
+func (f *failures) remember(name string, until time.Time, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.m == nil || len(f.m) > 10_000 {
+		f.m = map[string]failure{}
+	}
+	f.m[name] = failure{err, until}
+}
+
+// open opens a file of this upstream: the held bytes, or a download that is under way or begun now.
+func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o opening) (*millpond.Content, error) {
+	h, err := l.pond.catalog.Holding(ctx, l.id, k)
+	if err != nil && !millpond.Is(err, millpond.NotFound) {
+		return nil, err
+	}
+	t := TraceOf(ctx)
+	t.Layer = l.name
+	if h != nil && !h.Blob.IsZero() {
+		c, err := l.pond.openHeld(ctx, h, o.stat)
+		if err == nil {
+			t.Result, t.Digest = "hit", h.Blob.String()
+			return c, nil
+		}
+		if !millpond.Is(err, millpond.NotFound) {
+			return nil, err
+		}
+		// The blob is gone: what can be fetched again is.
+		if err := l.pond.catalog.LoseBlob(ctx, h.Blob); err != nil {
+			return nil, err
+		}
+	}
+	if !o.asking || o.mode == CachedOnly {
+		if !o.asking {
+			// A client that looks for the module of a path must hear that there is none, or it stops.
+			absent, err := l.knownAbsent(ctx, k, o)
+			return nil, firstError(err, absent, l.offline(catalog.Question{Package: k.String()}))
+		}
+		return nil, &millpond.Error{Kind: millpond.NotFound, Key: k,
+			Why: fmt.Sprintf("%s is not held here, and %s fetches nothing (fill: cached-only)", k, l.repo.config.Name)}
+	}
+	id := k.Package + "\x00" + k.Version + "\x00" + k.File
+	if err := l.corrupt.recent(id, l.pond.now()); err != nil {
+		return nil, err
+	}
+	if absent, err := l.knownAbsent(ctx, k, o); err != nil || absent != nil {
+		return nil, firstError(err, absent)
+	}
+	if o.stat {
+		return l.stat(ctx, k, f)
+	}
+	if o.mode == Redirect {
+		l.pond.ahead(func(ctx context.Context) {
+			if c, err := l.fetch(ctx, k, f, h, Store); err == nil {
+				drain(c)
+			}
+		})
+		t.Result = "miss"
+		return &millpond.Content{Location: withoutUser(f.URL), Size: f.Size}, nil
+	}
+	t.Result = "miss"
+	began := time.Now()
+	c, err := l.fetch(ctx, k, f, h, o.mode)
+	t.Upstream += time.Since(began)
+	return c, l.noteAbsence(ctx, k, err)
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// knownAbsent returns the NotFound that the upstream answered for the file not long ago; while it is ill or not to be asked,
+// not very long ago.
+func (l *upstream) knownAbsent(ctx context.Context, k millpond.Key, o opening) (error, error) {
+	a, err := l.pond.catalog.Answer(ctx, l.absence(k))
+	if millpond.Is(err, millpond.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := l.pond.now()
+	if now.Before(a.Fresh) || (!o.asking || l.up.State().Open) && now.Sub(a.Checked) < l.format.Info().OldAbsence {
+		return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: a.Why}, nil
+	}
+	return nil, nil
+}
+
+func (l *upstream) absence(k millpond.Key) catalog.Question {
+	return catalog.Question{Layer: l.id, Kind: "absence", Package: k.Package, Name: k.Version + "\x00" + k.File}
+}
+
+// noteAbsence remembers that the upstream has no such file, and turns to an older word of the kind where it is ill.
+func (l *upstream) noteAbsence(ctx context.Context, k millpond.Key, err error) error {
+	if err == nil {
+		return nil
+	}
+	now := l.pond.now()
+	switch millpond.KindOf(err) {
+	case millpond.NotFound, millpond.Gone:
+		why, _ := format.Words(err)
+		put := l.pond.catalog.PutAnswer(ctx, &catalog.Answer{
+			Question: l.absence(k), Absent: true, Why: why, Checked: now, Fresh: now.Add(l.repo.absent()), Changed: now,
+		})
+		return firstError(put, err)
+	case millpond.BadUpstream, millpond.Throttled:
+		a, e := l.pond.catalog.Answer(ctx, l.absence(k))
+		if e == nil && now.Sub(a.Checked) < l.format.Info().OldAbsence {
+			return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: a.Why}
+		}
+	}
+	return err
+}
+
+// stat asks for the facts of a file that is not held: from the record, else by HEAD.
+func (l *upstream) stat(ctx context.Context, k millpond.Key, f *millpond.File) (*millpond.Content, error) {
+	c := &millpond.Content{Size: f.Size, Type: f.Type}
+	for _, d := range f.Digests {
+		if d.Algorithm() == "sha256" {
+			c.Digest = d
+		}
+	}
+	if c.Size >= 0 {
+		return c, nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, f.URL, nil)
+	if err != nil {
+		return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: l.name + " keeps the file at an address that cannot be read", Err: err}
+	}
+	resp, err := l.up.Relay(ctx, req, 1<<20)
+	if err != nil {
+		return nil, l.noteAbsence(ctx, k, err)
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, resp.Body) // there is none; the connection is reused
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		c.Size = resp.ContentLength
+		return c, nil
+	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone:
+		return nil, l.noteAbsence(ctx, k, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s has no %s", l.name, k)})
+	}
+	return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: fmt.Sprintf("%s answered %d to a question for the size of %s", l.name, resp.StatusCode, k)}
+}
+
+// fetch begins or joins the download of a file.
+func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, h *catalog.Holding, mode Mode) (*millpond.Content, error) {
+	s := l.session(ctx)
+	src := l.format.Source(s)
+	job := fetch.File{
+		ID:   l.id + "\x00" + k.Package + "\x00" + k.Version + "\x00" + k.File,
+		URL:  f.URL,
+		Want: computable(f.Digests),
+		Size: f.Size,
+		Drop: mode == Pass || l.pond.low(),
+	}
+	if h != nil && !h.SHA256.IsZero() {
+		job.Want = append(job.Want, h.SHA256) // whoever fetches it again must bring the same bytes
+	}
+	if fetcher, ok := src.(format.Fetcher); ok {
+		job.Get = func(ctx context.Context, w io.Writer) error { return fetcher.Fetch(ctx, k, w) }
+	}
+	if sniffer, ok := src.(format.Sniffer); ok {
+		job.Sniff = func(head []byte) error { return sniffer.Sniff(k, head) }
+	}
+	if verifier, ok := src.(format.Verifier); ok {
+		job.Verify = func(ctx context.Context, r io.ReaderAt, size int64) error { return verifier.Verify(ctx, k, r, size) }
+	}
+	if !job.Drop {
+		job.Sealed = func(ctx context.Context, got fetch.Sealed) error { return l.sealed(ctx, k, f, h, got) }
+	}
+	job.Failed = func(err error) { l.failed(k, f, err) }
+	body, err := l.up.Open(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	t := TraceOf(ctx)
+	switch {
+	case job.Drop:
+		t.Result = "unstored"
+	case body.Joined():
+		t.Result = "coalesced"
+	}
+	c := &millpond.Content{ReadSeekCloser: body, Size: body.Size(), Type: f.Type, Growing: true}
+	for _, d := range job.Want {
+		if d.Algorithm() == "sha256" {
+			c.Digest = d
+		}
+	}
+	return c, nil
+}
+
+// computable leaves out the digests that only a format can compute: its Verifier judges those.
+func computable(ds []millpond.Digest) []millpond.Digest {
+	var out []millpond.Digest
+	for _, d := range ds {
+		if d.Hash() != nil {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// sealed records the bytes of a download, before any reader sees their end.
+func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File, before *catalog.Holding, got fetch.Sealed) error {
+	now := l.pond.now().Truncate(time.Second)
+	h := &catalog.Holding{
+		Layer: l.id, Key: k, Blob: got.Blob, Size: got.Size, SHA256: got.Blob, Digests: f.Digests, Type: f.Type,
+		URL: redacted(f.URL), Modified: now,
+	}
+	if before != nil {
+		h.Modified, h.Keep = before.Modified, before.Keep
+	}
+	if err := l.pond.catalog.PutHolding(ctx, h); err != nil {
+		return err
+	}
+	l.pond.used(got.Blob, got.Size)
+	if f.Corrupt {
+		if err := l.mark(ctx, k, false); err != nil {
+			return err
+		}
+	}
+	if len(f.Digests) == 0 || l.format.Info().HeldListed {
+		l.pond.forgetViews(k.Package) // the view shows the digest first seen, or the version held
+	} else {
+		l.pond.forgetHeld(k.Package) // what is held has grown
+	}
+	return nil
+}
+
+// failed remembers wrong bytes, and tells.
+func (l *upstream) failed(k millpond.Key, f *millpond.File, err error) {
+	if !millpond.Is(err, millpond.Corrupt) {
+		return
+	}
+	ctx := l.pond.life
+	l.corrupt.remember(k.Package+"\x00"+k.Version+"\x00"+k.File, l.pond.now().Add(remembered), err)
+	why, _ := format.Words(err)
+	l.pond.event(ctx, millpond.Event{Verb: "corrupt", Repository: l.repo.config.Name, Layer: l.name, Key: k, Detail: detail("why", why)})
+	if err := l.mark(ctx, k, true); err != nil {
+		l.pond.log.ErrorContext(ctx, "cannot mark a corrupt file", "key", k.String(), "error", err)
+	}
+}
+
+// mark notes in the listing whether the upstream's bytes of a file are wrong, so that a format can leave out what it cannot
+// give. It does nothing for a file that no listing names.
+func (l *upstream) mark(ctx context.Context, k millpond.Key, corrupt bool) error {
+	a, err := l.pond.catalog.Answer(ctx, catalog.Question{Layer: l.id, Kind: "package", Package: k.Package})
+	if err != nil || a.Absent {
+		if millpond.Is(err, millpond.NotFound) {
+			return nil
+		}
+		return err
+	}
+	pkg, err := decodeListing(a.Record, l.name)
+	if err != nil {
+		return err
+	}
+	v := pkg.Version(k.Version)
+	if v == nil {
+		return nil
+	}
+	f := v.File(k.File)
+	if f == nil || f.Corrupt == corrupt {
+		return nil
+	}
+	f.Corrupt = corrupt
+	a.Record, a.Changed = encodeListing(pkg), l.pond.now()
+	if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
+		return err
+	}
+	l.pond.forgetViews(k.Package)
+	return nil
+}
+
+// openHeld opens held bytes.
+func (p *Pond) openHeld(ctx context.Context, h *catalog.Holding, stat bool) (*millpond.Content, error) {
+	c := &millpond.Content{Size: h.Size, Digest: h.Blob, Type: h.Type, Modified: h.Modified}
+	if stat {
+		return c, nil
+	}
+	return c, p.openBlob(ctx, c)
+}
+
+// openBlob gives c the bytes of its digest.
+func (p *Pond) openBlob(ctx context.Context, c *millpond.Content) error {
+	body, err := p.blobs.Open(ctx, c.Digest, 0, -1)
+	if err != nil {
+		return err
+	}
+	p.used(c.Digest, c.Size)
+	if seeker, ok := body.(io.ReadSeekCloser); ok {
+		c.ReadSeekCloser = seeker
+	} else {
+		body.Close()
+		c.ReadSeekCloser = &ranged{ctx: ctx, pond: p, digest: c.Digest, size: c.Size}
+	}
+	if file, ok := body.(*os.File); ok {
+		// A size that differs from the record's is damage that can be seen before anything was sent.
+		if info, err := file.Stat(); err != nil || info.Size() != c.Size {
+			file.Close()
+			p.damaged(c.Digest, fmt.Errorf("the file has another size than its record"))
+			return &millpond.Error{Kind: millpond.NotFound, Why: "the held bytes are damaged"}
+		}
+	}
+	digest := c.Digest
+	c.Damaged = func(err error) { p.damaged(digest, err) }
+	return nil
+}
+
+// damaged sets a blob aside that cannot be read as it was written, and forgets that it was held: the next reader has it
+// fetched again.
+func (p *Pond) damaged(d millpond.Digest, err error) {
+	ctx := p.life
+	p.log.ErrorContext(ctx, "held bytes are damaged; set aside", "digest", d.String(), "error", err)
+	if err := p.catalog.LoseBlob(ctx, d); err != nil {
+		p.log.ErrorContext(ctx, "cannot forget damaged bytes", "digest", d.String(), "error", err)
+	}
+	if err := p.setAside(ctx, d); err != nil && !millpond.Is(err, millpond.NotFound) {
+		p.log.ErrorContext(ctx, "cannot set damaged bytes aside", "digest", d.String(), "error", err)
+	}
+	p.forgetBlob(d)
+	p.event(ctx, millpond.Event{Verb: "damaged", Detail: detail("digest", d.String())})
+}
+
+// A ranged reads a blob of a store that cannot seek, by asking for the rest at each new position.
+type ranged struct {
+	ctx    context.Context
+	pond   *Pond
+	digest millpond.Digest
+	size   int64
+	off    int64
+	body   io.ReadCloser
+}
+
+func (r *ranged) Read(b []byte) (int, error) {
+	if r.body == nil {
+		body, err := r.pond.blobs.Open(r.ctx, r.digest, r.off, -1)
+		if err != nil {
+			return 0, err
+		}
+		r.body = body
+	}
+	n, err := r.body.Read(b)
+	r.off += int64(n)
+	return n, err
+}
+
+func (r *ranged) Seek(off int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		off += r.off
+	case io.SeekEnd:
+		off += r.size
+	}
+	if off < 0 {
+		return 0, fmt.Errorf("seek to %d: before the start", off)
+	}
+	if r.body != nil && off != r.off {
+		r.body.Close()
+		r.body = nil
+	}
+	r.off = off
+	return off, nil
+}
+
+func (r *ranged) Close() error {
+	if r.body == nil {
+		return nil
+	}
+	return r.body.Close()
+}
+
+// detail is an event's further words.
+func detail(pairs ...any) json.RawMessage {
+	m := make(map[string]any, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		m[pairs[i].(string)] = pairs[i+1]
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil // strings and booleans always marshal
+	}
+	return b
+}

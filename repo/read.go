@@ -1,0 +1,355 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"millpond"
+)
+
+// hotSize is the largest body that memory keeps.
+const hotSize = 64 << 10
+
+// A hotFile is a held file as memory keeps it: enough to answer without asking catalog or rules again.
+type hotFile struct {
+	content millpond.Content // without a body
+	body    []byte           // nil if it is too large
+	layer   string
+	view    *view     // whose verdict it rests on; nil if it was judged by itself
+	until   time.Time // until when the verdict stands; zero is for ever
+}
+
+// Open implements format.Reader.
+func (b *bound) Open(ctx context.Context, k millpond.Key) (*millpond.Content, error) {
+	return b.read(ctx, k, opening{asking: b.scope(known) != held})
+}
+
+// Stat implements format.Reader.
+func (b *bound) Stat(ctx context.Context, k millpond.Key) (*millpond.Content, error) {
+	return b.read(ctx, k, opening{asking: b.scope(known) != held, stat: true})
+}
+
+func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.Content, error) {
+	t := TraceOf(ctx)
+	t.Package, t.Version, t.File = k.Package, k.Version, k.File
+	if c := b.fromMemory(ctx, k); c != nil {
+		return c, nil
+	}
+	if err := b.nameVerdict(k.Package); err != nil {
+		return nil, err
+	}
+	layers := b.layersFor(k.Package)
+	if len(layers) == 0 {
+		return nil, b.unknown(k.Package)
+	}
+	o.mode = b.mode(k.Package)
+	if f, err := layers[0].locate(ctx, k); !millpond.Is(err, millpond.Unsupported) {
+		if err != nil {
+			return nil, err
+		}
+		return b.readLocated(ctx, layers, k, f, o)
+	}
+	return b.readListed(ctx, k, o)
+}
+
+// readListed opens a file that its package's listing names.
+func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*millpond.Content, error) {
+	v, at, err := b.find(ctx, k, o)
+	if millpond.Is(err, millpond.NotFound) {
+		return b.readUnlisted(ctx, k, o, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	version := &v.all.Versions[at.version]
+	f := &version.Files[at.file]
+	asked := k
+	k.Version = version.Name
+	TraceOf(ctx).Version = k.Version
+	if v.all.Blocked != "" {
+		return nil, &millpond.Error{Kind: millpond.Blocked, Key: k, Why: v.all.Blocked}
+	}
+	if err := v.verdict(k); err != nil {
+		return nil, err
+	}
+	l := b.layer(layerOf(version.Layer))
+	if l == nil {
+		return nil, fmt.Errorf("%s is of a layer that is gone: %s", k, version.Layer)
+	}
+	c, err := l.open(ctx, k, f, o)
+	if err != nil {
+		return nil, err
+	}
+	if !o.stat {
+		b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), view: v, until: v.until})
+	}
+	return c, nil
+}
+
+// readUnlisted opens a file that is held although no listing names it any more: its whole package is gone upstream. The
+// answer is absent where there is none.
+func (b *bound) readUnlisted(ctx context.Context, k millpond.Key, o opening, absent error) (*millpond.Content, error) {
+	for _, l := range b.layersFor(k.Package) {
+		up, ok := l.(*upstream)
+		if !ok {
+			continue
+		}
+		held, err := up.holdings(ctx, k.Package)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range held {
+			if h.Blob.IsZero() || h.Key.File != k.File || k.Version != "" && h.Key.Version != k.Version {
+				continue
+			}
+			f := &millpond.File{Name: h.Key.File, Size: h.Size, Digests: h.Digests, Type: h.Type, Vanished: true, Published: h.Modified}
+			if _, err := b.judgeUntil(ctx, l, h.Key, f, o); err != nil {
+				return nil, err
+			}
+			o.asking = false // there is nobody to ask
+			return up.open(ctx, h.Key, f, o)
+		}
+	}
+	return nil, absent
+}
+
+// find looks a file up in the package's listing, which is read again, once, if it is not there.
+func (b *bound) find(ctx context.Context, k millpond.Key, o opening) (*view, place, error) {
+	if !o.asking {
+		v, err := b.Repository.view(ctx, k.Package, held)
+		if err != nil {
+			return nil, place{}, err
+		}
+		if at, ok := v.place(k); ok {
+			return v, at, nil
+		}
+		return nil, place{}, &millpond.Error{Kind: millpond.Offline, Key: k,
+			Why:  fmt.Sprintf("%s of %s is not held here, and nobody is asked: the pond is offline", k.File, k.Package),
+			Hint: "ask again when it is online, or fetch it there first"}
+	}
+	v, err := b.Repository.view(ctx, k.Package, known)
+	if err != nil {
+		return nil, place{}, err
+	}
+	if at, ok := v.place(k); ok {
+		return v, at, nil
+	}
+	for _, l := range b.layersFor(k.Package) {
+		if _, err := l.again(ctx, k.Package); err != nil && !millpond.Is(err, millpond.NotFound) {
+			return nil, place{}, err
+		}
+	}
+	if v, err = b.Repository.view(ctx, k.Package, fresh); err != nil {
+		return nil, place{}, err
+	}
+	if at, ok := v.place(k); ok {
+		return v, at, nil
+	}
+	if v.stale != nil { // the upstream is ill: it may well have the file
+		return nil, place{}, v.stale
+	}
+	return nil, place{}, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("no file %s of %s in %s", k.File, k.Package, b.config.Name)}
+}
+
+// place finds a file in the listing.
+func (v *view) place(k millpond.Key) (place, bool) {
+	if k.Version != "" {
+		for i := range v.all.Versions {
+			if v.all.Versions[i].Name != k.Version {
+				continue
+			}
+			for j := range v.all.Versions[i].Files {
+				if v.all.Versions[i].Files[j].Name == k.File {
+					return place{i, j}, true
+				}
+			}
+		}
+		return place{}, false
+	}
+	v.once.Do(func() {
+		v.index = map[string]place{}
+		for i := range v.all.Versions {
+			for j := range v.all.Versions[i].Files {
+				name := v.all.Versions[i].Files[j].Name
+				if _, ok := v.index[name]; !ok {
+					v.index[name] = place{i, j}
+				}
+			}
+		}
+	})
+	at, ok := v.index[k.File]
+	return at, ok
+}
+
+// readLocated opens a file whose place follows from its name. Layers are asked in order; a version that is held from one
+// layer is asked of that one only, so that its files are never mixed.
+func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key, f *millpond.File, o opening) (*millpond.Content, error) {
+	home := -1
+	if len(layers) > 1 {
+		for i, l := range layers {
+			has, err := l.has(ctx, k)
+			if err != nil {
+				return nil, err
+			}
+			if has {
+				home = i
+				break
+			}
+		}
+	}
+	var last error
+	for i, l := range layers {
+		if home >= 0 && i != home {
+			continue
+		}
+		if i > 0 {
+			var err error
+			if f, err = l.locate(ctx, k); err != nil {
+				return nil, err
+			}
+		}
+		until, err := b.judgeUntil(ctx, l, k, f, o)
+		if err != nil {
+			return nil, err
+		}
+		c, err := l.open(ctx, k, f, o)
+		if err == nil {
+			if !o.stat {
+				b.toMemory(ctx, k, c, &hotFile{layer: l.layerName(), until: until})
+			}
+			return c, nil
+		}
+		if last = err; !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Gone) {
+			return nil, err
+		}
+	}
+	return nil, last
+}
+
+// judge asks the rules about one version, or one file of it, outside a listing.
+func (b *bound) judge(ctx context.Context, l layer, k millpond.Key, f *millpond.File, s scope) error {
+	_, err := b.judgeUntil(ctx, l, k, f, opening{asking: s != held})
+	return err
+}
+
+func (b *bound) judgeUntil(ctx context.Context, l layer, k millpond.Key, f *millpond.File, o opening) (time.Time, error) {
+	if b.policy == nil || k.Version == "" || f != nil && b.unjudged(k) {
+		return time.Time{}, nil
+	}
+	version := millpond.Version{Name: k.Version, Layer: l.layerName(), Partial: true, Seen: b.pond.now()}
+	if f != nil {
+		version.Files = []millpond.File{*f}
+	}
+	p := &millpond.Package{Name: k.Package, Incomplete: true, Versions: []millpond.Version{version}}
+	verdict, until := b.judgeOnce(p, k, f)
+	for range 2 { // a rule may need the description and then the listing
+		if verdict.Opinion != millpond.Need {
+			break
+		}
+		switch verdict.Need {
+		case millpond.Description:
+			// The rule's own words deny what cannot be described.
+			if d, err := l.describe(ctx, k.Package, k.Version, o.asking); err == nil {
+				d.Files, d.Partial = version.Files, false
+				if d.Layer == "" {
+					d.Layer = l.layerName()
+				}
+				p.Versions[0] = *d
+			}
+		case millpond.Listing:
+			s := known
+			if !o.asking {
+				s = held
+			}
+			if v, err := b.Repository.view(ctx, k.Package, s); err == nil {
+				p = withVersion(v.all, p.Versions[0])
+			}
+		}
+		verdict, until = b.judgeOnce(p, k, f)
+	}
+	if verdict.Opinion != millpond.Pass && verdict.Opinion != millpond.Allow {
+		TraceOf(ctx).Verdict = verdict.Opinion.String()
+	}
+	return until, blocked(k, verdict)
+}
+
+// judgeOnce is the verdict on one version, or one file of it, by what is known of the package.
+func (b *bound) judgeOnce(p *millpond.Package, k millpond.Key, f *millpond.File) (millpond.Verdict, time.Time) {
+	j := b.policy.Judge(b.pond.now(), b.config.Format, p)
+	if f == nil {
+		return j.Version(k.Version), j.Until()
+	}
+	return j.File(k.Version, k.File), j.Until()
+}
+
+// withVersion is the listing with one version in it as it is known now.
+func withVersion(p *millpond.Package, v millpond.Version) *millpond.Package {
+	out := *p
+	out.Incomplete = false
+	out.Versions = make([]millpond.Version, 0, len(p.Versions)+1)
+	found := false
+	for _, one := range p.Versions {
+		if one.Name == v.Name {
+			v.Seen = one.Seen
+			one, found = v, true
+		}
+		out.Versions = append(out.Versions, one)
+	}
+	if !found {
+		out.Versions = append(out.Versions, v)
+	}
+	return &out
+}
+
+// fromMemory answers for a held file whose verdict stands.
+func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Content {
+	f, ok := b.hot.GetIfPresent(k)
+	if !ok {
+		return nil
+	}
+	if !f.until.IsZero() && !b.pond.now().Before(f.until) || f.view != nil && !b.current(k.Package, f.view) {
+		b.hot.Invalidate(k)
+		return nil
+	}
+	c := f.content
+	if f.body != nil {
+		c.ReadSeekCloser = newMemory(f.body)
+		b.pond.used(c.Digest, c.Size)
+	} else if err := b.pond.openBlob(ctx, &c); err != nil {
+		b.hot.Invalidate(k) // the long way finds out what is wrong
+		return nil
+	}
+	t := TraceOf(ctx)
+	t.Layer, t.Result, t.Digest = f.layer, "hit", c.Digest.String()
+	return &c
+}
+
+// current reports whether a view is still what the repository shows.
+func (b *bound) current(name string, v *view) bool {
+	now, ok := b.views.GetIfPresent(viewKey{name, b.scope(known) == held})
+	return ok && now == v
+}
+
+// toMemory keeps a held file for the next reader. A small body is read into memory; c then reads from there.
+func (b *bound) toMemory(ctx context.Context, k millpond.Key, c *millpond.Content, f *hotFile) {
+	if c.Growing || c.Location != "" || c.ReadSeekCloser == nil || c.Digest.IsZero() {
+		return
+	}
+	if c.Size <= hotSize {
+		body := make([]byte, c.Size)
+		if _, err := io.ReadFull(c, body); err != nil {
+			if c.Damaged != nil {
+				c.Damaged(err)
+			}
+			return // the reader finds the body short, and is cut off
+		}
+		c.Close()
+		f.body = body
+		c.ReadSeekCloser = newMemory(body)
+	}
+	f.content = *c
+	f.content.ReadSeekCloser, f.content.Damaged = nil, nil
+	b.hot.Set(k, f)
+}

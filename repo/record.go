@@ -1,0 +1,241 @@
+package repo
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"millpond"
+)
+
+// recordVersion changes whenever a listing would be read from the same document in another way, so that listings recorded
+// before are read anew.
+const recordVersion = 1
+
+var errRecord = errors.New("record is damaged or of another release")
+
+// encodeListing writes a package as one compact record: what an upstream's listing said, without what is computed from it.
+// Strings are kept whole and in order, so that decoding allocates one string for the record and slices it.
+func encodeListing(p *millpond.Package) []byte {
+	e := encoder{b: make([]byte, 0, 256+64*len(p.Versions))}
+	e.uint(recordVersion)
+	e.string(p.Name)
+	e.string(p.Blocked)
+	e.uint(uint64(len(p.Parts)))
+	for _, part := range p.Parts {
+		e.string(part.Layer)
+		e.digest(part.Document)
+		e.string(string(part.Meta))
+	}
+	e.uint(uint64(len(p.Refs)))
+	for _, r := range p.Refs {
+		e.string(r.Name)
+		e.string(r.Target)
+	}
+	e.uint(uint64(len(p.Versions)))
+	for i := range p.Versions {
+		e.version(&p.Versions[i])
+	}
+	return e.b
+}
+
+// decodeListing reads what encodeListing wrote; every version's Layer is layer.
+func decodeListing(b []byte, layer string) (*millpond.Package, error) {
+	d := decoder{s: string(b)}
+	if d.uint() != recordVersion {
+		return nil, errRecord
+	}
+	p := &millpond.Package{Name: d.string(), Blocked: d.string()}
+	p.Parts = make([]millpond.Part, d.count())
+	for i := range p.Parts {
+		d.string()
+		p.Parts[i] = millpond.Part{Layer: layer, Document: d.digest(), Meta: d.meta()}
+	}
+	p.Refs = make([]millpond.Ref, d.count())
+	for i := range p.Refs {
+		p.Refs[i] = millpond.Ref{Name: d.string(), Target: d.string(), Layer: layer}
+	}
+	p.Versions = make([]millpond.Version, d.count())
+	for i := range p.Versions {
+		d.version(&p.Versions[i])
+		p.Versions[i].Layer = layer
+	}
+	if d.failed || d.s != "" {
+		return nil, errRecord
+	}
+	return p, nil
+}
+
+func encodeVersion(v *millpond.Version) []byte {
+	var e encoder
+	e.uint(recordVersion)
+	e.version(v)
+	return e.b
+}
+
+func decodeVersion(b []byte, layer string) (*millpond.Version, error) {
+	d := decoder{s: string(b)}
+	if d.uint() != recordVersion {
+		return nil, errRecord
+	}
+	v := &millpond.Version{}
+	d.version(v)
+	v.Layer = layer
+	if d.failed {
+		return nil, errRecord
+	}
+	return v, nil
+}
+
+const (
+	flagPrerelease = 1 << iota
+	flagYanked
+	flagPartial
+	flagVanished
+	flagCorrupt
+)
+
+type encoder struct{ b []byte }
+
+func (e *encoder) uint(n uint64)            { e.b = binary.AppendUvarint(e.b, n) }
+func (e *encoder) int(n int64)              { e.b = binary.AppendVarint(e.b, n) }
+func (e *encoder) string(s string)          { e.uint(uint64(len(s))); e.b = append(e.b, s...) }
+func (e *encoder) digest(d millpond.Digest) { e.string(d.String()) }
+
+func (e *encoder) time(t time.Time) {
+	if t.IsZero() {
+		e.int(0)
+		return
+	}
+	e.int(t.UnixMicro())
+}
+
+func (e *encoder) flags(on ...bool) {
+	var f uint64
+	for i, b := range on {
+		if b {
+			f |= 1 << i
+		}
+	}
+	e.uint(f)
+}
+
+func (e *encoder) version(v *millpond.Version) {
+	e.string(v.Name)
+	e.flags(v.Prerelease, v.Yanked, v.Partial)
+	e.time(v.Published)
+	e.time(v.Seen)
+	e.string(v.YankedWhy)
+	e.string(v.Licence)
+	e.string(string(v.Meta))
+	e.uint(uint64(len(v.Files)))
+	for i := range v.Files {
+		f := &v.Files[i]
+		e.string(f.Name)
+		e.flags(false, f.Yanked, false, f.Vanished, f.Corrupt)
+		e.string(f.Platform)
+		e.int(f.Size)
+		e.string(f.URL)
+		e.string(f.Type)
+		e.time(f.Published)
+		e.time(f.Seen)
+		e.string(f.YankedWhy)
+		e.string(string(f.Meta))
+		e.uint(uint64(len(f.Digests)))
+		for _, d := range f.Digests {
+			e.digest(d)
+		}
+	}
+}
+
+type decoder struct {
+	s      string
+	failed bool
+}
+
+func (d *decoder) uint() uint64 {
+	// A varint is at most ten bytes, so the copy for binary.Uvarint stays on the stack.
+	var buf [binary.MaxVarintLen64]byte
+	v, n := binary.Uvarint(buf[:copy(buf[:], d.s)])
+	if n <= 0 {
+		d.failed, d.s = true, ""
+		return 0
+	}
+	d.s = d.s[n:]
+	return v
+}
+
+func (d *decoder) int() int64 {
+	u := d.uint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+// count reads a length and bounds it by what is left: every element takes at least a byte.
+func (d *decoder) count() int {
+	n := d.uint()
+	if n > uint64(len(d.s)) {
+		d.failed, d.s = true, ""
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) string() string {
+	n := d.count()
+	s := d.s[:n]
+	d.s = d.s[n:]
+	return s
+}
+
+func (d *decoder) meta() json.RawMessage {
+	if s := d.string(); s != "" {
+		return json.RawMessage(s)
+	}
+	return nil
+}
+
+func (d *decoder) digest() millpond.Digest {
+	s := d.string()
+	if s == "" {
+		return millpond.Digest{}
+	}
+	digest, err := millpond.ParseDigest(s)
+	if err != nil {
+		d.failed = true
+	}
+	return digest
+}
+
+func (d *decoder) time() time.Time {
+	if us := d.int(); us != 0 {
+		return time.UnixMicro(us).UTC()
+	}
+	return time.Time{}
+}
+
+func (d *decoder) version(v *millpond.Version) {
+	v.Name = d.string()
+	flags := d.uint()
+	v.Prerelease, v.Yanked, v.Partial = flags&flagPrerelease != 0, flags&flagYanked != 0, flags&flagPartial != 0
+	v.Published, v.Seen = d.time(), d.time()
+	v.YankedWhy, v.Licence = d.string(), d.string()
+	v.Meta = d.meta()
+	v.Files = make([]millpond.File, d.count())
+	for i := range v.Files {
+		f := &v.Files[i]
+		f.Name = d.string()
+		flags := d.uint()
+		f.Yanked, f.Vanished, f.Corrupt = flags&flagYanked != 0, flags&flagVanished != 0, flags&flagCorrupt != 0
+		f.Platform = d.string()
+		f.Size = d.int()
+		f.URL, f.Type = d.string(), d.string()
+		f.Published, f.Seen = d.time(), d.time()
+		f.YankedWhy = d.string()
+		f.Meta = d.meta()
+		f.Digests = make([]millpond.Digest, d.count())
+		for j := range f.Digests {
+			f.Digests[j] = d.digest()
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package repo
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"millpond"
+)
+
+func listingOfAll() *millpond.Package {
+	at := time.Date(2026, 11, 21, 8, 3, 12, 345678000, time.UTC)
+	return &millpond.Package{
+		Name:    "alpha",
+		Blocked: "quarantined upstream",
+		Parts:   []millpond.Part{{Layer: "up", Document: millpond.SHA256([]byte("doc")), Meta: json.RawMessage(`{"n":1}`)}},
+		Refs:    []millpond.Ref{{Name: "latest", Target: "2.0", Layer: "up"}},
+		Versions: []millpond.Version{
+			{Name: "2.0", Layer: "up", Published: at, Seen: at.Add(time.Hour), Prerelease: true, Yanked: true, YankedWhy: "broken ✗", Licence: "MIT",
+				Meta: json.RawMessage(`[1,2]`), Files: []millpond.File{
+					{Name: "alpha-2.0.tgz", Platform: "linux", Size: 12, Digests: []millpond.Digest{millpond.SHA256([]byte("a"))}, URL: "https://upstream.example/a",
+						Type: "application/gzip", Published: at, Seen: at, Yanked: true, YankedWhy: "why", Vanished: true, Corrupt: true, Meta: json.RawMessage(`"m"`)},
+					{Name: "alpha-2.0.whl", Size: -1, Digests: []millpond.Digest{}},
+				}},
+			{Name: "1.0", Layer: "up", Partial: true, Files: []millpond.File{}},
+		},
+	}
+}
+
+func TestListingRecordRoundTrip(t *testing.T) {
+	want := listingOfAll()
+	got, err := decodeListing(encodeListing(want), "up")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestVersionRecordRoundTrip(t *testing.T) {
+	want := listingOfAll().Versions[0]
+	got, err := decodeVersion(encodeVersion(&want), "up")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(*got, want) {
+		t.Errorf("got  %+v\nwant %+v", *got, want)
+	}
+}
+
+func TestListingRecordOfAnotherRelease(t *testing.T) {
+	b := encodeListing(listingOfAll())
+	b[0]++
+	if _, err := decodeListing(b, "up"); err != errRecord {
+		t.Errorf("decode of another version: got %v, want %v", err, errRecord)
+	}
+}
+
+// FuzzListingRecord shows that no damaged record panics, hangs or allocates without bound, and that what decodes encodes to
+// the same record.
+func FuzzListingRecord(f *testing.F) {
+	whole := encodeListing(listingOfAll())
+	f.Add(whole)
+	f.Add(whole[:len(whole)/2])
+	f.Add([]byte{recordVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := decodeListing(b, "up")
+		if err != nil {
+			return
+		}
+		again, err := decodeListing(encodeListing(p), "up")
+		if err != nil || !reflect.DeepEqual(p, again) {
+			t.Errorf("a record that decodes does not survive a second encoding: %v\n%x", err, b)
+		}
+	})
+}

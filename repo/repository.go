@@ -1,0 +1,454 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"millpond"
+	"millpond/fetch"
+	"millpond/format"
+	"millpond/policy"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// A Repository is one configured repository.
+type Repository struct {
+	pond   *Pond
+	config Config
+	info   format.Info
+	layers []layer
+	claims []claim
+	policy *policy.Policy // the configuration's, in the spelling of the format; nil lets everything pass
+	fills  []fill
+
+	views *otter.Cache[viewKey, *view]
+	hot   *otter.Cache[millpond.Key, *hotFile]
+	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
+	generations [256]atomic.Uint64
+	seed        maphash.Seed
+}
+
+// A claim is a pattern of names that are ours, in the format's own syntax where it has one.
+type claim struct {
+	text    string
+	pattern policy.Pattern
+	format  format.Claimer // nil if the format has none
+}
+
+func (c *claim) covers(name string) bool {
+	if c.format != nil {
+		return c.format.Covers(c.text, name)
+	}
+	return c.pattern.Match(name)
+}
+
+type fill struct {
+	pattern policy.Pattern
+	all     bool
+	mode    Mode
+}
+
+// Weights of the memory caches, in bytes as estimated.
+const (
+	viewsWeight = 32 << 20
+	hotWeight   = 24 << 20
+)
+
+func newRepository(p *Pond, c Config) (*Repository, error) {
+	r := &Repository{pond: p, config: c, info: c.Format.Info(), seed: maphash.MakeSeed()}
+	var err error
+	if r.policy, err = c.Policy.For(c.Format); err != nil {
+		return nil, fmt.Errorf("repository %s: %w", c.Name, err)
+	}
+	for _, text := range c.Claims {
+		one := claim{text: text}
+		one.format, _ = c.Format.(format.Claimer)
+		if one.format == nil {
+			pattern, err := policy.ParsePattern(text)
+			if err != nil {
+				return nil, fmt.Errorf("repository %s: claim %q: %w", c.Name, text, err)
+			}
+			one.pattern = policy.CanonPattern(c.Format, pattern)
+		}
+		r.claims = append(r.claims, one)
+	}
+	for _, f := range c.Fill {
+		one := fill{mode: f.Mode, all: f.Pattern == "" || f.Pattern == "*"}
+		if !one.all {
+			pattern, err := policy.ParsePattern(f.Pattern)
+			if err != nil {
+				return nil, fmt.Errorf("repository %s: fill %q: %w", c.Name, f.Pattern, err)
+			}
+			one.pattern = policy.CanonPattern(c.Format, pattern)
+		}
+		switch f.Mode {
+		case Store, Redirect, Pass, CachedOnly:
+		default:
+			return nil, fmt.Errorf("repository %s: fill %q: not one of store, redirect, pass, cached-only", c.Name, f.Mode)
+		}
+		r.fills = append(r.fills, one)
+	}
+	if r.views, err = otter.New(&otter.Options[viewKey, *view]{
+		MaximumWeight: viewsWeight, Weigher: func(_ viewKey, v *view) uint32 { return weigh(v.all) },
+	}); err != nil {
+		return nil, err
+	}
+	r.hot, err = otter.New(&otter.Options[millpond.Key, *hotFile]{
+		MaximumWeight: hotWeight, Weigher: func(_ millpond.Key, f *hotFile) uint32 { return uint32(400 + len(f.body)) },
+	})
+	return r, err
+}
+
+// weigh estimates the memory of a package.
+func weigh(p *millpond.Package) uint32 {
+	n := 500
+	for i := range p.Versions {
+		n += 250 + len(p.Versions[i].Meta) + 500*len(p.Versions[i].Files)
+	}
+	return uint32(min(n, 1<<30))
+}
+
+// connect gives the repository its layers, once all repositories exist.
+func (r *Repository) connect(all map[string]*Repository) error {
+	names := map[string]bool{}
+	for _, u := range r.config.Upstreams {
+		if u.Name == "" {
+			u.Name = u.Sibling
+		}
+		if u.Name == "" && u.URL != nil {
+			u.Name = u.URL.Hostname()
+		}
+		// Two upstreams of one host are told apart by number; a slash would be taken for a sibling's layer.
+		u.Name = strings.ReplaceAll(u.Name, "/", "-")
+		base := u.Name
+		for n := 2; names[u.Name]; n++ {
+			u.Name = fmt.Sprintf("%s-%d", base, n)
+		}
+		names[u.Name] = true
+		l, err := r.layerFor(u, all)
+		if err != nil {
+			return fmt.Errorf("repository %s: upstream %s: %w", r.config.Name, u.Name, err)
+		}
+		r.layers = append(r.layers, l)
+	}
+	return nil
+}
+
+func (r *Repository) layerFor(u Upstream, all map[string]*Repository) (layer, error) {
+	switch u.Merge {
+	case "", "hide", "union":
+	default:
+		return nil, fmt.Errorf("merge is %q: not hide or union", u.Merge)
+	}
+	union := u.Merge == "union" || u.Merge == "" && r.config.Union
+	if u.Sibling != "" {
+		s := all[u.Sibling]
+		switch {
+		case s == nil:
+			return nil, fmt.Errorf("there is no repository %s", u.Sibling)
+		case s.info.Name != r.info.Name:
+			return nil, fmt.Errorf("repository %s is of format %s, not %s", u.Sibling, s.info.Name, r.info.Name)
+		}
+		return &sibling{name: u.Name, repo: s, merge: u.Merge != "hide"}, nil
+	}
+	if u.URL == nil {
+		return nil, errors.New("it has neither a URL nor a sibling's name")
+	}
+	if u.Username != "" || u.Password != "" || u.Token != "" || u.Netrc || len(u.Header) > 0 {
+		for _, f := range r.fills {
+			if f.mode == Redirect {
+				return nil, errors.New("fill: redirect sends clients to an upstream that wants a credential, which they do not have; use store")
+			}
+		}
+	}
+	up, err := r.pond.fetch.Upstream(u.Settings)
+	if err != nil {
+		return nil, err
+	}
+	return &upstream{
+		pond: r.pond, repo: r, format: r.config.Format, id: r.config.Name + "/" + u.Name, name: u.Name,
+		settings: u.Settings, options: u.Options, up: up, merge: union,
+		flights: r.pond.flightsOf(r.config.Name + "/" + u.Name), corrupt: &failures{}, refresh: &failures{},
+	}, nil
+}
+
+// Config is what the repository was configured with.
+func (r *Repository) Config() Config { return r.config }
+
+// Upstreams tell how the repository's upstreams are, in order.
+func (r *Repository) Upstreams() []fetch.State {
+	states := make([]fetch.State, len(r.layers))
+	for i, l := range r.layers {
+		states[i] = l.state()
+	}
+	return states
+}
+
+func (r *Repository) layer(name string) layer {
+	for _, l := range r.layers {
+		if l.layerName() == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// layersFor are the layers that may hear of a name: a claimed one is nobody's business but ours.
+func (r *Repository) layersFor(name string) []layer {
+	if r.claimed(name) {
+		return nil
+	}
+	return r.layers
+}
+
+func (r *Repository) claimed(name string) bool {
+	for i := range r.claims {
+		if r.claims[i].covers(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Repository) mode(name string) Mode {
+	for i := range r.fills {
+		if r.fills[i].all || r.fills[i].pattern.Match(name) {
+			return r.fills[i].mode
+		}
+	}
+	return Store
+}
+
+func (r *Repository) option(name string) string {
+	if v, ok := r.config.Options[name]; ok {
+		return v
+	}
+	for _, o := range r.info.Options {
+		if o.Name == name {
+			return o.Default
+		}
+	}
+	return ""
+}
+
+func (r *Repository) fresh() time.Duration {
+	return firstPositive(r.config.Fresh, r.info.Fresh, 5*time.Minute)
+}
+
+func (r *Repository) absent() time.Duration {
+	return firstPositive(r.config.Absent, r.info.Absent, time.Minute)
+}
+
+func firstPositive(ds ...time.Duration) time.Duration {
+	for _, d := range ds {
+		if d > 0 {
+			return d
+		}
+	}
+	return 0
+}
+
+func (r *Repository) generation(name string) uint64 {
+	return r.generations[maphash.String(r.seed, name)%256].Load()
+}
+
+// forget drops what memory holds of a package.
+func (r *Repository) forget(name string) {
+	r.generations[maphash.String(r.seed, name)%256].Add(1)
+	r.views.Invalidate(viewKey{name, false})
+	r.views.Invalidate(viewKey{name, true})
+}
+
+// forgetHeld drops what memory holds of that part of a package that is held.
+func (r *Repository) forgetHeld(name string) {
+	r.generations[maphash.String(r.seed, name)%256].Add(1)
+	r.views.Invalidate(viewKey{name, true})
+}
+
+// unknown is the answer for a name that no layer may be asked about.
+func (r *Repository) unknown(name string) error {
+	if r.claimed(name) {
+		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
+			Why:  fmt.Sprintf("%s is claimed by %s and nothing of that name is published here", name, r.config.Name),
+			Hint: "publish it here; no upstream is asked for claimed names"}
+	}
+	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
+		Why: fmt.Sprintf("%s has no %s and reads through to no upstream", r.config.Name, name)}
+}
+
+// notFound is the answer for a name that every layer has said it does not have.
+func (r *Repository) notFound(name string, last error) error {
+	names := make([]string, len(r.layers))
+	for i, l := range r.layers {
+		names[i] = l.layerName()
+	}
+	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
+		Why: fmt.Sprintf("no %s in %s", name, strings.Join(names, " or ")), Err: last}
+}
+
+// For is the repository as one caller may use it.
+func (r *Repository) For(c Caller) format.Repo { return &bound{Repository: r, caller: c} }
+
+// A bound is a repository as one caller uses it.
+type bound struct {
+	*Repository
+	caller   Caller
+	heldOnly bool
+}
+
+func (b *bound) scope(s scope) scope {
+	if b.heldOnly || b.pond.offline() {
+		return held
+	}
+	return s
+}
+
+// Held implements format.Reader.
+func (b *bound) Held() format.Repo {
+	h := *b
+	h.heldOnly = true
+	return &h
+}
+
+// Package implements format.Reader.
+func (b *bound) Package(ctx context.Context, name string) (*millpond.Package, error) {
+	TraceOf(ctx).Package = name
+	if err := b.nameVerdict(name); err != nil {
+		return nil, err
+	}
+	v, err := b.view(ctx, name, b.scope(fresh))
+	if err != nil {
+		return nil, err
+	}
+	return v.pkg, nil
+}
+
+// Stamp implements format.Reader.
+func (b *bound) Stamp(ctx context.Context, name string) (string, time.Time, error) {
+	if name == "" {
+		return b.namesStamp(ctx)
+	}
+	TraceOf(ctx).Package = name
+	if err := b.nameVerdict(name); err != nil {
+		return "", time.Time{}, err
+	}
+	v, err := b.view(ctx, name, b.scope(fresh))
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	b.pond.stamps.Set(v.pkg.Stamp, v.modify)
+	return v.pkg.Stamp, v.pkg.Fresh, nil
+}
+
+// nameVerdict is the rules' word where the name alone decides it.
+func (r *Repository) nameVerdict(name string) error {
+	return blocked(millpond.Key{Package: name}, r.policy.NameOnly(r.pond.now(), name))
+}
+
+// blocked is a verdict as the error a client gets; nil if it lets the file through.
+func blocked(k millpond.Key, v millpond.Verdict) error {
+	switch v.Opinion {
+	case millpond.Deny, millpond.Hold:
+		return &millpond.Error{Kind: millpond.Blocked, Key: k, Why: v.Why, After: v.After}
+	case millpond.Need:
+		return &millpond.Error{Kind: millpond.Blocked, Key: k, Why: v.Why,
+			Hint: "a rule needs to know more of it than its upstream says; what cannot be judged is refused"}
+	}
+	return nil
+}
+
+// Kept implements format.Reader.
+func (b *bound) Kept(ctx context.Context, p millpond.Part) (*format.Document, error) {
+	d, err := b.pond.kept(ctx, p.Document)
+	if err != nil {
+		return nil, err
+	}
+	d.Layer = p.Layer
+	return d, nil
+}
+
+// Ref implements format.Reader.
+func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error) {
+	TraceOf(ctx).Package, TraceOf(ctx).Version = pkg, name
+	if err := b.nameVerdict(pkg); err != nil {
+		return millpond.Ref{}, err
+	}
+	layers := b.layersFor(pkg)
+	if len(layers) == 0 {
+		return millpond.Ref{}, b.unknown(pkg)
+	}
+	var last error
+	for _, l := range layers {
+		ref, err := l.ref(ctx, pkg, name, b.scope(fresh) != held)
+		if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Unsupported) {
+			last = err
+			continue
+		}
+		if err != nil {
+			return millpond.Ref{}, err
+		}
+		return ref, b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
+	}
+	return millpond.Ref{}, last
+}
+
+// Document implements format.Reader.
+func (b *bound) Document(ctx context.Context, k millpond.Key) (*format.Document, error) {
+	t := TraceOf(ctx)
+	t.Package, t.Version, t.File = k.Package, k.Version, k.File
+	if err := b.nameVerdict(k.Package); err != nil {
+		return nil, err
+	}
+	layers := b.layersFor(k.Package)
+	if k.Version != "" {
+		// A version's documents come from the layer that has the version.
+		v, err := b.view(ctx, k.Package, b.scope(known))
+		if err != nil {
+			return nil, err
+		}
+		if v.all.Blocked != "" {
+			return nil, &millpond.Error{Kind: millpond.Blocked, Key: k, Why: v.all.Blocked}
+		}
+		version := v.all.Version(k.Version)
+		if version == nil {
+			return nil, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("no version %s of %s", k.Version, k.Package)}
+		}
+		if err := v.verdict(k); err != nil {
+			return nil, err
+		}
+		layers = []layer{b.layer(layerOf(version.Layer))}
+	}
+	if len(layers) == 0 {
+		return nil, b.unknown(k.Package)
+	}
+	var last error
+	for _, l := range layers {
+		d, err := l.document(ctx, k, b.scope(fresh) != held)
+		if err == nil {
+			return d, nil
+		}
+		if last = err; !millpond.Is(err, millpond.NotFound) {
+			break
+		}
+	}
+	return nil, last
+}
+
+// verdict is what the rules say of a version, or of a file of it.
+func (v *view) verdict(k millpond.Key) error {
+	if v.judged == nil {
+		return nil
+	}
+	if k.File != "" {
+		if f := v.all.Version(k.Version); f != nil && f.File(k.File) != nil {
+			return blocked(k, v.judged.File(k.Version, k.File))
+		}
+	}
+	return blocked(k, v.judged.Version(k.Version))
+}

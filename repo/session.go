@@ -1,0 +1,261 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"millpond"
+	"millpond/blob/seekable"
+	"millpond/catalog"
+	"millpond/fetch"
+	"millpond/format"
+)
+
+// A session is the Remote of one inquiry: it remembers which documents the answer rests on, and keeps them only if the
+// answer is taken.
+type session struct {
+	layer *upstream
+	kept  []catalog.Document // what the last answer rested on
+	got   []gotten
+	again bool // ask caches on the way to ask the origin
+	local bool // ask nobody: documents are the kept ones
+	open  []io.Closer
+}
+
+// A gotten is a document that this session has read: new, or the kept one confirmed.
+type gotten struct {
+	catalog.Document
+	fetched *fetch.Document // nil if the kept one was confirmed
+}
+
+func (l *upstream) session(context.Context) *session { return &session{layer: l} }
+
+func (s *session) close() {
+	for _, c := range s.open {
+		c.Close()
+	}
+}
+
+// keep seals the documents that were read and returns what to remember of them.
+func (s *session) keep(ctx context.Context) ([]catalog.Document, error) {
+	docs := make([]catalog.Document, len(s.got))
+	for i, g := range s.got {
+		if g.fetched != nil && g.Blob.IsZero() {
+			blob, err := g.fetched.Keep(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("keep document of %s: %w", s.layer.name, err)
+			}
+			g.Blob = blob
+		}
+		docs[i] = g.Document
+	}
+	return docs, nil
+}
+
+// document keeps the n-th document read and returns the digest of its kept form.
+func (s *session) document(ctx context.Context, n int) (millpond.Digest, error) {
+	if n >= len(s.got) {
+		return millpond.Digest{}, nil
+	}
+	g := &s.got[n]
+	if g.fetched != nil && g.Blob.IsZero() {
+		blob, err := g.fetched.Keep(ctx)
+		if err != nil {
+			return millpond.Digest{}, err
+		}
+		g.Blob = blob
+	}
+	return g.Blob, nil
+}
+
+// Name implements format.Remote.
+func (s *session) Name() string { return s.layer.name }
+
+// URL implements format.Remote.
+func (s *session) URL() *url.URL {
+	u := *s.layer.settings.URL
+	return &u
+}
+
+// Option implements format.Remote.
+func (s *session) Option(name string) string {
+	if v, ok := s.layer.options[name]; ok {
+		return v
+	}
+	return s.layer.repo.option(name)
+}
+
+// Now implements format.Remote.
+func (s *session) Now() time.Time { return s.layer.pond.now() }
+
+// Document implements format.Remote.
+func (s *session) Document(ctx context.Context, r format.Request) (*format.Document, error) {
+	ref, err := url.Parse(r.URL)
+	if err != nil {
+		return nil, &millpond.Error{Kind: millpond.BadUpstream, Why: s.layer.name + " names a document by an address that cannot be read", Err: err}
+	}
+	abs := s.layer.settings.URL.ResolveReference(ref).String()
+	var kept *catalog.Document
+	for i := range s.kept {
+		if k := &s.kept[i]; k.URL == abs && k.Accept == r.Accept {
+			kept = k
+		}
+	}
+	if s.local {
+		if kept == nil {
+			return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
+		}
+		return s.reopen(ctx, kept)
+	}
+	if s.layer.pond.offline() {
+		return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
+	}
+	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again, Empty: r.Empty}
+	var old *format.Document
+	if kept != nil {
+		// Conditions are worth asking only while the body that they are about is really here.
+		if old, err = s.reopen(ctx, kept); err == nil {
+			ask.ETag, ask.Modified = kept.ETag, kept.Modified
+		}
+	}
+	doc, err := s.layer.up.Get(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	s.open = append(s.open, doc)
+	if doc.NotModified && old == nil {
+		return nil, &millpond.Error{Kind: millpond.BadUpstream, Why: s.layer.name + " says that a document has not changed which nobody had"}
+	}
+	if doc.NotModified || old != nil && doc.Text == kept.Text {
+		same := *kept
+		if !doc.NotModified {
+			same.ETag, same.Modified = doc.ETag, doc.Modified
+		}
+		s.got = append(s.got, gotten{Document: same})
+		old.Unchanged = true
+		old.Header = doc.Header
+		return old, nil
+	}
+	modified, _ := time.Parse(time.RFC1123, doc.Modified) // a date that cannot be read is no date
+	s.got = append(s.got, gotten{fetched: doc, Document: catalog.Document{
+		URL: abs, Accept: r.Accept, Final: doc.URL.String(), ETag: doc.ETag, Modified: doc.Modified, Type: doc.Type,
+		Text: doc.Text, Size: doc.Size,
+	}})
+	return &format.Document{
+		ReaderAt: doc.ReaderAt, Closer: nothing{}, Size: doc.Size, Digest: doc.Text, Type: doc.Type, URL: doc.URL,
+		Modified: modified, Layer: s.layer.name, Header: doc.Header,
+	}, nil
+}
+
+// reopen opens a kept document.
+func (s *session) reopen(ctx context.Context, k *catalog.Document) (*format.Document, error) {
+	d, err := s.layer.pond.kept(ctx, k.Blob)
+	if err != nil {
+		return nil, err
+	}
+	s.open = append(s.open, d.Closer)
+	d.Closer = nothing{}
+	final, err := url.Parse(k.Final)
+	if err != nil {
+		return nil, err
+	}
+	d.Digest, d.Type, d.URL, d.Layer, d.Unchanged = k.Text, k.Type, final, s.layer.name, s.local
+	d.Modified, _ = time.Parse(time.RFC1123, k.Modified)
+	return d, nil
+}
+
+// nothing is the Closer of a document whose session closes it.
+type nothing struct{}
+
+func (nothing) Close() error { return nil }
+
+// kept opens a document by the digest of its kept form.
+func (p *Pond) kept(ctx context.Context, d millpond.Digest) (*format.Document, error) {
+	if d.IsZero() {
+		return nil, &millpond.Error{Kind: millpond.NotFound, Why: "no document is kept"}
+	}
+	info, err := p.blobs.Stat(ctx, d)
+	if err != nil {
+		return nil, fmt.Errorf("open kept document: %w", err)
+	}
+	at := &blobAt{ctx: ctx, pond: p, digest: d}
+	if err := at.begin(); err != nil {
+		return nil, err
+	}
+	r, err := seekable.NewReader(at, info.Size)
+	if err != nil {
+		at.Close()
+		return nil, fmt.Errorf("open kept document %s: %w", d.Short(), err)
+	}
+	return &format.Document{ReaderAt: r, Closer: at, Size: r.Size()}, nil
+}
+
+// A blobAt reads a blob at any offset: through the file where the store is on disk, else by ranges.
+type blobAt struct {
+	ctx    context.Context
+	pond   *Pond
+	digest millpond.Digest
+	body   io.ReadCloser
+	at     io.ReaderAt // nil if the body cannot be read at an offset
+}
+
+func (b *blobAt) begin() error {
+	body, err := b.pond.blobs.Open(b.ctx, b.digest, 0, -1)
+	if err != nil {
+		return err
+	}
+	b.body = body
+	b.at, _ = body.(io.ReaderAt)
+	return nil
+}
+
+func (b *blobAt) ReadAt(p []byte, off int64) (int, error) {
+	if b.at != nil {
+		return b.at.ReadAt(p, off)
+	}
+	body, err := b.pond.blobs.Open(b.ctx, b.digest, off, int64(len(p)))
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	n, err := io.ReadFull(body, p)
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (b *blobAt) Close() error { return b.body.Close() }
+
+// Open implements format.Remote.
+func (s *session) Open(ctx context.Context, k millpond.Key) (*millpond.Content, error) {
+	src := s.layer.format.Source(s)
+	f, err := src.File(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return s.layer.open(ctx, k, f, opening{asking: !s.local})
+}
+
+// State implements format.Remote.
+func (s *session) State(ctx context.Context, name string) ([]byte, error) {
+	a, err := s.layer.pond.catalog.Answer(ctx, catalog.Question{Layer: s.layer.id, Kind: "state", Name: name})
+	if millpond.Is(err, millpond.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.Record, nil
+}
+
+// SetState implements format.Remote.
+func (s *session) SetState(ctx context.Context, name string, state []byte) error {
+	now := s.layer.pond.now()
+	return s.layer.pond.catalog.PutAnswer(ctx, &catalog.Answer{
+		Question: catalog.Question{Layer: s.layer.id, Kind: "state", Name: name}, Record: state, Checked: now, Changed: now,
+	})
+}

@@ -1,0 +1,166 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"millpond"
+	"millpond/format"
+)
+
+// Relay implements format.Tools.
+func (b *bound) Relay(ctx context.Context, q format.Question) (*http.Response, error) {
+	if b.scope(fresh) == held {
+		return nil, &millpond.Error{Kind: millpond.Offline, Why: fmt.Sprintf("%s cannot pass this question on: the pond is offline", b.config.Name)}
+	}
+	TraceOf(ctx).Result = "unstored"
+	var last error = &millpond.Error{Kind: millpond.NotFound, Why: b.config.Name + " has no upstream to ask"}
+	for _, l := range b.layers {
+		resp, err := l.relay(ctx, q)
+		if err == nil && resp.StatusCode != http.StatusNotFound {
+			return resp, nil
+		}
+		if err == nil {
+			resp.Body.Close()
+			err = &millpond.Error{Kind: millpond.NotFound, Why: l.layerName() + " does not answer such questions"}
+		}
+		if last = err; !millpond.Is(err, millpond.NotFound) {
+			break
+		}
+	}
+	return nil, last
+}
+
+func (l *upstream) relay(ctx context.Context, q format.Question) (*http.Response, error) {
+	ref, err := url.Parse(q.URL)
+	if err != nil || ref.IsAbs() || ref.Host != "" {
+		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a relayed question stays below its upstream's address", Err: err}
+	}
+	req, err := http.NewRequestWithContext(ctx, q.Method, l.settings.URL.ResolveReference(ref).String(), bytes.NewReader(q.Body))
+	if err != nil {
+		return nil, err
+	}
+	if q.Type != "" {
+		req.Header.Set("Content-Type", q.Type)
+	}
+	if q.Accept != "" {
+		req.Header.Set("Accept", q.Accept)
+	}
+	limit := q.Limit
+	if limit == 0 {
+		limit = 16 << 20
+	}
+	t := TraceOf(ctx)
+	t.Layer = l.name
+	began := time.Now()
+	defer func() { t.Upstream += time.Since(began) }()
+	return l.up.Relay(ctx, req, limit)
+}
+
+// Claimed implements format.Tools.
+func (b *bound) Claimed(name string) bool { return b.claimed(name) }
+
+// Ahead implements format.Tools.
+func (b *bound) Ahead(_ context.Context, keys ...millpond.Key) {
+	if b.scope(fresh) == held {
+		return
+	}
+	for _, k := range keys {
+		b.pond.ahead(func(ctx context.Context) {
+			c, err := b.read(ctx, k, opening{asking: true, ahead: true})
+			if err == nil && c.ReadSeekCloser != nil {
+				drain(c)
+			}
+		})
+	}
+}
+
+// drain reads to the end, which waits for the seal: so no more than a few fills that nobody waits for run at once.
+func drain(c *millpond.Content) {
+	io.Copy(io.Discard, c) // whether it failed is told to File.Failed
+	c.Close()
+}
+
+// Option implements format.Tools.
+func (b *bound) Option(name string) string { return b.option(name) }
+
+// Name implements format.Tools.
+func (b *bound) Name() string { return b.config.Name }
+
+// Now implements format.Tools.
+func (b *bound) Now() time.Time { return b.pond.now() }
+
+// Public implements format.Tools.
+func (b *bound) Public() bool { return b.config.Public }
+
+// Base implements format.Tools.
+func (b *bound) Base(r *http.Request) *url.URL {
+	u := b.Root(r)
+	u.Path += b.config.Name + "/"
+	return u
+}
+
+// Root implements format.Tools. The configured address wins; without one the request's own is believed, which the server
+// has checked: its scheme is the URL's where a front server speaks TLS for the pond.
+func (b *bound) Root(r *http.Request) *url.URL {
+	if public := b.pond.settings().PublicURL; public != "" {
+		if u, err := url.Parse(public); err == nil {
+			if !strings.HasSuffix(u.Path, "/") {
+				u.Path += "/"
+			}
+			return u
+		}
+	}
+	u := &url.URL{Scheme: r.URL.Scheme, Host: r.Host, Path: "/"}
+	if u.Scheme == "" {
+		u.Scheme = "http"
+		if r.TLS != nil {
+			u.Scheme = "https"
+		}
+	}
+	return u
+}
+
+// unjudged reports whether the format asks for a file to be served whatever the rules say of its version.
+func (r *Repository) unjudged(k millpond.Key) bool {
+	u, ok := r.config.Format.(format.Exempter)
+	return ok && u.Exempt(k, r.option)
+}
+
+// parallel runs f for each item, at most n at once, and returns the first error.
+func parallel[T any](ctx context.Context, n int, items []T, f func(context.Context, T) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, n)
+	for _, item := range items {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			wg.Wait()
+			return context.Cause(ctx)
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := f(ctx, item); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.IsZero() || !a.IsZero() && a.Before(b) {
+		return a
+	}
+	return b
+}

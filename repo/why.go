@@ -1,0 +1,152 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"millpond"
+	"millpond/format"
+)
+
+// An Explanation says what becomes of one version, and why.
+type Explanation struct {
+	Repository, Package, Version string
+	Layers                       []LayerWord // what each layer says of it
+	Verdict                      millpond.Verdict
+	Rule                         string   // that decided; "" if none did
+	WouldBe                      []string // what rules in dry-run would have said
+	Files                        []FileWord
+	Words                        string // what a client would be told; "" if it is served
+}
+
+// A LayerWord is what one layer says of a version.
+type LayerWord struct {
+	Layer   string
+	State   string // "has it", "has no such package", "has no such version", "is not asked: …", "is ill: …"
+	Checked time.Time
+}
+
+// A FileWord is what becomes of one file.
+type FileWord struct {
+	Name  string
+	Held  bool
+	Size  int64
+	Words string // "" if it is served
+}
+
+// Why explains what becomes of a version; with version "" of the package. It asks upstreams as a reader would.
+func (r *Repository) Why(ctx context.Context, pkg, version string) (*Explanation, error) {
+	name, err := r.config.Format.Canon(pkg)
+	if err != nil {
+		return nil, err
+	}
+	e := &Explanation{Repository: r.config.Name, Package: name, Version: version}
+	e.Layers = r.layerWords(ctx, name, version)
+	if err := r.nameVerdict(name); err != nil {
+		e.Verdict, e.Words = r.policy.NameOnly(r.pond.now(), name), words(err)
+		return e, nil
+	}
+	v, err := r.view(ctx, name, fresh)
+	if err != nil {
+		e.Words = words(err)
+		return e, nil
+	}
+	if v.judged != nil {
+		e.Verdict, e.Rule = v.judged.Package(), v.judged.Rule(millpond.Target{})
+	}
+	if v.all.Blocked != "" {
+		e.Words = v.all.Blocked
+		return e, nil
+	}
+	if version == "" {
+		return e, nil
+	}
+	e.Version = r.spelling(v.all, version)
+	return e, r.whyVersion(ctx, e, v)
+}
+
+// spelling is the version as the listing spells it, if it has the version.
+func (r *Repository) spelling(p *millpond.Package, version string) string {
+	for i := range p.Versions {
+		if r.config.Format.Compare(p.Versions[i].Name, version) == 0 {
+			return p.Versions[i].Name
+		}
+	}
+	return version
+}
+
+func (r *Repository) whyVersion(ctx context.Context, e *Explanation, v *view) error {
+	k := millpond.Key{Package: e.Package, Version: e.Version}
+	one := v.all.Version(e.Version)
+	if one == nil {
+		e.Words = fmt.Sprintf("no version %s of %s in %s", e.Version, e.Package, r.config.Name)
+		return nil
+	}
+	if v.judged != nil {
+		e.Verdict, e.Rule = v.judged.Version(e.Version), v.judged.Rule(millpond.Target{Version: e.Version})
+		for _, f := range v.judged.DryRun() {
+			if f.Target.Version == "" || f.Target.Version == e.Version {
+				e.WouldBe = append(e.WouldBe, fmt.Sprintf("%s (dry run): %s", f.Rule, f.Verdict.Why))
+			}
+		}
+	}
+	if err := v.verdict(k); err != nil {
+		e.Words = words(err)
+	}
+	l := r.layer(layerOf(one.Layer))
+	if l == nil {
+		return nil
+	}
+	held, err := l.holds(ctx, e.Package)
+	if err != nil {
+		return err
+	}
+	for _, f := range one.Files {
+		w := FileWord{Name: f.Name, Size: f.Size, Held: held[[2]string{one.Name, f.Name}]}
+		k.File = f.Name
+		switch err := v.verdict(k); {
+		case err != nil:
+			w.Words = words(err)
+		case f.Vanished:
+			w.Words = "its upstream lists it no more; it is still served here"
+		}
+		e.Files = append(e.Files, w)
+	}
+	return nil
+}
+
+func (r *Repository) layerWords(ctx context.Context, name, version string) []LayerWord {
+	if r.claimed(name) {
+		return []LayerWord{{Layer: "upstreams", State: "are not asked: the name is claimed"}}
+	}
+	var out []LayerWord
+	for _, l := range r.layers {
+		w := LayerWord{Layer: l.layerName()}
+		got, err := l.listing(ctx, name, !r.pond.offline())
+		switch {
+		case millpond.Is(err, millpond.NotFound):
+			w.State = "has no such package"
+		case err != nil:
+			w.State = "is ill: " + words(err)
+		case version != "" && got.pkg.Version(r.spelling(got.pkg, version)) == nil:
+			w.State, w.Checked = "has no such version", got.checked
+		default:
+			w.State, w.Checked = "has it", got.checked
+		}
+		if err == nil && got.stale != nil {
+			w.State += ", by its last word: " + words(got.stale)
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// words are an error as a client is told it.
+func words(err error) string {
+	why, hint := format.Words(err)
+	if hint != "" {
+		why += ". " + hint
+	}
+	return why
+}

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Installs the clients that the tests drive, then runs every check and test. `./test.sh --long` runs the long loops as well.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '\n== %s\n' "$*"; }
+long=()
+[ "${1:-}" = --long ] && long=(-args -long)
+
+# Tools of our own go into a folder of the user's cache, so that nothing of the machine is changed but what apt installs.
+tools="${XDG_CACHE_HOME:-$HOME/.cache}/millpond-test"
+mkdir -p "$tools/bin"
+export PATH="$tools/bin:$tools/venv/bin:$tools/node/node_modules/.bin:$PATH"
+
+say "clients"
+missing=()
+command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+command -v npm >/dev/null || missing+=(npm)
+command -v git >/dev/null || missing+=(git)
+command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
+if [ ${#missing[@]} -gt 0 ]; then
+	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null
+	else
+		echo "not installed, and this script cannot install them: ${missing[*]}; the scripts that need them are skipped"
+	fi
+fi
+if command -v python3 >/dev/null; then
+	[ -x "$tools/venv/bin/pip" ] || python3 -m venv "$tools/venv"
+	[ -x "$tools/venv/bin/uv" ] || "$tools/venv/bin/pip" install -q uv || echo "uv cannot be installed; its scripts are skipped"
+fi
+if command -v npm >/dev/null; then
+	[ -x "$tools/node/node_modules/.bin/pnpm" ] || npm install --silent --no-audit --no-fund --prefix "$tools/node" pnpm@10 yarn@1 @yarnpkg/cli-dist@4 ||
+		echo "pnpm and yarn cannot be installed; their scripts are skipped"
+fi
+tool() { # tool NAME MODULE@VERSION: installs a Go program unless it is there
+	[ -x "$tools/bin/$1" ] || GOBIN="$tools/bin" go install "$2" || echo "$1 cannot be installed; it is skipped"
+}
+tool staticcheck honnef.co/go/tools/cmd/staticcheck@v0.8.2
+tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+say "gofmt"
+unformatted=$(gofmt -l $(git ls-files '*.go'))
+[ -z "$unformatted" ] || { echo "not formatted: $unformatted"; exit 1; }
+
+say "go vet"
+go vet ./...
+
+if command -v staticcheck >/dev/null; then
+	say "staticcheck"
+	staticcheck ./...
+fi
+
+if command -v govulncheck >/dev/null; then
+	say "govulncheck"
+	# Its database lives on the network: where that cannot be reached there is nothing to compare with.
+	out=$(govulncheck ./... 2>&1) && echo "$out" | tail -n 1 || {
+		if grep -qE 'dial tcp|no such host|connection refused|timeout|unexpected status|fetching vulnerabilities' <<<"$out"; then
+			echo "skipped: the vulnerability database cannot be reached"
+		else
+			echo "$out"
+			exit 1
+		fi
+	}
+fi
+
+say "go test -race"
+go test -race -timeout 20m ./... "${long[@]}"
