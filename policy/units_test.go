@@ -47,7 +47,7 @@ func TestParseSize(t *testing.T) {
 func TestNearest(t *testing.T) {
 	for word, want := range map[string]string{
 		"hodl": "hold", "license": "licence", "blok": "block", "dryrun": "dry-run", "Latest": "latest", "untill": "until",
-		"exept": "except", "banana": "", "": "",
+		"exept": "except", "banana": "", "": "", "pre": "prerelease",
 	} {
 		if got := Nearest(word, append(append([]string{}, keys...), modifiers...)); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)

@@ -81,12 +81,17 @@ func quotable(s string) string {
 	return b.String()
 }
 
-// Nearest is the known word that a misspelt one most likely stands for, or "" if none is near.
+// Nearest is the known word that a misspelt or shortened one most likely stands for, or "" if none is near.
 func Nearest(word string, known []string) string {
 	best, least := "", len(word)/3+2
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), k); d < least {
 			best, least = k, d
+		}
+	}
+	for _, k := range known {
+		if best == "" && len(word) > 2 && strings.HasPrefix(k, strings.ToLower(word)) {
+			best = k
 		}
 	}
 	return best
