@@ -34,10 +34,14 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the scripts of testdata/script with real clients; README.md there explains their commands.
 func TestScripts(t *testing.T) {
-	folders, err := filepath.Glob("testdata/script/*/")
-	if err != nil {
-		t.Fatal(err)
+	folders, err := filepath.Glob("testdata/script/*/*.txtar")
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no scripts are found: %v", err)
 	}
+	for i := range folders {
+		folders[i] = filepath.Dir(folders[i])
+	}
+	folders = slices.Compact(folders)
 	for _, folder := range folders {
 		t.Run(filepath.Base(folder), func(t *testing.T) {
 			testscript.Run(t, testscript.Params{

@@ -148,12 +148,35 @@ func (a *answer) drain() {
 	}
 }
 
+// nameOf is what the one who answers at a URL is called.
+func (u *Upstream) nameOf(to *url.URL) string {
+	if originOf(to) != u.origin {
+		return u.settings.Name + "'s " + to.Hostname()
+	}
+	return u.settings.Name
+}
+
+// ill is the error for a URL whose origin is not to be asked now: known before anybody waits for a place.
+func (u *Upstream) ill(text string) error {
+	to, err := url.Parse(text)
+	if err != nil {
+		return nil // which ask will say better
+	}
+	u.mu.Lock()
+	b := u.breakers[originOf(to)]
+	u.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	if err := b.refuses(u.e.now(), u.nameOf(to)); err != nil {
+		return err
+	}
+	return nil
+}
+
 // send sends one request to one URL.
 func (u *Upstream) send(ctx context.Context, q question, to *url.URL) (_ *answer, err error) {
-	name := u.settings.Name
-	if originOf(to) != u.origin {
-		name += "'s " + to.Hostname()
-	}
+	name := u.nameOf(to)
 	if wait := u.pace.wait(u.e.now(), u.settings.Rate); wait > 0 {
 		if err := sleep(ctx, wait); err != nil {
 			return nil, err

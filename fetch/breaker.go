@@ -51,23 +51,38 @@ type pass struct {
 func (b *breaker) allow(now time.Time, name string) (*pass, *millpond.Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now.Before(b.paused) {
-		return nil, &millpond.Error{Kind: millpond.Throttled, After: b.paused,
-			Why: fmt.Sprintf("%s asked for patience until %s", name, clock(b.paused))}
+	if err := b.refusal(now, name); err != nil {
+		return nil, err
 	}
 	if !b.open {
 		return &pass{b: b}, nil
 	}
-	if now.Before(b.until) || b.probe != nil && now.Sub(b.probed) < probeLimit {
-		after := b.until
-		if !after.After(now) {
-			after = now.Add(2 * time.Second)
-		}
-		return nil, &millpond.Error{Kind: millpond.BadUpstream, After: after,
-			Why: fmt.Sprintf("%s is ill and is not asked until %s: %s", name, clock(after), b.why)}
-	}
 	b.probe, b.probed = &pass{b: b}, now
 	return b.probe, nil
+}
+
+// refuses is allow's error for a request that would only be refused, without giving leave to any.
+func (b *breaker) refuses(now time.Time, name string) *millpond.Error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refusal(now, name)
+}
+
+// refusal is the error to answer with, nil if a request may go. It is called with mu held.
+func (b *breaker) refusal(now time.Time, name string) *millpond.Error {
+	if now.Before(b.paused) {
+		return &millpond.Error{Kind: millpond.Throttled, After: b.paused,
+			Why: fmt.Sprintf("%s asked for patience until %s", name, clock(b.paused))}
+	}
+	if !b.open || !now.Before(b.until) && (b.probe == nil || now.Sub(b.probed) >= probeLimit) {
+		return nil
+	}
+	after := b.until
+	if !after.After(now) {
+		after = now.Add(2 * time.Second)
+	}
+	return &millpond.Error{Kind: millpond.BadUpstream, After: after,
+		Why: fmt.Sprintf("%s is ill and is not asked until %s: %s", name, clock(after), b.why)}
 }
 
 // ok reports an answer, of whatever kind, from an origin that is well.

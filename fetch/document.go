@@ -28,6 +28,9 @@ func (u *Upstream) Get(ctx context.Context, r Request) (*Document, error) {
 	if u.dir != "" {
 		return u.getLocal(ctx, r)
 	}
+	if err := u.ill(r.URL); err != nil {
+		return nil, err
+	}
 	ctx, end := u.both(ctx)
 	defer end()
 	leave, err := u.enter(ctx)

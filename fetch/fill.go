@@ -22,6 +22,11 @@ const (
 
 // fill downloads, verifies and seals. It returns the digest of the sealed blob, zero if nothing was kept.
 func (f *flight) fill(ctx context.Context) (millpond.Digest, error) {
+	if f.file.Get == nil && f.u.dir == "" {
+		if err := f.u.ill(f.file.URL); err != nil {
+			return millpond.Digest{}, err
+		}
+	}
 	leave, err := f.u.enter(ctx)
 	if err != nil {
 		return millpond.Digest{}, err

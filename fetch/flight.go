@@ -3,11 +3,13 @@ package fetch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"maps"
 	"net/url"
 	"path"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -62,6 +64,7 @@ type flight struct {
 	wire    int64
 	resumed bool // w was begun by an earlier download
 	damaged bool // the bytes were judged and found wrong
+	sealed  bool // the store has them
 }
 
 // ended remembers a download that has just ended well, for a reader who asked the catalog a moment too early.
@@ -170,7 +173,7 @@ func (f *flight) run() {
 	e := f.e
 	defer e.work.Done()
 	defer e.fills.Add(-1)
-	sealed, err := f.fill(f.ctx)
+	sealed, err := f.guarded(f.ctx)
 	stopped := err != nil && f.ctx.Err() != nil
 	if stopped {
 		err = stopping()
@@ -202,6 +205,17 @@ func (f *flight) run() {
 	case alone:
 		f.release()
 	}
+}
+
+// guarded is fill, whatever a format's Sniff, Verify or Get does on bytes that it did not expect.
+func (f *flight) guarded(ctx context.Context) (sealed millpond.Digest, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &millpond.Error{Kind: millpond.Internal, Why: "a download panicked", Err: fmt.Errorf("%v\n%s", p, debug.Stack())}
+			f.e.log.Error("a download panicked", "upstream", f.u.settings.Name, "file", f.name(), "err", err)
+		}
+	}()
+	return f.fill(ctx)
 }
 
 // release lets go of the bytes when nobody can read them any more.

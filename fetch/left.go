@@ -51,6 +51,10 @@ func (f *flight) abandon(stopped bool) {
 		f.tl = nil
 	}
 	f.use.Unlock()
+	if f.sealed { // only Sealed failed: a blob that nothing names is swept
+		w.Close()
+		return
+	}
 	keep := w != nil && !spilled && !f.file.Drop && f.file.Get == nil && f.coding == "" && (f.tag != "" || f.judged())
 	if !keep || f.damaged || w.Size() == 0 || !stopped && w.Size() < leftLeast {
 		discard(w)

@@ -16,7 +16,7 @@ var relayed = [...]string{"Accept", "Accept-Language", "Content-Encoding", "Cont
 // sent. The caller closes the body. Only a GET follows redirects.
 func (u *Upstream) Relay(ctx context.Context, r *http.Request, limit int64) (*http.Response, error) {
 	if u.dir != "" {
-		return nil, &millpond.Error{Kind: millpond.Unsupported, Why: u.settings.Name + " is a directory and answers no questions"}
+		return u.relayLocal(r, limit)
 	}
 	if !u.e.enlist() {
 		return nil, stopping()
@@ -80,4 +80,26 @@ func (b *relayBody) Close() error {
 	b.a.close()
 	b.leave()
 	return nil
+}
+
+// relayLocal answers from a directory.
+func (u *Upstream) relayLocal(r *http.Request, limit int64) (*http.Response, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nil, &millpond.Error{Kind: millpond.Unsupported, Why: u.settings.Name + " is a directory and answers no questions"}
+	}
+	f, info, _, err := u.openLocal(r.URL.String())
+	if err != nil {
+		return nil, err
+	}
+	resp := &http.Response{Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, ContentLength: info.Size(), Request: r, Body: f}
+	if r.Method == http.MethodHead {
+		resp.Body = http.NoBody
+		return resp, f.Close()
+	}
+	if info.Size() > limit {
+		f.Close()
+		return nil, &millpond.Error{Kind: millpond.BadUpstream, Why: u.settings.Name + " answered with more than it may"}
+	}
+	return resp, nil
 }

@@ -279,6 +279,7 @@ func (f *flight) finish(ctx context.Context) (millpond.Digest, error) {
 	case err != nil:
 		return none, f.unsealed(err)
 	}
+	f.sealed = true
 	if f.file.Sealed != nil {
 		err := f.file.Sealed(ctx, Sealed{Blob: sealed, Size: f.arrived, Type: f.kind, URL: f.url, Wire: f.wire,
 			Duration: time.Since(f.began)})

@@ -204,12 +204,26 @@ func TestDirectory(t *testing.T) {
 			t.Errorf("%s: got %q", outside, got)
 		}
 	}
-	q, err := http.NewRequest("GET", at+"m/@v/list", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.up.Relay(t.Context(), q, 10); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("relay: %v", err)
+	for _, method := range []string{"HEAD", "GET", "POST"} {
+		q, err := http.NewRequest(method, at+"m/@v/list", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := r.up.Relay(t.Context(), q, 1<<20)
+		if method == "POST" {
+			if !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("POST: %v", err)
+			}
+			continue
+		}
+		if err != nil || resp.StatusCode != 200 || resp.ContentLength != int64(len(text)) {
+			t.Fatalf("%s: %+v, %v", method, resp, err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		if err != nil || method == "GET" && !bytes.Equal(got, text) || method == "HEAD" && len(got) > 0 {
+			t.Errorf("%s: %d bytes, %v", method, len(got), err)
+		}
+		resp.Body.Close()
 	}
 	if s := r.up.State(); s.Open || !strings.HasPrefix(s.URL, "file://") {
 		t.Errorf("state %+v", s)

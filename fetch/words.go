@@ -104,9 +104,9 @@ func broken(err error, at phase, host string) *failure {
 	case errors.As(err, &alert):
 		never("broke off the TLS handshake")
 	case errors.As(err, &dns) && dns.IsNotFound:
-		f.what = "has no address: no such host " + host
+		f.what = "could not be found (no such host " + host + ")"
 	case errors.As(err, &dns):
-		f.what = "could not be found: the name server did not answer for " + host
+		f.what = "could not be found (no answer from the name server about " + host + ")"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		f.what = "refused the connection"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

@@ -1,21 +1,30 @@
 package policy
 
 import (
-	_ "embed" // the package comment
+	_ "embed" // comments that are documentation for users too
 	"strings"
 )
 
 //go:embed policy.go
-var source string
+var rulesSource string
 
-// Help is how rules are written, for people who write them: the package comment from where it begins to speak of rules.
+//go:embed pattern.go
+var patternSource string
+
+// Help is how rules and patterns are written, for people who write them: the comments of the package and of Pattern.
 func Help() string {
-	comment, _, _ := strings.Cut(source, "\npackage policy")
-	_, rules, _ := strings.Cut(comment, "//\n")
+	rules, _, _ := strings.Cut(rulesSource, "\npackage policy")
+	_, rules, _ = strings.Cut(rules, "//\n")
+	_, patterns, _ := strings.Cut(patternSource, "\n)\n\n") // behind the imports
+	patterns, _, _ = strings.Cut(patterns, "\ntype Pattern")
+	return uncommented(rules) + "\n" + uncommented(patterns)
+}
+
+func uncommented(comment string) string {
 	var b strings.Builder
-	for line := range strings.Lines(rules) {
-		line = strings.TrimPrefix(strings.TrimPrefix(line, "//"), " ")
-		b.WriteString(strings.ReplaceAll(line, "\t", "    "))
+	for line := range strings.Lines(comment) {
+		line = strings.TrimPrefix(strings.TrimPrefix(strings.TrimRight(line, "\n"), "//"), " ")
+		b.WriteString(strings.ReplaceAll(line, "\t", "    ") + "\n")
 	}
 	return b.String()
 }

@@ -91,6 +91,21 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestHelp holds that whatever can be written is explained.
+func TestHelp(t *testing.T) {
+	help := Help()
+	for _, word := range append(append([]string{"acme does not cover acme-evil", "    com.acme.*"}, keys...), modifiers...) {
+		if !strings.Contains(help, word) {
+			t.Errorf("%q is not in the help:\n%s", word, help)
+		}
+	}
+	for _, code := range []string{"// ", "import (", "type Pattern"} {
+		if strings.Contains(help, code) {
+			t.Errorf("%q is in the help:\n%s", code, help)
+		}
+	}
+}
+
 func TestPlatform(t *testing.T) {
 	tests := []struct {
 		rule, platform string

@@ -263,6 +263,9 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 			a.Fresh = now.Add(time.Minute)
 			return &a, l.pond.catalog.PutAnswer(ctx, &a)
 		}
+		if err := l.keepAll(ctx, q.Package); err != nil {
+			return nil, err
+		}
 		l.pond.event(ctx, millpond.Event{
 			Verb: "vanished", Repository: l.repo.config.Name, Layer: l.name, Key: millpond.Key{Package: q.Package, Version: q.Name},
 		})

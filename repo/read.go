@@ -57,6 +57,9 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 // readListed opens a file that its package's listing names.
 func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*millpond.Content, error) {
 	v, at, err := b.find(ctx, k, o)
+	if millpond.Is(err, millpond.NotFound) {
+		return b.readUnlisted(ctx, k, o, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,34 +88,67 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 	return c, nil
 }
 
+// readUnlisted opens a file that is held although no listing names it any more: its whole package is gone upstream. The
+// answer is absent where there is none.
+func (b *bound) readUnlisted(ctx context.Context, k millpond.Key, o opening, absent error) (*millpond.Content, error) {
+	for _, l := range b.layersFor(k.Package) {
+		up, ok := l.(*upstream)
+		if !ok {
+			continue
+		}
+		held, err := up.holdings(ctx, k.Package)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range held {
+			if h.Blob.IsZero() || h.Key.File != k.File || k.Version != "" && h.Key.Version != k.Version {
+				continue
+			}
+			f := &millpond.File{Name: h.Key.File, Size: h.Size, Digests: h.Digests, Type: h.Type, Vanished: true, Published: h.Modified}
+			if _, err := b.judgeUntil(ctx, l, h.Key, f, o); err != nil {
+				return nil, err
+			}
+			o.asking = false // there is nobody to ask
+			return up.open(ctx, h.Key, f, o)
+		}
+	}
+	return nil, absent
+}
+
 // find looks a file up in the package's listing, which is read again, once, if it is not there.
 func (b *bound) find(ctx context.Context, k millpond.Key, o opening) (*view, place, error) {
-	s := known
 	if !o.asking {
-		s = held
+		v, err := b.Repository.view(ctx, k.Package, held)
+		if err != nil {
+			return nil, place{}, err
+		}
+		if at, ok := v.place(k); ok {
+			return v, at, nil
+		}
+		return nil, place{}, &millpond.Error{Kind: millpond.Offline, Key: k,
+			Why:  fmt.Sprintf("%s of %s is not held here, and nobody is asked: the pond is offline", k.File, k.Package),
+			Hint: "ask again when it is online, or fetch it there first"}
 	}
-	v, err := b.Repository.view(ctx, k.Package, s)
+	v, err := b.Repository.view(ctx, k.Package, known)
 	if err != nil {
 		return nil, place{}, err
 	}
 	if at, ok := v.place(k); ok {
 		return v, at, nil
 	}
-	if o.asking {
-		for _, l := range b.layersFor(k.Package) {
-			if _, err := l.again(ctx, k.Package); err != nil && !millpond.Is(err, millpond.NotFound) {
-				return nil, place{}, err
-			}
-		}
-		if v, err = b.Repository.view(ctx, k.Package, fresh); err != nil {
+	for _, l := range b.layersFor(k.Package) {
+		if _, err := l.again(ctx, k.Package); err != nil && !millpond.Is(err, millpond.NotFound) {
 			return nil, place{}, err
 		}
-		if at, ok := v.place(k); ok {
-			return v, at, nil
-		}
-		if v.stale != nil { // the upstream is ill: it may well have the file
-			return nil, place{}, v.stale
-		}
+	}
+	if v, err = b.Repository.view(ctx, k.Package, fresh); err != nil {
+		return nil, place{}, err
+	}
+	if at, ok := v.place(k); ok {
+		return v, at, nil
+	}
+	if v.stale != nil { // the upstream is ill: it may well have the file
+		return nil, place{}, v.stale
 	}
 	return nil, place{}, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("no file %s of %s in %s", k.File, k.Package, b.config.Name)}
 }

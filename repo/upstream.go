@@ -259,6 +259,24 @@ func (l *upstream) vanished(ctx context.Context, pkg string, old *millpond.Versi
 	return nil
 }
 
+// keepAll keeps what is held of a package from being evicted: its upstream has it no more.
+func (l *upstream) keepAll(ctx context.Context, pkg string) error {
+	held, err := l.holdings(ctx, pkg)
+	if err != nil {
+		return err
+	}
+	for _, h := range held {
+		if h.Keep || h.Blob.IsZero() {
+			continue
+		}
+		h.Keep = true
+		if err := l.pond.catalog.PutHolding(ctx, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func sameDigests(a, b []millpond.Digest) bool {
 	// Two publishers' lists agree if no algorithm that both name differs.
 	for _, x := range a {

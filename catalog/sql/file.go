@@ -76,8 +76,10 @@ func (f *file) readFailed(err error) error {
 	case damaged:
 		f.damage(err.Error())
 	case other:
-		if errors.Is(err, stdsql.ErrConnDone) || err.Error() == "sql: database is closed" {
+		select {
+		case <-f.writer.stopping:
 			return closedError()
+		default:
 		}
 	}
 	return fmt.Errorf("read %s: %w", f.name, err)
@@ -191,7 +193,7 @@ func (f *file) checkBeside(ctx context.Context) {
 
 // close closes the file; the log is moved into the database. The writer's goroutine has ended.
 func (f *file) close() error {
-	err := errors.Join(f.read.Close(), f.wal.Close(), f.writer.work.conn.Close())
+	err := errors.Join(f.read.Close(), f.wal.Close(), f.writer.work.close())
 	if f.stopped() == nil {
 		if _, cerr := checkpoint(context.Background(), f.writer.db, "TRUNCATE"); cerr != nil {
 			err = errors.Join(err, fmt.Errorf("checkpoint %s: %w", f.name, cerr))

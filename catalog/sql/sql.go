@@ -155,8 +155,7 @@ func (c *Catalog) Check(ctx context.Context) ([]string, error) {
 	if len(found) > 0 {
 		return found, nil
 	}
-	drift, err := c.compareSums(ctx)
-	return drift, err
+	return c.compareSums(ctx)
 }
 
 // closedError is what a closed catalog answers.

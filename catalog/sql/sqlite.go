@@ -52,16 +52,15 @@ func open(path string, most int, pragmas ...string) (*stdsql.DB, error) {
 	return db, nil
 }
 
-// openWriter makes the one connection that writes. Its waits for the lock are short because the writer waits by itself, so
-// that it can be stopped.
+// openWriter makes the one connection that writes.
 func openWriter(path string, durable durability) (*stdsql.DB, error) {
-	return open(path, 1, "busy_timeout(100)", "journal_mode(WAL)", "synchronous("+string(durable)+")",
+	return open(path, 1, busyTimeout, "journal_mode(WAL)", "synchronous("+string(durable)+")",
 		fmt.Sprintf("journal_size_limit(%d)", journalLimit), "cache_size(-16000)")
 }
 
 // openReaders makes the pool that reads.
 func openReaders(path string, most int) (*stdsql.DB, error) {
-	return open(path, most, fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds()), "query_only(1)")
+	return open(path, most, busyTimeout, "query_only(1)")
 }
 
 // openCheckpointer makes the connection that moves the log into the database. It gives up soon, for while it waits for
@@ -177,5 +176,13 @@ func troubleOf(err error) trouble {
 	return other
 }
 
-// patience is how long a write waits for another process's lock.
-const patience = 5 * time.Second
+const (
+	// patience is how long a write waits for another process's lock.
+	patience    = 5 * time.Second
+	busyTimeout = "busy_timeout(5000)"
+
+	// waitInTurns makes a connection answer at once that there is a lock: the writer waits by itself, so that it can be
+	// stopped and answers each of those who wait in time.
+	waitInTurns = "PRAGMA busy_timeout = 0"
+	turnOfWait  = 20 * time.Millisecond
+)

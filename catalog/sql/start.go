@@ -193,11 +193,14 @@ func (f *file) connect(ctx context.Context, db *stdsql.DB) error {
 	if err != nil {
 		return err
 	}
+	if _, err := conn.ExecContext(ctx, waitInTurns); err != nil {
+		return errors.Join(err, conn.Close())
+	}
 	if f.read, err = openReaders(f.path, readers); err != nil {
-		return err
+		return errors.Join(err, conn.Close())
 	}
 	if f.wal, err = openCheckpointer(f.path, f.durable); err != nil {
-		return errors.Join(err, f.read.Close())
+		return errors.Join(err, f.read.Close(), conn.Close())
 	}
 	f.writer = newWriter(f, db, conn)
 	return nil

@@ -132,21 +132,28 @@ func (c *Catalog) Totals(ctx context.Context) (catalog.Totals, error) {
 	return t, err
 }
 
-// What the sums should be, counted. One statement, so that all is of one moment.
+// What the sums should be, counted, and whether held has a row for each blob that a holding names. One statement, so that
+// all is of one moment.
 const countSums = `SELECT what, layer, SUM(n) FROM (
 	SELECT what, layer, -n AS n FROM sums
 	UNION ALL SELECT '` + sumAnswers + `', layer, COUNT(*) FROM answers GROUP BY layer
 	UNION ALL SELECT '` + sumHoldings + `', layer, COUNT(*) FROM holdings GROUP BY layer
 	UNION ALL SELECT '` + sumBytes + `', layer, SUM(size) FROM holdings WHERE blob IS NOT NULL GROUP BY layer
 	UNION ALL SELECT '` + sumHeldBytes + `', '', COALESCE(SUM(size), 0) FROM held
+	UNION ALL SELECT 'held blobs', '', COUNT(*) FROM held
+	UNION ALL SELECT 'held blobs', '', -COUNT(DISTINCT blob) FROM holdings
 	UNION ALL SELECT '` + sumDerived + `', '', COUNT(*) FROM derived
 	UNION ALL SELECT '` + sumDerivedBytes + `', '', COALESCE(SUM(size), 0) FROM derived
 ) AS parts GROUP BY what, layer HAVING SUM(n) <> 0`
 
 // compareSums counts what the sums should be, and says in words which are not.
 func (c *Catalog) compareSums(ctx context.Context) ([]string, error) {
+	rows, err := c.cache.read.QueryContext(ctx, countSums) // long: it ends with ctx
+	if err != nil {
+		return nil, c.cache.readFailed(err)
+	}
 	var found []string
-	err := c.cache.each(ctx, countSums, nil, func(rows *stdsql.Rows) error {
+	err = c.cache.drain(rows, func(rows *stdsql.Rows) error {
 		var what, layer string
 		var n int64
 		err := rows.Scan(&what, &layer, &n)

@@ -67,6 +67,15 @@ func (w *work) statement(text string) (*stdsql.Stmt, error) {
 	return s, err
 }
 
+// close gives the connection back. Its statements must go first: SQLite keeps a connection alive for them, and its log.
+func (w *work) close() error {
+	var err error
+	for _, s := range w.statements {
+		err = errors.Join(err, s.Close())
+	}
+	return errors.Join(err, w.conn.Close())
+}
+
 // exec runs a statement and returns how many rows it changed. Its errors are the driver's: who returns them to a caller
 // says writeFailed.
 func (w *work) exec(text string, args ...any) (int64, error) {

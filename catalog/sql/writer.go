@@ -119,8 +119,6 @@ func (w *writer) run() {
 			return
 		}
 		w.commit(group)
-		w.expected = len(group) + len(w.queue)
-		w.last = time.Now()
 	}
 }
 
@@ -199,6 +197,8 @@ func (w *writer) commit(group []*job) {
 		if w.committed != nil {
 			w.committed()
 		}
+		// Before they are answered, or a writer that is alone would be taken for two.
+		w.expected, w.last = len(group)+len(w.queue), time.Now()
 		for i, j := range group {
 			j.done <- results[i]
 		}
@@ -240,10 +240,12 @@ func (w *writer) begin(group []*job) ([]*job, error) {
 		if troubleOf(err) != locked || len(group) == 0 {
 			return takeAll(group), err
 		}
+		turn := time.NewTimer(turnOfWait)
 		select {
+		case <-turn.C:
 		case <-w.stopping:
+			turn.Stop()
 			return takeAll(group), closedError()
-		default:
 		}
 	}
 	if group = takeAll(group); len(group) == 0 {

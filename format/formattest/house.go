@@ -264,6 +264,10 @@ func (h *House) Events() []string {
 
 // Kept is how many blobs the store has.
 func (h *House) Kept() int {
+	h.T.Helper()
+	if err := h.Pond.Idle(context.Background()); err != nil { // what is fetched ahead is kept too
+		h.T.Fatal(err)
+	}
 	n := 0
 	for _, err := range h.Blobs.List(context.Background(), millpond.Digest{}) {
 		if err != nil {

@@ -2,12 +2,11 @@ package pypi
 
 import (
 	"context"
-	"errors"
 	"net/url"
-	"os/exec"
 	"strings"
 	"time"
 
+	"millpond"
 	"millpond/format"
 )
 
@@ -63,36 +62,39 @@ func loopback(host string) bool {
 
 // upstreams reads pip's configuration, else uv's, else the default that pip or uv names in its help.
 func upstreams(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
-	pip, notes, err := pipIndex(ctx, env)
+	m := &machine{Machine: env}
+	found, err := m.pipIndex(ctx)
 	if err != nil {
 		return nil, err
 	}
-	uv := uvIndex(env)
-	var found format.Adopted
-	switch {
-	case pip.URL != "":
-		found = pip
-		if uv.URL != "" && strings.TrimSuffix(uv.URL, "/") != strings.TrimSuffix(pip.URL, "/") {
-			notes = append(notes, "uv has another index, "+withoutCredentials(uv.URL)+" ("+uv.From+"), which was not taken")
-		}
-	case uv.URL != "":
+	switch uv := m.uvIndex(); {
+	case found.URL == "":
 		found = uv
-	default:
-		if found, err = defaultIndex(ctx, env); err != nil {
+	case uv.URL != "" && strings.TrimSuffix(uv.URL, "/") != strings.TrimSuffix(found.URL, "/"):
+		m.notes = append(m.notes, "uv has another index, "+withoutCredentials(uv.URL)+" ("+uv.From+"), which was not taken")
+	}
+	if found.URL == "" {
+		if found, err = m.defaultIndex(ctx); err != nil {
 			return nil, err
 		}
 	}
-	note := strings.Join(notes, "; ")
-	if found.URL == "" {
-		if note != "" {
-			return []format.Adopted{{From: "pip", Note: note}}, nil
-		}
+	if found.URL != "" && !adopt(&found) {
+		m.notes = append(m.notes, "the index that "+found.From+" names is no http address")
+		found.URL = ""
+	}
+	found.Note = strings.Join(m.notes, "; ")
+	if found.URL == "" && found.Note == "" {
 		return nil, nil
 	}
+	return []format.Adopted{found}, nil
+}
+
+// adopt takes the credentials out of an index's address and lets it end in a slash. It reports false for what is no http
+// address.
+func adopt(found *format.Adopted) bool {
 	u, err := url.Parse(found.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		notes = append(notes, "the index that "+found.From+" names is no http address")
-		return []format.Adopted{{From: found.From, Note: strings.Join(notes, "; ")}}, nil
+		return false
 	}
 	if u.User != nil {
 		found.Username = u.User.Username()
@@ -104,8 +106,8 @@ func upstreams(ctx context.Context, env format.Machine) ([]format.Adopted, error
 		u.RawPath = ""
 	}
 	u.Fragment, u.RawQuery = "", ""
-	found.URL, found.Note = u.String(), note
-	return []format.Adopted{found}, nil
+	found.URL = u.String()
+	return true
 }
 
 func withoutCredentials(address string) string {
@@ -117,24 +119,35 @@ func withoutCredentials(address string) string {
 	return u.String()
 }
 
-// run is Machine.Run; a program that is not installed, or that fails, has nothing to say.
-func run(ctx context.Context, env format.Machine, name string, args ...string) (string, error) {
-	out, err := env.Run(ctx, name, args...)
-	if _, failed := errors.AsType[*exec.ExitError](err); failed || errors.Is(err, exec.ErrNotFound) {
-		return "", nil
+// A machine asks programs, and notes those that fail.
+type machine struct {
+	format.Machine
+	notes []string
+}
+
+// ask is the output of a command; "" if the program is not installed, or fails, which is noted.
+func (m *machine) ask(ctx context.Context, name string, args ...string) (string, error) {
+	out, err := m.Run(ctx, name, args...)
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err == nil:
+		return out, nil
+	case !millpond.Is(err, millpond.NotFound):
+		m.notes = append(m.notes, name+" "+strings.Join(args, " ")+" failed: "+err.Error())
 	}
-	return out, err
+	return "", nil
 }
 
 // pipIndex reads pip's configuration: the environment wins, then the command's own section, then the global one.
-func pipIndex(ctx context.Context, env format.Machine) (found format.Adopted, notes []string, err error) {
-	if address := strings.TrimSpace(env.Getenv("PIP_INDEX_URL")); address != "" {
+func (m *machine) pipIndex(ctx context.Context) (found format.Adopted, err error) {
+	if address := strings.TrimSpace(m.Getenv("PIP_INDEX_URL")); address != "" {
 		found = format.Adopted{URL: address, From: "PIP_INDEX_URL"}
 	}
-	extra := strings.TrimSpace(env.Getenv("PIP_EXTRA_INDEX_URL")) != ""
-	out, err := run(ctx, env, "pip", "config", "list")
+	extra := strings.TrimSpace(m.Getenv("PIP_EXTRA_INDEX_URL")) != ""
+	out, err := m.ask(ctx, "pip", "config", "list")
 	if err != nil {
-		return format.Adopted{}, nil, err
+		return format.Adopted{}, err
 	}
 	config := map[string]string{}
 	for line := range strings.Lines(out) {
@@ -150,16 +163,16 @@ func pipIndex(ctx context.Context, env format.Machine) (found format.Adopted, no
 		extra = extra || config[section+"extra-index-url"] != ""
 	}
 	if extra {
-		notes = append(notes, "pip also has an extra-index-url, which was not taken: remove it, "+
+		m.notes = append(m.notes, "pip also has an extra-index-url, which was not taken: remove it, "+
 			"or pip takes packages from there whenever this pond does not answer")
 	}
-	return found, notes, nil
+	return found, nil
 }
 
 // uvIndex reads uv's environment and its files, the user's before the machine's.
-func uvIndex(env format.Machine) format.Adopted {
+func (m *machine) uvIndex() format.Adopted {
 	for _, key := range [...]string{"UV_DEFAULT_INDEX", "UV_INDEX_URL"} {
-		if value := strings.TrimSpace(env.Getenv(key)); value != "" {
+		if value := strings.TrimSpace(m.Getenv(key)); value != "" {
 			if _, address, ok := strings.Cut(value, "="); ok && !strings.Contains(value[:strings.Index(value, "=")], ":") {
 				value = address // name=url
 			}
@@ -167,7 +180,7 @@ func uvIndex(env format.Machine) format.Adopted {
 		}
 	}
 	for _, path := range [...]string{"~/.config/uv/uv.toml", "/etc/uv/uv.toml"} {
-		text, err := env.ReadFile(path)
+		text, err := m.ReadFile(path)
 		if err != nil {
 			continue // most machines have neither
 		}
@@ -227,15 +240,15 @@ func tomlString(value string) string {
 }
 
 // defaultIndex is the index that pip, else uv, documents as its default.
-func defaultIndex(ctx context.Context, env format.Machine) (format.Adopted, error) {
-	help, err := run(ctx, env, "pip", "download", "--help")
+func (m *machine) defaultIndex(ctx context.Context) (format.Adopted, error) {
+	help, err := m.ask(ctx, "pip", "download", "--help")
 	if err != nil {
 		return format.Adopted{}, err
 	}
 	if address := between(help, "--index-url", "(default", ")"); address != "" {
 		return format.Adopted{URL: address, From: "the default in pip download --help"}, nil
 	}
-	if help, err = run(ctx, env, "uv", "help", "pip", "install"); err != nil {
+	if help, err = m.ask(ctx, "uv", "help", "pip", "install"); err != nil {
 		return format.Adopted{}, err
 	}
 	if address := between(help, "--default-index", "(by default: <", ">)"); address != "" {

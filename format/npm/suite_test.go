@@ -1,0 +1,144 @@
+package npm
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha1"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"millpond/fetch/faulty"
+	"millpond/format/formattest"
+)
+
+const root = "/registry/"
+
+// ecosystem is npm as the suite drives it: a scoped package, whose name has the most spellings.
+var ecosystem = formattest.Ecosystem{
+	Format:        Format{},
+	Root:          root,
+	Put:           putPackage,
+	Bytes:         tarball,
+	UpstreamIndex: func(pkg string) string { return root + escapeName(pkg) },
+	UpstreamFile: func(pkg string, r formattest.Release) string {
+		return root + tarballPath(pkg, standardFile(pkg, r.Version))
+	},
+	Index: func(pkg string) string { return "/" + escapeName(pkg) },
+	File: func(pkg string, r formattest.Release) string {
+		return "/" + tarballPath(pkg, standardFile(pkg, r.Version))
+	},
+	Header: http.Header{"Accept": {corgi}},
+	Lists: func(index []byte, version string) bool {
+		var doc struct {
+			Versions map[string]json.RawMessage `json:"versions"`
+			Time     map[string]string          `json:"time"`
+			Tags     map[string]string          `json:"dist-tags"`
+		}
+		if json.Unmarshal(index, &doc) != nil {
+			return false
+		}
+		_, listed := doc.Versions[version]
+		return listed
+	},
+	Links: func(index []byte, from *url.URL) (links []string) {
+		var doc struct {
+			Versions map[string]struct{ Dist struct{ Tarball string } } `json:"versions"`
+		}
+		if json.Unmarshal(index, &doc) != nil {
+			return nil
+		}
+		for _, v := range doc.Versions {
+			links = append(links, v.Dist.Tarball)
+		}
+		return links
+	},
+	Package:   "@acme/widget",
+	Other:     "left-pad",
+	Claim:     "@acme/*",
+	Spellings: []string{"/@acme%2fwidget", "/@acme%2Fwidget", "/%40acme%2fwidget", "/%40acme%2Fwidget", "/@acme/widget"},
+	Published: true,
+}
+
+func TestSuite(t *testing.T) { formattest.Run(t, ecosystem) }
+
+// puts makes time.modified go on: a registry's clock does.
+var puts atomic.Int64
+
+// putPackage lays a packument and its tarballs on an upstream.
+func putPackage(up *faulty.Server, pkg string, releases ...formattest.Release) {
+	doc := packument(up, pkg, releases...)
+	putDocument(up, pkg, doc)
+}
+
+func putDocument(up *faulty.Server, pkg string, doc any) {
+	text, err := json.Marshal(doc)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha1.Sum(text)
+	up.Put(root+escapeName(pkg), faulty.Object{Body: text, Type: "application/json", ETag: `"` + hex.EncodeToString(sum[:8]) + `"`})
+}
+
+// packument lays tarballs on an upstream and returns the packument that lists them.
+func packument(up *faulty.Server, pkg string, releases ...formattest.Release) map[string]any {
+	versions, times := map[string]any{}, map[string]any{"modified": writeTime(formattest.Epoch().Add(time.Duration(puts.Add(1)) * time.Millisecond))}
+	latest := ""
+	for _, r := range releases {
+		body := tarball(pkg, r)
+		sum1, sum512 := sha1.Sum(body), sha512.Sum512(body)
+		at := root + tarballPath(pkg, standardFile(pkg, r.Version))
+		versions[r.Version] = map[string]any{
+			"name": pkg, "version": r.Version, "description": "made for a test",
+			"dist": map[string]any{
+				"tarball": up.URL + at, "shasum": hex.EncodeToString(sum1[:]),
+				"integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum512[:]),
+			},
+		}
+		times[r.Version] = writeTime(r.Published)
+		if compareVersions(r.Version, latest) > 0 {
+			latest = r.Version
+		}
+		up.Put(at, faulty.Object{Body: body, Type: "application/octet-stream", ETag: `"` + hex.EncodeToString(sum1[:8]) + `"`})
+	}
+	doc := map[string]any{"_id": pkg, "name": pkg, "dist-tags": map[string]any{}, "versions": versions, "time": times}
+	if latest != "" {
+		doc["dist-tags"] = map[string]any{"latest": latest}
+	}
+	return doc
+}
+
+// tarball is a package that can be installed.
+func tarball(pkg string, r formattest.Release) []byte {
+	files := []struct{ name, text string }{
+		{"package.json", fmt.Sprintf(`{"name":%q,"version":%q}`, pkg, r.Version)},
+		{"index.js", fmt.Sprintf("module.exports = %q\n", strings.Repeat(fmt.Sprintf("%s %s %d;", pkg, r.Version, r.Variant), 50))},
+	}
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	w := tar.NewWriter(z)
+	for _, f := range files {
+		if err := w.WriteHeader(&tar.Header{Name: "package/" + f.name, Mode: 0o644, Size: int64(len(f.text))}); err != nil {
+			panic(err)
+		}
+		if _, err := w.Write([]byte(f.text)); err != nil {
+			panic(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		panic(err)
+	}
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	return out.Bytes()
+}

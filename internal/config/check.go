@@ -1,0 +1,185 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"millpond/format"
+)
+
+// at is the problem of a setting: in the line where it stands, or what it stands in, or with who said it.
+func (c *Config) at(path, why string, args ...any) error {
+	why = fmt.Sprintf(why, args...)
+	for p := path; p != ""; {
+		if from := c.over[p]; from != "" {
+			return &problem{where: from, why: why}
+		}
+		if line := c.lines[p]; line > 0 {
+			return &problem{c.file, line, path + ": " + why}
+		}
+		i := max(strings.LastIndexByte(p, '.'), strings.LastIndexByte(p, '['))
+		p = p[:max(i, 0)]
+	}
+	if c.file != "" {
+		return &problem{c.file, 0, path + ": " + why}
+	}
+	return &problem{where: path, why: why}
+}
+
+// check is everything wrong with settings that could be read.
+func (c *Config) check(formats []format.Format) []error {
+	var errs []error
+	wrong := func(path, why string, args ...any) { errs = append(errs, c.at(path, why, args...)) }
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		wrong("listen", "%q is not an address: write 127.0.0.1:8080, or :8080 for all addresses of this machine", c.Listen)
+	} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || strings.ContainsAny(host, " /") {
+		wrong("listen", "%q is not an address: its port is %q, %d", c.Listen, port, n)
+	}
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			wrong("public_url", "an address like https://pond.example/ is needed")
+		}
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		wrong("tls", "cert and key belong together")
+	}
+	if c.TLS.Local && c.TLS.Cert != "" {
+		wrong("tls", "it is either local or a certificate")
+	}
+	for _, path := range []struct{ key, path string }{{"tls.cert", c.TLS.Cert}, {"tls.key", c.TLS.Key}} {
+		if path.path == "" {
+			continue
+		}
+		if _, err := os.Stat(path.path); err != nil {
+			wrong(path.key, "%v", err)
+		}
+	}
+	for i, p := range c.TrustedProxies {
+		if _, err := prefixOf(p); err != nil {
+			wrong(fmt.Sprintf("trusted_proxies[%d]", i), "%v", err)
+		}
+	}
+	if !slices.Contains([]string{"json", "text"}, c.Log.Format) {
+		wrong("log.format", "it is json or text, not %q", c.Log.Format)
+	}
+	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
+		wrong("log.level", "it is one of %s, not %q", strings.Join(levels, ", "), c.Log.Level)
+	}
+	for _, n := range []struct {
+		key string
+		n   int
+	}{{"limits.downloads", c.Limits.Downloads}, {"limits.waiting", c.Limits.Waiting}} {
+		if n.n < 1 {
+			wrong(n.key, "at least 1 is needed")
+		}
+	}
+	_, repoErrs := c.build(formats)
+	return append(errs, repoErrs...)
+}
+
+// prefixOf reads an address prefix; an address alone is one of its own.
+func prefixOf(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("%q is not an address prefix like 10.0.0.0/8", s)
+	}
+	return p.Masked(), nil
+}
+
+// Proxies are the TrustedProxies, read.
+func (c *Config) Proxies() []netip.Prefix {
+	var all []netip.Prefix
+	for _, s := range c.TrustedProxies {
+		if p, err := prefixOf(s); err == nil { // Load has refused all others
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Loopback reports whether only this machine can reach the pond.
+func (c *Config) Loopback() bool { return loopback(c.Listen) }
+
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	return err == nil && loopbackHost(host)
+}
+
+func loopbackHost(host string) bool {
+	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// self reports whether a URL is this pond, as far as can be told without asking: its own listener, or its public address.
+func (c *Config) self(u *url.URL) bool {
+	if public, err := url.Parse(c.PublicURL); err == nil && c.PublicURL != "" &&
+		strings.EqualFold(public.Hostname(), u.Hostname()) && portOf(public) == portOf(u) && strings.HasPrefix(u.Path+"/", public.Path) {
+		return true
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil || port == "0" || portOf(u) != port {
+		return false
+	}
+	asked := u.Hostname()
+	if strings.EqualFold(asked, host) {
+		return true
+	}
+	addr, _ := netip.ParseAddr(host)
+	everywhere := host == "" || addr.IsUnspecified()
+	if loopbackHost(asked) {
+		return everywhere || loopbackHost(host)
+	}
+	if !everywhere {
+		return false
+	}
+	if name, err := os.Hostname(); err == nil && strings.EqualFold(name, asked) {
+		return true
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	want, err := netip.ParseAddr(asked)
+	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr().Unmap() == want.Unmap()
+	})
+}
+
+func portOf(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+}
+
+// each calls f for every error that err joins.
+func each(err error, f func(error)) {
+	if err == nil {
+		return
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range many.Unwrap() {
+			each(one, f)
+		}
+		return
+	}
+	f(err)
+}
+
+var errSelf = errors.New("that is this pond itself; an upstream is somewhere else, or another repository: {repository: name}")

@@ -1,0 +1,349 @@
+package config
+
+import (
+	"cmp"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"millpond/format"
+	"millpond/policy"
+	"millpond/repo"
+)
+
+// Repositories are the repositories as package repo takes them. What Load has returned gives no error here, except for
+// files that have changed since.
+func (c *Config) Repositories(formats []format.Format) ([]repo.Config, error) {
+	all, errs := c.build(formats)
+	if len(errs) > 0 {
+		return nil, errors.Join(ordered(errs)...)
+	}
+	return all, nil
+}
+
+// Settings are those of the pond as a whole.
+func (c *Config) Settings() repo.Settings {
+	return repo.Settings{Offline: c.Offline, PublicURL: c.PublicURL, MaxBytes: int64(c.Limits.MaxBytes), LowFree: int64(c.Limits.LowFree)}
+}
+
+// A builder makes repo.Configs, and collects what is wrong.
+type builder struct {
+	c    *Config
+	errs []error
+}
+
+func (b *builder) wrong(path, why string, args ...any) {
+	b.errs = append(b.errs, b.c.at(path, why, args...))
+}
+
+func (c *Config) build(formats []format.Format) ([]repo.Config, []error) {
+	b := builder{c: c}
+	var all []repo.Config
+	for i := range c.Repos {
+		all = append(all, b.repository(&c.Repos[i], formats))
+	}
+	b.rings()
+	return all, b.errs
+}
+
+func (b *builder) repository(r *Repository, formats []format.Format) repo.Config {
+	path := "repositories." + r.Name
+	if why := badName(r.Name); why != "" {
+		b.wrong(path, "%s", why)
+	}
+	out := repo.Config{Name: r.Name, Format: formatNamed(formats, r.Format), Fresh: r.Fresh, Absent: r.Absent, Options: r.Options}
+	switch {
+	case r.Format == "":
+		b.wrong(path, "it has no format; one of %s is needed", strings.Join(formatNames(formats), ", "))
+	case out.Format == nil:
+		b.wrong(path+".format", "unknown format %q%s", r.Format, didYouMean(r.Format, formatNames(formats)))
+	}
+	b.word(path+".merge", r.Merge, "hide", "union")
+	out.Union = r.Merge == "union"
+	read := r.Read
+	if read == nil {
+		read = b.c.Read
+	}
+	if _, _, err := net.SplitHostPort(b.c.Listen); read == nil && err == nil {
+		const why = "others can reach the pond on %s, so read must say who may read: read: [anonymous] is everybody"
+		if b.c.Adopting {
+			b.wrong("listen", why, b.c.Listen)
+		} else {
+			b.wrong(path, why, b.c.Listen)
+		}
+	}
+	out.Public = slices.Contains(read, "anonymous")
+	for i, claim := range r.Claims {
+		at := fmt.Sprintf("%s.claims[%d]", path, i)
+		if _, own := out.Format.(format.Claimer); own {
+			if claim == "" {
+				b.wrong(at, "it is empty")
+			}
+		} else if _, err := policy.ParsePattern(claim); err != nil {
+			b.wrong(at, "%v", err)
+		}
+	}
+	out.Claims = r.Claims
+	for _, f := range r.Fill {
+		at := path + ".fill"
+		if f.Pattern != "*" {
+			at += "." + f.Pattern
+			if _, err := policy.ParsePattern(f.Pattern); err != nil {
+				b.wrong(at, "%v", err)
+			}
+		}
+		b.word(at, f.Mode, string(repo.Store), string(repo.Redirect), string(repo.Pass), string(repo.CachedOnly))
+		out.Fill = append(out.Fill, repo.Fill{Pattern: f.Pattern, Mode: repo.Mode(f.Mode)})
+	}
+	out.Policy = b.policy(path, r.Rules, out.Format)
+	names := b.names(path, r.Upstreams)
+	for i := range r.Upstreams {
+		out.Upstreams = append(out.Upstreams, b.upstream(fmt.Sprintf("%s.upstreams[%d]", path, i), &r.Upstreams[i], names[i], r))
+	}
+	return out
+}
+
+// word complains about a word that is not one of those known.
+func (b *builder) word(path, word string, known ...string) {
+	if word != "" && !slices.Contains(known, word) {
+		b.wrong(path, "unknown word %q%s", word, didYouMean(word, known))
+	}
+}
+
+// badName says why a repository cannot be called that; "" if it can.
+func badName(name string) string {
+	switch name {
+	case "-", "_", "v2", ".well-known":
+		return fmt.Sprintf("no repository can be called %s: protocols need that place on a server", name)
+	}
+	ok := name != "" && len(name) <= 64 && name[0] != '.' && name[0] != '-'
+	for i := range len(name) {
+		c := name[i]
+		ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-')
+	}
+	if !ok {
+		return fmt.Sprintf("no repository can be called %q: lower-case letters, digits, \".\", \"_\" and \"-\" are taken, a letter or digit first", name)
+	}
+	return ""
+}
+
+// policy reads rules, with errors at their lines.
+func (b *builder) policy(path string, rules []map[string]any, g format.Format) *policy.Policy {
+	p, err := policy.Parse(rules)
+	if err == nil && g != nil {
+		_, err = p.For(g) // package repo does so again
+	}
+	each(err, func(err error) {
+		e, ok := errors.AsType[*policy.RuleError](err)
+		if !ok {
+			b.wrong(path+".rules", "%v", err)
+			return
+		}
+		at := fmt.Sprintf("%s.rules[%d]", path, e.Rule-1)
+		if e.Key != "" {
+			at += "." + e.Key
+		}
+		b.wrong(at, "%s", e.Why)
+	})
+	return p
+}
+
+// names are what the upstreams of a repository are called: as configured, else by their hosts, and where two share a host
+// by their paths too. So none changes its name because another comes or goes beside it on another host.
+func (b *builder) names(path string, upstreams []Upstream) []string {
+	hosts := map[string]int{}
+	for i := range upstreams {
+		host, _ := hostAndPath(&upstreams[i])
+		hosts[host]++
+	}
+	names, seen := make([]string, len(upstreams)), map[string]bool{}
+	for i := range upstreams {
+		u := &upstreams[i]
+		name := cmp.Or(u.Name, u.Repository)
+		if name == "" {
+			host, place := hostAndPath(u)
+			if name = host; host == "" || hosts[host] > 1 {
+				name += place
+			}
+		}
+		name = strings.Trim(strings.ToLower(strings.ReplaceAll(name, "/", "-")), "-")
+		if name != "" && seen[name] {
+			b.wrong(fmt.Sprintf("%s.upstreams[%d]", path, i), "two upstreams would be called %s; give each a name", name)
+		}
+		names[i], seen[name] = name, true
+	}
+	return names
+}
+
+// hostAndPath are those of an upstream's URL; both "" if it has none that can be read.
+func hostAndPath(u *Upstream) (host, path string) {
+	parsed, err := url.Parse(u.URL)
+	if err != nil {
+		return "", ""
+	}
+	return parsed.Host, strings.TrimRight(parsed.Path, "/")
+}
+
+func (b *builder) upstream(path string, u *Upstream, name string, r *Repository) repo.Upstream {
+	out := repo.Upstream{Sibling: u.Repository, Merge: u.Merge, Options: u.Options}
+	out.Name = name
+	b.word(path+".merge", u.Merge, "hide", "union")
+	switch {
+	case u.URL != "" && u.Repository != "":
+		b.wrong(path, "it is either a url or a repository")
+	case u.Repository != "":
+		i := slices.IndexFunc(b.c.Repos, func(other Repository) bool { return other.Name == u.Repository })
+		switch {
+		case i < 0:
+			var known []string
+			for _, other := range b.c.Repos {
+				known = append(known, other.Name)
+			}
+			b.wrong(path, "there is no repository %q%s", u.Repository, didYouMean(u.Repository, known))
+		case b.c.Repos[i].Format != r.Format:
+			b.wrong(path, "%s speaks %s, not %s", u.Repository, b.c.Repos[i].Format, r.Format)
+		}
+		return out
+	case u.URL == "":
+		b.wrong(path, "it names no url and no repository")
+		return out
+	}
+	s := &out.Settings
+	s.URL = b.address(path, u.URL, "http", "https", "file")
+	s.Username, s.Password, s.Token, s.Netrc = u.Username, u.Password, u.Token, u.Netrc
+	if s.URL != nil && s.URL.User != nil {
+		if u.Username == "" && u.Password == "" {
+			s.Username = s.URL.User.Username()
+			s.Password, _ = s.URL.User.Password()
+		}
+		s.URL.User = nil
+	}
+	ways := 0
+	for _, used := range []bool{s.Username != "" || s.Password != "", s.Token != "", s.Netrc} {
+		if used {
+			ways++
+		}
+	}
+	if ways > 1 {
+		b.wrong(path, "one of username with password, token, and netrc can be used")
+	}
+	if len(u.Headers) > 0 {
+		s.Header = http.Header{}
+		for name, value := range u.Headers {
+			if !fieldName(name) || strings.ContainsAny(value, "\r\n\x00") {
+				b.wrong(path+".headers", "%q is not a header that can be sent", name)
+				continue
+			}
+			s.Header.Set(name, value)
+		}
+	}
+	for i, origin := range u.Also {
+		o, err := url.Parse(origin)
+		if origin != "*" && (err != nil || o.Scheme != "http" && o.Scheme != "https" || o.Host == "" || strings.Trim(o.Path, "/") != "") {
+			b.wrong(fmt.Sprintf("%s.also[%d]", path, i), "%q is not an origin like https://files.example", origin)
+			continue
+		}
+		s.Also = append(s.Also, strings.TrimSuffix(origin, "/"))
+	}
+	for i, text := range u.AllowAddresses {
+		p, err := prefixOf(text)
+		if err != nil {
+			b.wrong(fmt.Sprintf("%s.allow_addresses[%d]", path, i), "%v", err)
+			continue
+		}
+		s.AllowAddresses = append(s.AllowAddresses, p.String())
+	}
+	if u.CA != "" {
+		pem, err := os.ReadFile(u.CA)
+		if err != nil {
+			b.wrong(path+".ca", "%v", err)
+		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			b.wrong(path+".ca", "%s holds no certificate", u.CA)
+		}
+		s.CA = pem
+	}
+	if u.Proxy != "" {
+		s.Proxy = b.address(path+".proxy", u.Proxy, "http", "https", "socks5")
+	}
+	s.Insecure, s.Connections, s.Rate, s.Contact = u.Insecure, u.Connections, u.Rate, u.Contact
+	s.Idle, s.MinRate, s.FirstByte = u.Idle, int64(u.MinRate), u.FirstByte
+	if strings.ContainsFunc(u.Contact, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		b.wrong(path+".contact", "it must be one line")
+	}
+	return out
+}
+
+// address reads a URL. What is complained about is shown without its credentials.
+func (b *builder) address(path, text string, schemes ...string) *url.URL {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		b.wrong(path, "it is not a URL: %v", errors.Unwrap(err))
+		return nil
+	case !slices.Contains(schemes, u.Scheme):
+		b.wrong(path, "%q is not a URL that begins with %s://", u.Redacted(), strings.Join(schemes, ":// or "))
+		return nil
+	case u.Host == "" && u.Scheme != "file":
+		b.wrong(path, "%q names no host", u.Redacted())
+		return nil
+	case u.RawQuery != "" || u.Fragment != "":
+		b.wrong(path, "%q has more than a path: a query or a fragment cannot be kept", u.Redacted())
+		return nil
+	}
+	if !strings.HasSuffix(u.Path, "/") {
+		u = u.JoinPath("/")
+	}
+	if b.c.self(u) {
+		b.wrong(path, "%s: %v", u.Redacted(), errSelf)
+	}
+	return u
+}
+
+// fieldName reports whether a header may be called that.
+func fieldName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// rings complains about repositories that read through to themselves by way of siblings.
+func (b *builder) rings() {
+	next := map[string][]string{}
+	for i := range b.c.Repos {
+		for _, u := range b.c.Repos[i].Upstreams {
+			if u.Repository != "" {
+				next[b.c.Repos[i].Name] = append(next[b.c.Repos[i].Name], u.Repository)
+			}
+		}
+	}
+	const open, done = 1, 2
+	state := map[string]int{}
+	var visit func(name string, way []string)
+	visit = func(name string, way []string) {
+		way = append(way, name)
+		switch state[name] {
+		case open:
+			b.wrong("repositories."+name+".upstreams", "it reads through to itself: %s", strings.Join(way[slices.Index(way, name):], ", "))
+			return
+		case done:
+			return
+		}
+		state[name] = open
+		for _, other := range next[name] {
+			visit(other, way)
+		}
+		state[name] = done
+	}
+	for i := range b.c.Repos {
+		visit(b.c.Repos[i].Name, nil)
+	}
+}

@@ -1,0 +1,161 @@
+package config
+
+import "time"
+
+// A Config is what a pond was told: the configuration file, the environment over it, and flags over both. The comments of
+// its fields are their documentation, which Help prints.
+//
+// In the tags, key is the name in the file, of the kind that type says where the Go type does not, and default is what
+// stands where nothing is said.
+type Config struct {
+	// Where the pond listens, host and port. An address that others can reach needs read to say who may read.
+	Listen string `key:"listen" type:"address" default:"127.0.0.1:8080"`
+	// The directory that everything is kept in. It is made if need be.
+	Data string `key:"data" type:"directory" default:"$XDG_DATA_HOME/millpond, else ~/.local/share/millpond"`
+	// Where clients reach the pond, if not at the address they name in their requests.
+	PublicURL string `key:"public_url" type:"URL"`
+	// Ask no upstream: serve what is held, and say so of the rest.
+	Offline bool `key:"offline" default:"false"`
+	// Certificate and key, or local for an authority of the pond's own, which clients are told to trust. Without it the
+	// pond speaks plain HTTP.
+	TLS TLS `key:"tls" type:"local, or a mapping"`
+	// Address prefixes of the proxies in front whose X-Forwarded headers are believed.
+	TrustedProxies []string `key:"trusted_proxies" type:"list of address prefixes"`
+	// Who may read where a repository does not say: anonymous is everybody. Where the pond listens on loopback only that
+	// is the default.
+	Read []string `key:"read" type:"list of names" default:"[anonymous] on loopback"`
+	// What the pond may use.
+	Limits Limits `key:"limits" type:"mapping"`
+	// What the pond writes about itself, to standard error.
+	Log Log `key:"log" type:"mapping"`
+	// Serve figures for Prometheus at /-/metrics.
+	Metrics bool `key:"metrics" default:"true"`
+	// The repositories by name, in the order in which they are shown. A name is lower-case letters, digits, ".", "_" and
+	// "-". Without this key there is one repository for each format, named after it, with the upstreams that this
+	// machine's own clients are set up with.
+	Repos []Repository `key:"repositories" type:"mapping"`
+
+	// Adopting says that the repositories are not the file's, so that Adopt looks for their upstreams.
+	Adopting bool `key:"-"`
+
+	file  string            // "" if there is none
+	lines map[string]int    // of the keys in it, by path
+	over  map[string]string // what spoke over the file, by key: "--listen"
+}
+
+// TLS says how the pond proves who it is.
+type TLS struct {
+	// The certificate chain, PEM. It is read again on SIGHUP.
+	Cert string `key:"cert" type:"file"`
+	// Its private key, PEM.
+	Key string `key:"key" type:"file"`
+
+	Local bool `key:"-"` // tls: local
+}
+
+// Limits are what the pond may use.
+type Limits struct {
+	// How much of what can be fetched again is kept; 0 is no limit but the disk's.
+	MaxBytes Size `key:"max_bytes" default:"0"`
+	// Free space below which nothing more is kept and what was used least is given up; 0 is 5 % of the disk, at least 4 GiB.
+	LowFree Size `key:"low_free" default:"0"`
+	// Downloads at once, of all upstreams.
+	Downloads int `key:"downloads" default:"256"`
+	// Readers that wait for a download to begin, before more are sent away.
+	Waiting int `key:"waiting" default:"1024"`
+}
+
+// Log is what the pond writes about itself.
+type Log struct {
+	// json or text.
+	Format string `key:"format" type:"word" default:"json"`
+	// debug, info, warn or error.
+	Level string `key:"level" type:"word" default:"info"`
+	// A line for each request.
+	Access bool `key:"access" default:"true"`
+}
+
+// A Repository is one repository, as its configuration has it.
+type Repository struct {
+	Name string `key:"-"`
+
+	// What it speaks: the name of a format.
+	Format string `key:"format" type:"word"`
+	// Where it reads through to, in order: a URL each, or a mapping. None makes a repository that only hosts.
+	Upstreams []Upstream `key:"upstreams" type:"list"`
+	// Patterns of names that are ours: no upstream hears of them. acme-*, @acme/*, com.acme.*, git.acme.example/*.
+	Claims []string `key:"claims" type:"list of patterns"`
+	// hide: the first layer that has a name hides the others, so that nobody can add versions to it. union: each version
+	// comes from the first layer that has it.
+	Merge string `key:"merge" type:"word" default:"hide"`
+	// What to do with a file that is not held. store keeps it, redirect sends the reader to the upstream and fetches it
+	// behind their back, pass keeps nothing, cached-only does not fetch. One word, or a mapping of patterns to words of
+	// which the first that matches counts.
+	Fill []Fill `key:"fill" type:"word, or a mapping of patterns" default:"store"`
+	// Who may read: anonymous is everybody.
+	Read []string `key:"read" type:"list of names" default:"as for the pond"`
+	// What may be read. See "rules" below.
+	Rules []map[string]any `key:"rules" type:"list of rules"`
+	// How long an index is served before its upstream is asked again.
+	Fresh time.Duration `key:"fresh" default:"the format's, often 1m"`
+	// How long an upstream is believed that there is no such package.
+	Absent time.Duration `key:"absent" default:"the format's, often 1m"`
+
+	// Options are the format's own settings, which stand beside the keys above.
+	Options map[string]string `key:"-"`
+	told    bool              // a flag or a variable has named the upstreams
+}
+
+// An Upstream is where a repository reads through to.
+type Upstream struct {
+	// Its address: http, https, or file where the format can read folders.
+	URL string `key:"url" type:"URL"`
+	// Another repository of this pond and of the same format, instead of a URL.
+	Repository string `key:"repository" type:"name"`
+	// What it is called in messages and records. What was kept from an upstream is known by this name.
+	Name string `key:"name" type:"word" default:"its host"`
+	// As for the repository, but for this upstream alone.
+	Merge string `key:"merge" type:"word" default:"the repository's, and union for a sibling"`
+	// Basic authentication, sent to the URL's own origin only.
+	Username string `key:"username" type:"text"`
+	Password string `key:"password" type:"secret"`
+	// Bearer authentication, instead.
+	Token string `key:"token" type:"secret"`
+	// Take name and password from the netrc file of the pond's user, instead.
+	Netrc bool `key:"netrc" default:"false"`
+	// Further headers, sent to the URL's own origin only.
+	Headers map[string]string `key:"headers" type:"mapping of secrets"`
+	// Further origins that its files may come from, https://files.example; empty is every public https address.
+	Also []string `key:"also" type:"list of origins"`
+	// Address prefixes that other hosts than the URL's own may have, though they are not public.
+	AllowAddresses []string `key:"allow_addresses" type:"list of address prefixes"`
+	// A file of certificates, PEM, to trust instead of the system's.
+	CA string `key:"ca" type:"file"`
+	// The proxy to leave by, instead of what the environment says.
+	Proxy string `key:"proxy" type:"URL"`
+	// Do not verify certificates. It is said in the log at each start.
+	Insecure bool `key:"insecure" default:"false"`
+	// Connections at once.
+	Connections int `key:"connections" default:"64"`
+	// Requests a second; 0 is no limit.
+	Rate float64 `key:"rate" default:"0"`
+	// Added to the User-Agent, for the upstream's operators.
+	Contact string `key:"contact" type:"text"`
+	// The longest silence in the middle of a file.
+	Idle time.Duration `key:"idle" default:"30s"`
+	// The slowest that a file may come, in bytes a second over a minute.
+	MinRate Size `key:"min_rate" default:"1KiB"`
+	// The longest wait for an answer to begin.
+	FirstByte time.Duration `key:"first_byte" default:"10s"`
+
+	// Options are the format's own settings, which stand beside the keys above.
+	Options map[string]string `key:"-"`
+	// From says where an adopted upstream was found; "" for what was configured.
+	From string `key:"-"`
+}
+
+// A Fill gives a mode to the names that a pattern covers; "*" covers all.
+type Fill struct{ Pattern, Mode string }
+
+// Size is a number of bytes: "10GiB" in the file.
+type Size int64
