@@ -265,6 +265,12 @@ func (r *Repository) forget(name string) {
 	r.views.Invalidate(viewKey{name, true})
 }
 
+// forgetHeld drops what memory holds of that part of a package that is held.
+func (r *Repository) forgetHeld(name string) {
+	r.generations[maphash.String(r.seed, name)%256].Add(1)
+	r.views.Invalidate(viewKey{name, true})
+}
+
 // unknown is the answer for a name that no layer may be asked about.
 func (r *Repository) unknown(name string) error {
 	if r.claimed(name) {

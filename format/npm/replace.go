@@ -59,8 +59,10 @@ func (w *writer) replacements(p *part, m *shownMember) ([]replacement, error) {
 func hashes(t *text, m *shownMember, ds []millpond.Digest) ([]replacement, error) {
 	var integrity []string
 	shasum := ""
-	for _, d := range ds {
-		integrity = append(integrity, integrityOf(d))
+	for i, d := range ds { // strongest first
+		if i == 0 || d.Strong() {
+			integrity = append(integrity, integrityOf(d))
+		}
 		if d.Algorithm() == "sha1" {
 			shasum = d.Hex()
 		}
