@@ -24,7 +24,9 @@ import (
 	"testing"
 
 	"millpond/fetch"
+	"millpond/format"
 	"millpond/format/pypi"
+	"millpond/internal/config"
 	"millpond/internal/server"
 	"millpond/repo"
 )
@@ -106,11 +108,31 @@ var address = regexp.MustCompile(`serves (\S+)`)
 
 func run(t *testing.T, p *plan) *underTest {
 	t.Helper()
-	u := &underTest{t: t, out: newScreen(), log: newScreen(), signals: make(chan os.Signal), ended: make(chan error, 1), next: p}
-	process := &Process{Out: u.out, Err: u.log, Version: "test", Signals: u.signals}
-	go func() {
-		u.ended <- serve(context.Background(), process, p, func(context.Context) (*plan, error) { return u.next, u.nextErr })
-	}()
+	u := &underTest{t: t, next: p}
+	return u.begin(func(process Process) error {
+		return serve(context.Background(), &process, p, func(context.Context) (*plan, error) { return u.next, u.nextErr })
+	})
+}
+
+// runCommand runs the command serve as the command line would.
+func runCommand(t *testing.T, m format.Machine, args ...string) *underTest {
+	t.Helper()
+	return (&underTest{t: t}).begin(func(process Process) error {
+		process.Args, process.Machine = append([]string{"serve"}, args...), m
+		if code := Main(context.Background(), process); code != 0 {
+			return fmt.Errorf("exit code %d", code)
+		}
+		return nil
+	})
+}
+
+// begin waits until the pond says where it serves.
+func (u *underTest) begin(serve func(Process) error) *underTest {
+	t := u.t
+	t.Helper()
+	u.out, u.log, u.signals, u.ended = newScreen(), newScreen(), make(chan os.Signal), make(chan error, 1)
+	process := Process{Out: u.out, Err: u.log, Version: "test", Signals: u.signals}
+	go func() { u.ended <- serve(process) }()
 	for u.base == "" {
 		select {
 		case <-u.out.more:
@@ -118,7 +140,7 @@ func run(t *testing.T, p *plan) *underTest {
 				u.base = m[1]
 			}
 		case err := <-u.ended:
-			t.Fatalf("serve ended before it served: %v", err)
+			t.Fatalf("serve ended before it served: %v\n%s%s", err, u.out, u.log)
 		}
 	}
 	return u
@@ -167,9 +189,9 @@ func planFor(t *testing.T, upstreamURL string) *plan {
 		t.Fatal(err)
 	}
 	return &plan{
-		listen: "127.0.0.1:0", data: t.TempDir(),
+		listen: "127.0.0.1:0", data: t.TempDir(), server: server.Settings{Metrics: true},
 		repositories: []repo.Config{{Name: "pypi", Format: pypi.Format{}, Public: true, Upstreams: []repo.Upstream{{Settings: fetch.Settings{Name: "up", URL: u}}}}},
-		adopted:      []adoption{{repository: "pypi", url: upstreamURL, from: "pip config get global.index-url"}},
+		adopted:      []config.Adoption{{Format: "pypi", Adopted: format.Adopted{URL: upstreamURL, From: "pip config get global.index-url"}}},
 	}
 }
 
@@ -215,7 +237,7 @@ func TestServeFromFirstRequestToRestart(t *testing.T) {
 		t.Errorf("warm %s, the upstream dead = %s, Cache-Status %q, the right bytes: %t", file, resp.Status, resp.Header.Get("Cache-Status"), bytes.Equal(got, body))
 	}
 
-	if code, out, errs := u.command("stats"); code != 0 || !strings.Contains(out, "pypi/up") || !strings.Contains(out, "1 files") {
+	if code, out, errs := u.command("stats"); code != 0 || !strings.Contains(out, "pypi/up") || !strings.Contains(out, "1 files") || !strings.Contains(out, "1 requests that no upstream saw") {
 		t.Errorf("millpond stats = %d\n%s%s", code, out, errs)
 	}
 	code, out, errs := u.command("stats", "--json")

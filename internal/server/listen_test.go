@@ -309,7 +309,7 @@ func TestStopCutsWhatDoesNotEnd(t *testing.T) {
 
 // TestGateMakesRoom: with room for two, a third client takes the place of one who is idle.
 func TestGateMakesRoom(t *testing.T) {
-	s, _ := start(t, Settings{}, public("alpha", echo{name: "one"}))
+	s, _ := start(t, Settings{Metrics: true}, public("alpha", echo{name: "one"}))
 	addr, _ := serve(t, s, Listening{Most: 2})
 	ask := func(c net.Conn) error {
 		fmt.Fprintf(c, "GET /alpha/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")

@@ -55,7 +55,7 @@ type Settings struct {
 	Loopback bool
 	// Trusted are the addresses of front servers whose X-Forwarded-* is believed.
 	Trusted []netip.Prefix
-	// Metrics lets every client read /-/metrics; otherwise only clients on loopback may.
+	// Metrics serves figures at /-/metrics.
 	Metrics bool
 	// Offline says that no upstream is asked, for the landing page.
 	Offline bool
@@ -223,8 +223,6 @@ func (s *Server) serveMount(x *response, r *http.Request, to target) error {
 // mayAsk reports whether a caller may use one of the pond's own routes.
 func (t *table) mayAsk(v verb, p peer) bool {
 	switch v {
-	case verbMetrics:
-		return t.settings.Metrics || p.local()
 	case verbRead:
 		return !t.private || p.local()
 	default:
