@@ -278,6 +278,14 @@ func TestHTTP2Faults(t *testing.T) {
 	r.srv.Order("/f", "cut 2000000", "500", "cut 500000")
 	r.good(r.file("/f", b), b)
 	r.srv.Want(t, "/f", 4)
+
+	silent := newRigOn(t, faulty.NewTLS(t, faulty.HTTP2), func(_ *Engine, s *Settings) {
+		s.FirstByte, s.Idle = 100*time.Millisecond, 100*time.Millisecond
+	})
+	silent.srv.Put("/f", faulty.Object{Body: b, ETag: `"1"`})
+	silent.srv.Order("/f", "hang", "stall 1500000")
+	silent.bad(silent.file("/f", b), millpond.BadUpstream, "up did not answer in time")
+	silent.good(silent.file("/f", b), b)
 }
 
 func TestProxy(t *testing.T) {
@@ -327,6 +335,7 @@ func TestRelay(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
+		defer resp.Body.Close() // twice is no harm
 		b, err := io.ReadAll(resp.Body)
 		return resp, string(b), err
 	}

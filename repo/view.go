@@ -372,13 +372,20 @@ func (r *Repository) described(ctx context.Context, p *millpond.Package, s scope
 	}
 	out := *p
 	out.Versions = slices.Clone(p.Versions)
+	index := make(map[string]int, len(p.Versions))
+	for i := range p.Versions {
+		index[p.Versions[i].Name] = i
+	}
+	began := time.Now()
+	defer func() { TraceOf(ctx).Upstream += time.Since(began) }()
 	err := parallel(ctx, 8, needs, func(ctx context.Context, version string) error {
-		i := slices.IndexFunc(out.Versions, func(v millpond.Version) bool { return v.Name == version })
-		if i < 0 {
+		ctx = WithTrace(ctx, new(Trace)) // they run side by side, and a trace is of one request
+		i, ok := index[version]
+		if !ok {
 			return nil
 		}
-		if v, err := r.describe(ctx, p.Name, &out.Versions[i], s); err == nil {
-			out.Versions[i] = *v
+		if v, err := r.describe(ctx, p.Name, &p.Versions[i], s); err == nil {
+			out.Versions[i] = *v // nobody else's; the others read p
 		}
 		return nil // a fact that cannot be had is a denial, which the rule says itself
 	})
