@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -282,15 +283,21 @@ func (r *Repository) overlayHoldings(p *millpond.Package, up *upstream, holdings
 	if !r.info.HeldListed {
 		return
 	}
-	var more []string
+	listed := make(map[string]bool, len(p.Versions))
+	for i := range p.Versions {
+		listed[p.Versions[i].Name] = true
+	}
+	more := map[string]time.Time{} // when the first file of each came
 	for k, h := range holdings {
-		if !h.Blob.IsZero() && p.Version(k[0]) == nil && !slices.Contains(more, k[0]) {
-			more = append(more, k[0])
+		if h.Blob.IsZero() || listed[k[0]] {
+			continue
+		}
+		if seen, ok := more[k[0]]; !ok || h.Modified.Before(seen) {
+			more[k[0]] = h.Modified
 		}
 	}
-	slices.Sort(more)
-	for _, name := range more {
-		p.Versions = append(p.Versions, millpond.Version{Name: name, Layer: up.name, Partial: true})
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		p.Versions = append(p.Versions, millpond.Version{Name: name, Layer: up.name, Partial: true, Seen: more[name]})
 		fmt.Fprintf(id, "held %s\n", name)
 	}
 }
