@@ -85,9 +85,9 @@ type Document struct {
 type Answers interface {
 	// Answer returns the answer, or NotFound.
 	Answer(ctx context.Context, q Question) (*Answer, error)
-	// PutAnswer replaces the answer whole.
+	// PutAnswer replaces the answer whole. Invalid if it is Absent and has a Record.
 	PutAnswer(ctx context.Context, a *Answer) error
-	// Confirm moves Checked and Fresh of an answer that has not changed, and clears Doubt.
+	// Confirm moves Checked and Fresh of an answer that has not changed, and clears Doubt. NotFound if there is none.
 	Confirm(ctx context.Context, q Question, checked, fresh time.Time) error
 	// DropAnswers forgets the answers of a layer; with pkg not empty those of that package only.
 	DropAnswers(ctx context.Context, layer, pkg string) error

@@ -30,10 +30,10 @@ func (u *Upstream) Relay(ctx context.Context, r *http.Request, limit int64) (*ht
 		defer done()
 		return nil, canceled(ctx)
 	}
-	leave := sync.OnceFunc(func() {
+	leave := func() {
 		u.relays.Release(1)
 		done()
-	})
+	}
 	q := question{method: r.Method, url: r.URL.String(), header: http.Header{}, length: r.ContentLength,
 		follow: r.Method == http.MethodGet || r.Method == http.MethodHead, any: true}
 	for _, name := range relayed {
@@ -56,15 +56,18 @@ func (u *Upstream) Relay(ctx context.Context, r *http.Request, limit int64) (*ht
 		}
 		return nil, err
 	}
-	a.Response.Body = &relayBody{a: a, left: limit, leave: leave}
+	a.Response.Body = &relayBody{a: a, left: limit, end: sync.OnceFunc(func() {
+		a.close()
+		leave()
+	})}
 	return a.Response, nil
 }
 
 // relayBody is the body of a relayed answer.
 type relayBody struct {
-	a     *answer
-	left  int64
-	leave func()
+	a    *answer
+	left int64
+	end  func()
 }
 
 func (b *relayBody) Read(p []byte) (int, error) {
@@ -77,8 +80,7 @@ func (b *relayBody) Read(p []byte) (int, error) {
 
 // Close ends the question.
 func (b *relayBody) Close() error {
-	b.a.close()
-	b.leave()
+	b.end()
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 	"testing"
+	"time"
 
 	"millpond"
 	"millpond/fetch/faulty"
@@ -204,4 +205,74 @@ func TestCloseLeavesWhatCanBeResumed(t *testing.T) {
 	first.store.mu.Lock() // the first writer was left for the second: that is no leak
 	first.store.writers = first.store.writers[1:]
 	first.store.mu.Unlock()
+}
+
+func TestWhatFailedLateIsResumedByTheNextReader(t *testing.T) {
+	const n = 12 << 20
+	r, b := newRig(t), noise(n)
+	r.srv.Put("/f", faulty.Object{Body: b, ETag: `"1"`})
+	r.srv.Order("/f", fmt.Sprintf("cut %d", 10<<20), "always 500")
+	f := r.file("/f", b)
+	r.bad(f, millpond.BadUpstream, "up answered 500")
+	for r.Stats().Fills > 0 {
+		time.Sleep(time.Millisecond) // the download puts its bytes by after its readers are told
+	}
+	if left := r.Leftovers(); len(left) != 1 || left[0].ID != "/f" {
+		t.Fatalf("left over: %+v", left)
+	}
+	r.srv.Order("/f")
+	r.srv.Forget()
+	r.clock.pass(time.Minute)
+	r.good(f, b)
+	r.held(b)
+	if sent := r.srv.Sent(); sent > 3<<20 {
+		t.Errorf("the upstream sent %d bytes again, want about %d", sent, 2<<20)
+	}
+	r.store.mu.Lock() // the first writer was left for the second: that is no leak
+	r.store.writers = r.store.writers[1:]
+	r.store.mu.Unlock()
+}
+
+func TestLeftoversThatCannotBeResumed(t *testing.T) {
+	const n = 3 << 20
+	b := noise(n)
+	for name, spoil := range map[string]func(r *rig, l *Leftover){
+		"gone":            func(_ *rig, l *Leftover) { l.Writer = "nothing" },
+		"of another size": func(_ *rig, l *Leftover) { l.Size = n - 5000 },
+		"of another object": func(r *rig, l *Leftover) {
+			r.srv.Put("/f", faulty.Object{Body: b, ETag: `"2"`})
+		},
+		"not what it should be": func(r *rig, l *Leftover) {
+			w, err := r.store.Store.Create(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Write(make([]byte, n/2))
+			l.Writer = w.ID()
+			w.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.srv.Put("/f", faulty.Object{Body: b, ETag: `"1"`})
+			w, err := r.store.Store.Create(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Write(b[:n/2])
+			l := Leftover{ID: "/f", Writer: w.ID(), ETag: `"1"`, Size: n}
+			w.Close()
+			spoil(r, &l)
+			r.TakeUp([]Leftover{l})
+			f := r.file("/f", b)
+			f.Sniff = func(head []byte) error {
+				if !bytes.HasPrefix(head, b[:8]) {
+					return &millpond.Error{Kind: millpond.BadUpstream, Why: "no such file"}
+				}
+				return nil
+			}
+			r.good(f, b)
+			r.held(b)
+		})
+	}
 }

@@ -225,6 +225,9 @@ func TestDirectory(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
+	if n := r.up.State().InFlight; n != 0 {
+		t.Errorf("%d requests in flight", n)
+	}
 	if s := r.up.State(); s.Open || !strings.HasPrefix(s.URL, "file://") {
 		t.Errorf("state %+v", s)
 	}

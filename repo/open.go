@@ -267,6 +267,8 @@ func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File,
 	}
 	if len(f.Digests) == 0 || l.format.Info().HeldListed {
 		l.pond.forgetViews(k.Package) // the view shows the digest first seen, or the version held
+	} else {
+		l.pond.forgetHeld(k.Package) // what is held has grown
 	}
 	return nil
 }

@@ -252,6 +252,13 @@ func (p *Pond) forgetViews(name string) {
 	}
 }
 
+// forgetHeld drops what memory holds of that part of a package that is held, in every repository.
+func (p *Pond) forgetHeld(name string) {
+	for _, r := range p.Repositories() {
+		r.forgetHeld(name)
+	}
+}
+
 // forgetBlob drops what memory holds under a digest.
 func (p *Pond) forgetBlob(d millpond.Digest) {
 	for _, r := range p.Repositories() {

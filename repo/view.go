@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,23 +28,29 @@ const (
 
 // A view is a package as its readers may see it, and what it was made of.
 type view struct {
+	*shown
 	pkg    *millpond.Package // what readers see
 	all    *millpond.Package // before the rules: what exists
 	judged *policy.Judgement // nil if no rule had an opinion
 	once   sync.Once
 	index  map[string]place // file name to place in all; made once, when asked for
-	modify time.Time        // since when readers see this
-	fresh  time.Time        // until when no upstream needs asking
-	until  time.Time        // until when the verdicts stand; zero is for ever
-	stale  error            // why a layer's word is old
-	status int
+}
+
+// A shown is what is known of a view without its records: enough to answer with a document that was derived from it, and
+// to know whether a verdict still stands. It is small, and outlives the records in memory.
+type shown struct {
+	stamp  string
+	modify time.Time // since when readers see this
+	fresh  time.Time // until when no upstream needs asking
+	until  time.Time // until when the verdicts stand; zero is for ever
+	stale  error     // why a layer's word is old
 	check  time.Time // of the oldest layer's word
 }
 
 type place struct{ version, file int }
 
 // good reports whether the view may be shown at that time.
-func (v *view) good(now time.Time, s scope) bool {
+func (v *shown) good(now time.Time, s scope) bool {
 	if !v.until.IsZero() && !now.Before(v.until) {
 		return false
 	}
@@ -61,25 +68,96 @@ func (r *Repository) view(ctx context.Context, name string, s scope) (*view, err
 		s = held
 	}
 	key := viewKey{name, s == held}
-	if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) {
-		r.traceView(ctx, v)
+	for {
+		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) {
+			v.trace(ctx)
+			return v, nil
+		}
+		v, err := r.building.do(ctx, buildKey{key, s}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
+		if millpond.Is(err, millpond.Canceled) && ctx.Err() == nil {
+			continue // the reader who built it for all who waited has left
+		}
+		if err != nil {
+			return nil, err
+		}
+		v.trace(ctx)
 		return v, nil
 	}
-	// The generation is read before the layers are: a change meanwhile makes this view one not to keep.
-	generation := r.generation(name)
-	v, err := r.build(ctx, name, s)
+}
+
+// glance is what is known of the view, from memory if it is there.
+func (r *Repository) glance(ctx context.Context, name string, s scope) (*shown, error) {
+	if r.pond.offline() {
+		s = held
+	}
+	if v, ok := r.shown.GetIfPresent(viewKey{name, s == held}); ok && v.good(r.pond.now(), s) {
+		v.trace(ctx)
+		return v, nil
+	}
+	v, err := r.view(ctx, name, s)
 	if err != nil {
 		return nil, err
 	}
-	if r.generation(name) == generation {
-		r.views.Set(key, v)
-	}
-	r.traceView(ctx, v)
-	return v, nil
+	return v.shown, nil
 }
 
-// traceView notes how good the view is that a request was answered from.
-func (r *Repository) traceView(ctx context.Context, v *view) {
+func (r *Repository) buildAndKeep(ctx context.Context, key viewKey, s scope) (*view, error) {
+	// The generation is read before the layers are: a change meanwhile makes this view one not to keep.
+	generation := r.generation(key.name)
+	v, err := r.build(ctx, key.name, s)
+	if err == nil && r.generation(key.name) == generation {
+		r.views.Set(key, v)
+		r.shown.Set(key, v.shown)
+	}
+	return v, err
+}
+
+type buildKey struct {
+	viewKey
+	scope scope
+}
+
+// builds lets one reader build a view while others who want the same wait for it.
+type builds struct {
+	mu      sync.Mutex // guards running; never held while building
+	running map[buildKey]*building
+}
+
+type building struct {
+	done chan struct{}
+	v    *view
+	err  error
+}
+
+func (b *builds) do(ctx context.Context, k buildKey, build func() (*view, error)) (*view, error) {
+	b.mu.Lock()
+	if one := b.running[k]; one != nil {
+		b.mu.Unlock()
+		select {
+		case <-one.done:
+			return one.v, one.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	one := &building{done: make(chan struct{}), err: errClosing}
+	if b.running == nil {
+		b.running = map[buildKey]*building{}
+	}
+	b.running[k] = one
+	b.mu.Unlock()
+	defer func() { // also when building panics: nobody may wait for ever
+		b.mu.Lock()
+		delete(b.running, k)
+		b.mu.Unlock()
+		close(one.done)
+	}()
+	one.v, one.err = build()
+	return one.v, one.err
+}
+
+// trace notes how good the view is that a request was answered from.
+func (v *shown) trace(ctx context.Context) {
 	t := TraceOf(ctx)
 	if v.stale != nil {
 		t.Result, t.Checked = "stale", v.check
@@ -90,7 +168,7 @@ func (r *Repository) traceView(ctx context.Context, v *view) {
 
 // build asks the layers, merges what they say and applies the rules.
 func (r *Repository) build(ctx context.Context, name string, s scope) (*view, error) {
-	v := &view{}
+	v := &view{shown: &shown{}}
 	merged, id, err := r.merge(ctx, name, s, v)
 	if err != nil {
 		return nil, err
@@ -111,18 +189,22 @@ func (r *Repository) build(ctx context.Context, name string, s scope) (*view, er
 		v.pkg = v.judged.View(v.all)
 		v.until = v.judged.Until()
 		fmt.Fprintf(id, "policy %s\n", r.policy.ID())
-		if v.pkg != v.all {
+		if v.pkg != v.all { // something is hidden: what is shown belongs to the stamp
+			fmt.Fprintf(id, "some of %d\n", len(v.all.Versions))
 			for i := range v.pkg.Versions {
-				fmt.Fprintf(id, "%d %s\n", len(v.pkg.Versions[i].Files), v.pkg.Versions[i].Name)
+				fmt.Fprintf(id, "shows %s\n", v.pkg.Versions[i].Name)
+				for j := range v.pkg.Versions[i].Files {
+					fmt.Fprintln(id, v.pkg.Versions[i].Files[j].Name)
+				}
 			}
 		}
 	}
 	v.pkg = withoutVanished(v.pkg, r.info.HeldListed)
-	shown := *v.pkg
-	shown.Stamp = hex.EncodeToString(id.Sum(nil)[:16])
-	shown.Fresh = v.fresh
-	v.pkg = &shown
-	v.modify, err = r.since(ctx, name, s, shown.Stamp)
+	v.stamp = hex.EncodeToString(id.Sum(nil)[:16])
+	stamped := *v.pkg
+	stamped.Stamp, stamped.Fresh = v.stamp, v.fresh
+	v.pkg = &stamped
+	v.modify, err = r.since(ctx, name, s, v.stamp)
 	return v, err
 }
 
@@ -167,7 +249,7 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 			v.fresh = got.fresh
 		}
 		fmt.Fprintf(id, "%s %s\n", l.layerName(), got.id)
-		join(out, got.pkg)
+		join(out, got.pkg, r.config.Format.Compare)
 		found = true
 	}
 	if !found {
@@ -211,7 +293,7 @@ func (r *Repository) listingOf(ctx context.Context, l layer, name string, s scop
 }
 
 // join adds to a package what another layer has and it has not.
-func join(out, more *millpond.Package) {
+func join(out, more *millpond.Package, compare func(a, b string) int) {
 	if len(out.Parts) == 0 {
 		out.Versions = slices.Clone(more.Versions)
 		out.Refs = slices.Clone(more.Refs)
@@ -219,12 +301,12 @@ func join(out, more *millpond.Package) {
 		out.Blocked = more.Blocked
 		return
 	}
-	have := make(map[string]bool, len(out.Versions))
-	for i := range out.Versions {
-		have[out.Versions[i].Name] = true
-	}
+	have := slices.Clone(out.Versions)
+	slices.SortFunc(have, func(a, b millpond.Version) int { return compare(a.Name, b.Name) })
 	for i := range more.Versions {
-		if !have[more.Versions[i].Name] {
+		// Two spellings of one version (1.0, 1.0.0) are one: its files are never mixed.
+		_, found := slices.BinarySearchFunc(have, more.Versions[i].Name, func(v millpond.Version, name string) int { return compare(v.Name, name) })
+		if !found {
 			out.Versions = append(out.Versions, more.Versions[i])
 		}
 	}
@@ -282,15 +364,21 @@ func (r *Repository) overlayHoldings(p *millpond.Package, up *upstream, holdings
 	if !r.info.HeldListed {
 		return
 	}
-	var more []string
+	listed := make(map[string]bool, len(p.Versions))
+	for i := range p.Versions {
+		listed[p.Versions[i].Name] = true
+	}
+	more := map[string]time.Time{} // when the first file of each came
 	for k, h := range holdings {
-		if !h.Blob.IsZero() && p.Version(k[0]) == nil && !slices.Contains(more, k[0]) {
-			more = append(more, k[0])
+		if h.Blob.IsZero() || listed[k[0]] {
+			continue
+		}
+		if seen, ok := more[k[0]]; !ok || h.Modified.Before(seen) {
+			more[k[0]] = h.Modified
 		}
 	}
-	slices.Sort(more)
-	for _, name := range more {
-		p.Versions = append(p.Versions, millpond.Version{Name: name, Layer: up.name, Partial: true})
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		p.Versions = append(p.Versions, millpond.Version{Name: name, Layer: up.name, Partial: true, Seen: more[name]})
 		fmt.Fprintf(id, "held %s\n", name)
 	}
 }
@@ -372,13 +460,20 @@ func (r *Repository) described(ctx context.Context, p *millpond.Package, s scope
 	}
 	out := *p
 	out.Versions = slices.Clone(p.Versions)
+	index := make(map[string]int, len(p.Versions))
+	for i := range p.Versions {
+		index[p.Versions[i].Name] = i
+	}
+	began := time.Now()
+	defer func() { TraceOf(ctx).Upstream += time.Since(began) }()
 	err := parallel(ctx, 8, needs, func(ctx context.Context, version string) error {
-		i := slices.IndexFunc(out.Versions, func(v millpond.Version) bool { return v.Name == version })
-		if i < 0 {
+		ctx = WithTrace(ctx, new(Trace)) // they run side by side, and a trace is of one request
+		i, ok := index[version]
+		if !ok {
 			return nil
 		}
-		if v, err := r.describe(ctx, p.Name, &out.Versions[i], s); err == nil {
-			out.Versions[i] = *v
+		if v, err := r.describe(ctx, p.Name, &p.Versions[i], s); err == nil {
+			out.Versions[i] = *v // nobody else's; the others read p
 		}
 		return nil // a fact that cannot be had is a denial, which the rule says itself
 	})

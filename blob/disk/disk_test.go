@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -175,174 +174,6 @@ func TestOpenMakesTheSameCallsHoweverMuchIsHeld(t *testing.T) {
 	}
 }
 
-func TestResumeAfterCrash(t *testing.T) {
-	dir := t.TempDir()
-	b := blobtest.Bytes(700_000, 1)
-	s := open(t, dir, disk.Options{})
-	w, err := s.Create(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if _, err := w.Write(b[:400_000]); err != nil {
-		t.Fatal(err)
-	}
-	s.Close() // and nobody closes the writer
-
-	s = open(t, dir, disk.Options{})
-	again, err := s.Resume(t.Context(), w.ID())
-	if err != nil {
-		t.Fatalf("Resume: %v", err)
-	}
-	defer again.Close()
-	if again.Size() != 400_000 {
-		t.Fatalf("Size = %d, want 400000", again.Size())
-	}
-	if _, err := again.Write(b[400_000:]); err != nil {
-		t.Fatal(err)
-	}
-	sum := millpond.NewHash("sha512")
-	sum.Write(b)
-	want, _ := millpond.NewDigest("sha512", sum.Sum(nil))
-	d, err := again.Commit(t.Context(), want)
-	if err != nil || d != millpond.SHA256(b) {
-		t.Fatalf("Commit = %s, %v; want %s", d, err, millpond.SHA256(b))
-	}
-	if got, err := get(s, d); err != nil || !bytes.Equal(got, b) {
-		t.Fatalf("read %d bytes, %v; want %d", len(got), err, len(b))
-	}
-}
-
-// The two moments between which a sealed blob has two names, or none but a read-only one.
-func TestResumeOfWhatACrashLeft(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		dies durable.Op
-		want millpond.Kind // of Resume; Internal is none
-	}{
-		{"before the link", durable.OpLink, millpond.Internal},
-		{"after the link", durable.OpRemove, millpond.NotFound},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
-			b := []byte("text")
-			s := open(t, dir, disk.Options{Hook: func(c *durable.Call, do func() error) error {
-				if c.Op == test.dies && strings.HasPrefix(c.Name, "incoming/") {
-					return syscall.EIO
-				}
-				return do()
-			}})
-			w, err := s.Create(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.Write(b)
-			w.Commit(t.Context())
-			w.Close()
-			s.Close()
-
-			s = open(t, dir, disk.Options{})
-			again, err := s.Resume(t.Context(), w.ID())
-			if test.want != millpond.Internal {
-				if !millpond.Is(err, test.want) {
-					t.Fatalf("Resume = %v, want %v", err, test.want)
-				}
-				if got, err := get(s, millpond.SHA256(b)); err != nil || !bytes.Equal(got, b) {
-					t.Fatalf("the blob is %q, %v; want %q", got, err, b)
-				}
-				if got := tree(t, dir); len(got) != 2 {
-					t.Errorf("files = %q, want the blob and the lock", got)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatalf("Resume: %v", err)
-			}
-			defer again.Close()
-			if _, err := again.Write([]byte(" goes on")); err != nil {
-				t.Fatal(err)
-			}
-			d, err := again.Commit(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err := get(s, d); err != nil || string(got) != "text goes on" {
-				t.Fatalf("the blob is %q, %v; want %q", got, err, "text goes on")
-			}
-		})
-	}
-}
-
-func TestTidyDropsSecondNames(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, disk.Options{Hook: func(c *durable.Call, do func() error) error {
-		if c.Op == durable.OpRemove {
-			return syscall.EIO
-		}
-		return do()
-	}})
-	d := mustPut(t, s, []byte("text"))
-	s.Close()
-	if got := tree(t, dir); len(got) != 3 {
-		t.Fatalf("files = %q, want three: the blob has two names", got)
-	}
-	s = open(t, dir, disk.Options{})
-	if err := s.Tidy(t.Context(), time.Now().Add(-24*time.Hour)); err != nil {
-		t.Fatalf("Tidy: %v", err)
-	}
-	if got := tree(t, dir); len(got) != 2 {
-		t.Errorf("files after Tidy = %q, want the blob and the lock", got)
-	}
-	if got, err := get(s, d); err != nil || string(got) != "text" {
-		t.Errorf("the blob is %q, %v", got, err)
-	}
-}
-
-// Declared algorithms are hashed as the bytes come: Commit reads nothing. So it is after Resume in the same process.
-func TestBytesAreReadOnce(t *testing.T) {
-	var read int
-	s := open(t, t.TempDir(), disk.Options{Hook: func(c *durable.Call, do func() error) error {
-		if c.Op == durable.OpRead {
-			read++
-		}
-		return do()
-	}})
-	b := blobtest.Bytes(100_000, 3)
-	sum := millpond.NewHash("sha1")
-	sum.Write(b)
-	want, _ := millpond.NewDigest("sha1", sum.Sum(nil))
-	for _, test := range []struct {
-		name     string
-		declare  bool
-		wantRead bool
-	}{{"declared", true, false}, {"not declared", false, true}} {
-		read = 0
-		w, err := s.Create(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if test.declare {
-			w.(blob.Declarer).Declare("sha1")
-		}
-		w.Write(b[:50_000])
-		w.Close()
-		if w, err = s.Resume(t.Context(), w.ID()); err != nil {
-			t.Fatal(err)
-		}
-		if test.declare {
-			w.(blob.Declarer).Declare("sha1")
-		}
-		w.Write(b[50_000:])
-		if _, err := w.Commit(t.Context(), want); err != nil {
-			t.Fatal(err)
-		}
-		w.Close()
-		if (read > 0) != test.wantRead {
-			t.Errorf("%s: %d reads, want some: %t", test.name, read, test.wantRead)
-		}
-	}
-}
-
 func TestRotIsFoundWhenTheBytesComeAgain(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, disk.Options{})
@@ -397,81 +228,6 @@ func TestListSkipsStrangers(t *testing.T) {
 	}
 }
 
-func TestLow(t *testing.T) {
-	free := int64(1000)
-	room := func() (int64, int64, error) { return free, 5000, nil }
-	s := open(t, t.TempDir(), disk.Options{Low: 200, Room: room})
-	if got, err := s.Room(t.Context()); err != nil || got != (blob.Room{Free: 1000, Total: 5000}) {
-		t.Fatalf("Room = %+v, %v; want 1000 of 5000", got, err)
-	}
-	begin := func() *disk.Writer {
-		t.Helper()
-		w, err := s.Create(t.Context())
-		if err != nil {
-			t.Fatalf("Create: %v", err)
-		}
-		t.Cleanup(func() { w.Close() })
-		return w.(*disk.Writer)
-	}
-	expect := func(what string, err error, full bool) {
-		t.Helper()
-		if full && !millpond.Is(err, millpond.Full) || !full && err != nil {
-			t.Errorf("%s = %v, want Full: %t", what, err, full)
-		}
-	}
-	one, two := begin(), begin()
-	expect("Expect(801) with 800 to spare", one.Expect(801), true)
-	expect("Expect(500) with 800 to spare", one.Expect(500), false)
-	expect("Expect(301) with 300 to spare", two.Expect(301), true)
-	_, err := two.Write(make([]byte, 301))
-	expect("Write of 301 with 300 to spare", err, true)
-	_, err = two.Write(make([]byte, 300))
-	expect("Write of 300 with 300 to spare", err, false)
-	free -= 300 // as the disk says then
-	_, err = two.Write(make([]byte, 1))
-	expect("Write of 1 with nothing to spare", err, true)
-	_, err = one.Write(make([]byte, 500))
-	expect("Write of what was expected", err, false)
-	free -= 500
-	_, err = one.Write(make([]byte, 1))
-	expect("Write of 1 more than was expected", err, true)
-	_, err = s.Create(t.Context())
-	expect("Create with nothing to spare", err, true)
-	_, err = two.Commit(t.Context())
-	expect("Commit with nothing to spare", err, false)
-	free += 600
-	_, err = one.Write(make([]byte, 100))
-	expect("Write when room has returned", err, false)
-}
-
-// What was reserved is given back, however a writer ends.
-func TestReservationsEnd(t *testing.T) {
-	s := open(t, t.TempDir(), disk.Options{Room: func() (int64, int64, error) { return 1000, 1000, nil }})
-	ends := map[string]func(w blob.Writer){
-		"close":   func(w blob.Writer) {},
-		"discard": func(w blob.Writer) { w.Discard() },
-		"commit":  func(w blob.Writer) { w.Commit(t.Context()) },
-		"corrupt": func(w blob.Writer) { w.Commit(t.Context(), millpond.SHA256([]byte("other"))) },
-		"expect":  func(w blob.Writer) { w.(blob.Hint).Expect(10) },
-	}
-	for name, end := range ends {
-		for range 3 {
-			w, err := s.Create(t.Context())
-			if err != nil {
-				t.Fatalf("%s: Create: %v", name, err)
-			}
-			if err := w.(blob.Hint).Expect(1000); err != nil {
-				t.Fatalf("%s: Expect of all there is: %v", name, err)
-			}
-			if _, err := w.Write([]byte(name)); err != nil {
-				t.Fatalf("%s: Write: %v", name, err)
-			}
-			end(w)
-			w.Close()
-		}
-	}
-}
-
 // A disk on which every fsync takes long holds up nobody who reads.
 func TestSlowSyncDoesNotHoldUpReaders(t *testing.T) {
 	begun, goOn := make(chan struct{}), make(chan struct{})
@@ -509,5 +265,22 @@ func TestSlowSyncDoesNotHoldUpReaders(t *testing.T) {
 	close(goOn)
 	if err := <-done; err != nil {
 		t.Errorf("the slow commit: %v", err)
+	}
+}
+
+// Whoever linked a blob that is held may have died before its name was durable; who seals it again is told that it is.
+func TestSealingWhatIsHeldSyncsItsName(t *testing.T) {
+	var synced []string
+	s := open(t, t.TempDir(), disk.Options{Hook: func(c *durable.Call, do func() error) error {
+		if c.Op == durable.OpSyncDir {
+			synced = append(synced, c.Name)
+		}
+		return do()
+	}})
+	d := mustPut(t, s, []byte("text"))
+	synced = nil
+	mustPut(t, s, []byte("text"))
+	if want := "blobs/" + d.Hex()[:2]; len(synced) != 1 || synced[0] != want {
+		t.Errorf("synced %q, want %q", synced, want)
 	}
 }

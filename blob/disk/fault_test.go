@@ -167,8 +167,11 @@ func TestEveryCallFails(t *testing.T) {
 		{"EROFS", syscall.EROFS, false, false, millpond.Unready},
 		{"EROFS but did", syscall.EROFS, true, false, millpond.Unready},
 	}
-	for _, run := range runs {
+	for i, run := range runs {
 		for _, way := range ways {
+			if i > 0 && way.err != syscall.EIO && !way.half && !*long {
+				continue // to the calls of the other runs one error number is as good as another
+			}
 			t.Run(run.name+"/"+way.name, func(t *testing.T) {
 				before := descriptors(t)
 				for n := 1; ; n++ {

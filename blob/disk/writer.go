@@ -34,6 +34,10 @@ type Writer struct {
 	sealed millpond.Digest // of a committed blob
 }
 
+// ahead is in what steps bytes are sent on to the disk while more are coming: the last bytes of a download leave only when
+// all are there, and should not wait for the disk to begin then.
+const ahead = 8 << 20
+
 var errEnded = &millpond.Error{Kind: millpond.Conflict, Why: "the blob is already committed or discarded"}
 
 // Create begins a blob. Full if the disk has less than Low free.
@@ -45,14 +49,17 @@ func (s *Store) Create(ctx context.Context) (blob.Writer, error) {
 		return nil, err
 	}
 	w := &Writer{s: s, id: rand.Text(), sums: newSums()}
+	s.mu.Lock()
+	s.writing[w.id] = true // before it is there, lest Tidy take it
+	s.mu.Unlock()
 	f, err := s.dir.Create(w.name())
 	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.writing, w.id)
 		return nil, fault("begin a blob", err)
 	}
 	w.f = f
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writing[w.id] = true
 	return w, nil
 }
 
@@ -197,6 +204,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	w.left -= int64(n)
 	w.s.unreserve(int64(n))
 	w.size.Store(size + int64(n))
+	if from, to := size/ahead*ahead, (size+int64(n))/ahead*ahead; from < to {
+		w.f.Start(from, to-from)
+	}
 	if err != nil {
 		w.ragged = true
 		return n, fault("write a blob", err)
@@ -232,7 +242,11 @@ func (w *Writer) Close() error {
 	}
 	w.closed = true
 	w.release()
-	err := w.f.Close()
+	var err error
+	if w.ragged && !w.ended {
+		err = w.f.Truncate(w.Size()) // Resume goes by the length of the file
+	}
+	err = errors.Join(err, w.f.Close())
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
 	delete(w.s.writing, w.id)

@@ -280,6 +280,12 @@ func testLoseBlob(t *testing.T, open Open) {
 	}
 	_, err = c.Derived(ctx, "r", "n", "s", "")
 	kind(t, "derived", err, millpond.NotFound)
+
+	must(t, c.LoseBlob(ctx, document(2).Blob)) // the first
+	a.Documents = a.Documents[1:]
+	gotA, err := c.Answer(ctx, a.Question)
+	must(t, err)
+	same(t, "answer without its first document", gotA, a)
 	named, err := c.Named(ctx, []millpond.Digest{lost, sha("other")})
 	must(t, err)
 	same(t, "named", maps.Collect(maps.All(named)), map[millpond.Digest]bool{sha("other"): true})

@@ -151,6 +151,11 @@ func TestCatalogThatCannotBeUsed(t *testing.T) {
 			spoil(t, path)
 			must(t, mark(damagedName(path), "seen before"))
 		}, millpond.Corrupt, []string{"catalog.db is damaged", "restore catalog.db from a backup", "catalog.db.damaged"}},
+		{"marked, and with wrong rows", func(t *testing.T, path string) {
+			change(t, path, "PRAGMA writable_schema = ON",
+				"UPDATE sqlite_schema SET sql = replace(sql, 'verb       TEXT', 'verb       INT ') WHERE name = 'events'")
+			must(t, mark(damagedName(path), "seen before"))
+		}, millpond.Corrupt, []string{"catalog.db is damaged", "events.verb", "restore catalog.db from a backup"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -202,6 +203,38 @@ func TestClosedWhileWaiting(t *testing.T) {
 		}
 	}
 	refused(t, "later", set(c, "a", "1"), millpond.Internal, "closed")
+}
+
+// TestNews: followers hear of this process's events at once, and of another's when they next look.
+func TestNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		c, _ := opened(t, dir)
+		heard := make(chan time.Time)
+		go func() {
+			defer close(heard)
+			for _, err := range c.Events(context.Background(), 0) {
+				if err != nil {
+					return // closed
+				}
+				heard <- time.Now()
+			}
+		}()
+		synctest.Wait()
+		begun := time.Now()
+		must(t, c.Update(t.Context(), "me", func(tx catalog.Tx) error { return tx.Emit(millpond.Event{Verb: "own"}) }))
+		if waited := (<-heard).Sub(begun); waited != 0 {
+			t.Errorf("an event of this process was heard of after %v; want at once", waited)
+		}
+		synctest.Wait()
+		begun = time.Now()
+		change(t, filepath.Join(dir, changesName), "INSERT INTO events SELECT 2, 0, '', 'another', '', '', '', '', '', NULL")
+		if waited := (<-heard).Sub(begun); waited != pollEvery {
+			t.Errorf("an event of another process was heard of after %v; want %v", waited, pollEvery)
+		}
+		closed(t, c)
+		<-heard
+	})
 }
 
 // TestLongView: a view that never ends is ended, for the log grows while it lasts.

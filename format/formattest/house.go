@@ -262,12 +262,17 @@ func (h *House) Events() []string {
 	return verbs
 }
 
-// Kept is how many blobs the store has.
-func (h *House) Kept() int {
+// Idle waits until what the pond fetches ahead of its clients has come, or failed.
+func (h *House) Idle() {
 	h.T.Helper()
-	if err := h.Pond.Idle(context.Background()); err != nil { // what is fetched ahead is kept too
+	if err := h.Pond.Idle(h.T.Context()); err != nil {
 		h.T.Fatal(err)
 	}
+}
+
+// Kept is how many blobs the store has, once the pond is idle.
+func (h *House) Kept() int {
+	h.Idle()
 	n := 0
 	for _, err := range h.Blobs.List(context.Background(), millpond.Digest{}) {
 		if err != nil {

@@ -536,10 +536,13 @@ func TestCase29Index(t *testing.T) {
 	for _, v := range []string{"v1.0.0", "v1.1.0", "v1.2.0"} {
 		u.publish(t, testPath, v, testMod)
 	}
-	p.want(at+"list", 200, "*")
-	for _, v := range []string{"v1.0.0", "v1.2.0"} {
-		p.want(at+v+".mod", 200, "*")
+	p.want(at+"v1.0.0.mod", 200, "*") // of a module whose list nobody has asked for
+	if a := p.want("/index", 200, "*"); !strings.Contains(a.Body, `"Version":"v1.0.0"`) {
+		t.Errorf("index %q; want v1.0.0 in it", a.Body)
 	}
+	p.pass(time.Hour)
+	p.want(at+"list", 200, "*")
+	p.want(at+"v1.2.0.mod", 200, "*")
 	lines := strings.Split(strings.TrimSpace(p.want("/index", 200, "*").Body), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], "v1.0.0") || !strings.Contains(lines[1], "v1.2.0") {
 		t.Errorf("index %q; want the two versions of which something is held", lines)

@@ -568,18 +568,6 @@ func TestHandlerIndex(t *testing.T) {
 	}
 }
 
-func BenchmarkHandlerWarmMod(b *testing.B) {
-	u := newUpstream(b)
-	u.publish(b, testPath, "v1.0.0", testMod)
-	r := newRepository(newRemote(b, u, nil))
-	h := Format{}.Handler(r)
-	req := httptest.NewRequest("GET", at+"v1.0.0.mod", nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		h.ServeHTTP(httptest.NewRecorder(), req)
-	}
-}
-
 func BenchmarkParse(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

@@ -65,7 +65,7 @@ func (u *upstream) database() http.Handler {
 }
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := r.URL.EscapedPath()
+	path := strings.ReplaceAll(r.URL.EscapedPath(), "%21", "!") // the go command escapes it, which says the same
 	if r.URL.RawQuery != "" {
 		path += "?" + r.URL.RawQuery
 	}
@@ -149,15 +149,19 @@ func (u *upstream) requests(part string) int {
 // A module is what an author tagged.
 type testModule struct{ Path, Version, Mod, Info, Zip string }
 
-// publish serves a module's version, lists it, and tells the database its hashes.
-func (u *upstream) publish(t testing.TB, path, version, gomod string) testModule {
+// publish serves a module's version, lists it, and tells the database its hashes. More files are given as name and text.
+func (u *upstream) publish(t testing.TB, path, version, gomod string, more ...string) testModule {
 	t.Helper()
 	m := testModule{Path: path, Version: version, Mod: gomod}
 	m.Info = fmt.Sprintf(`{"Version":%q,"Time":"2026-01-02T03:04:05Z"}`, version)
-	m.Zip = zipOf(t, map[string]string{
+	files := map[string]string{
 		path + "@" + version + "/go.mod": gomod,
 		path + "@" + version + "/x.go":   "package x // " + version + "\n",
-	})
+	}
+	for i := 0; i < len(more); i += 2 {
+		files[path+"@"+version+"/"+more[i]] = more[i+1]
+	}
+	m.Zip = zipOf(t, files)
 	for kind, body := range map[Kind]string{Info: m.Info, Mod: m.Mod, Zip: m.Zip} {
 		u.set(Path{Kind: kind, Module: path, Version: version}.String(), body)
 	}

@@ -274,4 +274,4 @@ func (h handler) ahead(ctx context.Context, p *millpond.Package) {
 }
 
 // mostAhead bounds how many wheels' metadata of one version is fetched ahead.
-const mostAhead = 8
+const mostAhead = 4

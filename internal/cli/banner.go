@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
+	"millpond/internal/config"
 	"millpond/repo"
 )
 
@@ -28,6 +30,11 @@ func banner(w io.Writer, r *running) {
 	if p.tls.local {
 		fmt.Fprintf(&b, "clients must trust this pond's authority: %s/tls/ca.pem, or %s-/ca.pem\n", p.data, base)
 	}
+	for _, a := range p.adopted {
+		if !slices.ContainsFunc(p.repositories, func(c repo.Config) bool { return c.Name == a.Format }) {
+			note(&b, a)
+		}
+	}
 	for _, c := range p.repositories {
 		info := c.Format.Info()
 		fmt.Fprintf(&b, "\n%-9s %s\n", c.Name, info.Title)
@@ -45,10 +52,10 @@ func banner(w io.Writer, r *running) {
 
 // origins says where a repository reads through to, and who said so.
 func origins(b *strings.Builder, p *plan, c *repo.Config) {
-	found := map[string]string{}
+	found := map[string]config.Adoption{}
 	for _, a := range p.adopted {
-		if a.repository == c.Name && a.url != "" {
-			found[a.url] = a.from
+		if a.Format == c.Name && a.Refused == "" && a.URL != "" {
+			found[strings.TrimSuffix(a.URL, "/")] = a
 		}
 	}
 	for _, u := range c.Upstreams {
@@ -59,8 +66,12 @@ func origins(b *strings.Builder, p *plan, c *repo.Config) {
 			shown := *u.URL
 			shown.User, shown.RawQuery = nil, ""
 			fmt.Fprintf(b, "  from    %s", shown.String())
-			if from := found[shown.String()]; from != "" {
-				fmt.Fprintf(b, " (%s)", from)
+			if a, ok := found[strings.TrimSuffix(shown.String(), "/")]; ok {
+				fmt.Fprintf(b, " (%s", a.From)
+				if a.Password != "" {
+					b.WriteString(", with its password")
+				}
+				b.WriteByte(')')
 			}
 			b.WriteByte('\n')
 		}
@@ -69,8 +80,20 @@ func origins(b *strings.Builder, p *plan, c *repo.Config) {
 		b.WriteString("  host only: it has no upstream\n")
 	}
 	for _, a := range p.adopted {
-		if a.repository == c.Name && a.note != "" {
-			fmt.Fprintf(b, "  note    %s\n", a.note)
+		if a.Format == c.Name {
+			note(b, a)
 		}
+	}
+}
+
+// note says what was found and not taken, and what should be known of what was.
+func note(b *strings.Builder, a config.Adoption) {
+	if a.Refused != "" {
+		shown := a
+		shown.Note = ""
+		fmt.Fprintf(b, "  note    %s\n", shown)
+	}
+	if a.Note != "" {
+		fmt.Fprintf(b, "  note    %s\n", a.Note)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 type checkCommand struct {
 	remote
-	store
+	settings
 	ReadData bool `help:"Read every byte that is held, and compare it with its digest."`
 	Repair   bool `help:"Drop what is damaged and can be fetched again."`
 	JSON     bool `name:"json" help:"Print JSON."`
@@ -24,7 +24,7 @@ type checkCommand struct {
 
 // Run looks for damage. It opens the data itself; if a running pond has it, that pond is asked.
 func (c *checkCommand) Run(ctx context.Context, p *Process) error {
-	dir, err := c.dataDir()
+	dir, err := c.dataDir(p)
 	if err != nil {
 		return err
 	}

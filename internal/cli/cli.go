@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"millpond"
+	"millpond/format"
 
 	"github.com/alecthomas/kong"
 )
@@ -31,6 +32,8 @@ type Process struct {
 	Version string
 	// Signals end (SIGINT, SIGTERM) or reload (SIGHUP) a server; nil waits for none.
 	Signals <-chan os.Signal
+	// Machine is whose clients are asked for their upstreams; nil is this computer.
+	Machine format.Machine
 	// Exit ends the process at once, when a second signal asks for it; nil goes on waiting.
 	Exit func(code int)
 }

@@ -21,6 +21,8 @@ type houseParts struct {
 	data    string
 	log     *slog.Logger
 	version string
+	// downloads at once, and readers that may wait for one; 0 is the engine's own limit.
+	downloads, waiting int
 }
 
 // A house is a pond with all that it stands on. One process at a time has the house of a data directory.
@@ -49,7 +51,7 @@ func openHouse(ctx context.Context, p houseParts) (_ *house, err error) {
 	if h.catalog, err = sql.Open(ctx, p.data, sql.Options{Log: p.log}); err != nil {
 		return nil, err
 	}
-	h.fetch = &fetch.Engine{Blobs: h.blobs, Log: p.log, Version: p.version}
+	h.fetch = &fetch.Engine{Blobs: h.blobs, Log: p.log, Version: p.version, Most: p.downloads, Waiting: p.waiting}
 	if h.pond, err = repo.New(ctx, repo.Parts{Blobs: h.blobs, Catalog: h.catalog, Fetch: h.fetch, Log: p.log}); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"millpond"
+	"millpond/internal/config"
 	"millpond/internal/server"
 	"millpond/repo"
 )
@@ -25,7 +25,9 @@ type plan struct {
 	server       server.Settings
 	log          logPlan
 	repositories []repo.Config
-	adopted      []adoption // where upstreams came from, if the configuration does not say
+	adopted      []config.Adoption // where upstreams came from, if the configuration does not say
+	downloads    int               // at once; 0 is the engine's own limit
+	waiting      int
 }
 
 // A tlsPlan says which certificate the pond shows.
@@ -41,13 +43,6 @@ type logPlan struct {
 	text     bool
 	level    slog.Level
 	noAccess bool
-}
-
-// An adoption says where the upstream of a repository was found.
-type adoption struct {
-	repository string
-	url        string // without secrets; "" if only the note counts
-	from, note string
 }
 
 // handler is where log records go.
@@ -115,16 +110,4 @@ func (p *plan) base(at net.Addr) *url.URL {
 		u.Host = net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
 	}
 	return u
-}
-
-// dataDir is where data is kept if nothing else is said.
-func dataDir() (string, error) {
-	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "millpond"), nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", &millpond.Error{Kind: millpond.Invalid, Why: "no data directory: this user has no home", Hint: "name one with --data", Err: err}
-	}
-	return filepath.Join(home, ".local", "share", "millpond"), nil
 }

@@ -56,7 +56,7 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 		return err
 	}
 	defer r.listener.Close()
-	if r.house, err = openHouse(ctx, houseParts{data: plan.data, log: r.log, version: p.Version}); err != nil {
+	if r.house, err = openHouse(ctx, houseParts{data: plan.data, log: r.log, version: p.Version, downloads: plan.downloads, waiting: plan.waiting}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.house.close(ctx)) }()

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,7 +25,9 @@ import (
 	"testing"
 
 	"millpond/fetch"
+	"millpond/format"
 	"millpond/format/pypi"
+	"millpond/internal/config"
 	"millpond/internal/server"
 	"millpond/repo"
 )
@@ -106,11 +109,31 @@ var address = regexp.MustCompile(`serves (\S+)`)
 
 func run(t *testing.T, p *plan) *underTest {
 	t.Helper()
-	u := &underTest{t: t, out: newScreen(), log: newScreen(), signals: make(chan os.Signal), ended: make(chan error, 1), next: p}
-	process := &Process{Out: u.out, Err: u.log, Version: "test", Signals: u.signals}
-	go func() {
-		u.ended <- serve(context.Background(), process, p, func(context.Context) (*plan, error) { return u.next, u.nextErr })
-	}()
+	u := &underTest{t: t, next: p}
+	return u.begin(func(process Process) error {
+		return serve(context.Background(), &process, p, func(context.Context) (*plan, error) { return u.next, u.nextErr })
+	})
+}
+
+// runCommand runs the command serve as the command line would.
+func runCommand(t *testing.T, m format.Machine, args ...string) *underTest {
+	t.Helper()
+	return (&underTest{t: t}).begin(func(process Process) error {
+		process.Args, process.Machine = append([]string{"serve"}, args...), m
+		if code := Main(context.Background(), process); code != 0 {
+			return fmt.Errorf("exit code %d", code)
+		}
+		return nil
+	})
+}
+
+// begin waits until the pond says where it serves.
+func (u *underTest) begin(serve func(Process) error) *underTest {
+	t := u.t
+	t.Helper()
+	u.out, u.log, u.signals, u.ended = newScreen(), newScreen(), make(chan os.Signal), make(chan error, 1)
+	process := Process{Out: u.out, Err: u.log, Version: "test", Signals: u.signals}
+	go func() { u.ended <- serve(process) }()
 	for u.base == "" {
 		select {
 		case <-u.out.more:
@@ -118,7 +141,7 @@ func run(t *testing.T, p *plan) *underTest {
 				u.base = m[1]
 			}
 		case err := <-u.ended:
-			t.Fatalf("serve ended before it served: %v", err)
+			t.Fatalf("serve ended before it served: %v\n%s%s", err, u.out, u.log)
 		}
 	}
 	return u
@@ -167,9 +190,9 @@ func planFor(t *testing.T, upstreamURL string) *plan {
 		t.Fatal(err)
 	}
 	return &plan{
-		listen: "127.0.0.1:0", data: t.TempDir(),
+		listen: "127.0.0.1:0", data: t.TempDir(), server: server.Settings{Metrics: true},
 		repositories: []repo.Config{{Name: "pypi", Format: pypi.Format{}, Public: true, Upstreams: []repo.Upstream{{Settings: fetch.Settings{Name: "up", URL: u}}}}},
-		adopted:      []adoption{{repository: "pypi", url: upstreamURL, from: "pip config get global.index-url"}},
+		adopted:      []config.Adoption{{Format: "pypi", Adopted: format.Adopted{URL: upstreamURL, From: "pip config get global.index-url"}}},
 	}
 }
 
@@ -215,7 +238,7 @@ func TestServeFromFirstRequestToRestart(t *testing.T) {
 		t.Errorf("warm %s, the upstream dead = %s, Cache-Status %q, the right bytes: %t", file, resp.Status, resp.Header.Get("Cache-Status"), bytes.Equal(got, body))
 	}
 
-	if code, out, errs := u.command("stats"); code != 0 || !strings.Contains(out, "pypi/up") || !strings.Contains(out, "1 files") {
+	if code, out, errs := u.command("stats"); code != 0 || !strings.Contains(out, "pypi/up") || !strings.Contains(out, "1 files") || !strings.Contains(out, "1 requests that no upstream saw") {
 		t.Errorf("millpond stats = %d\n%s%s", code, out, errs)
 	}
 	code, out, errs := u.command("stats", "--json")
@@ -380,6 +403,67 @@ func TestServeOverItsOwnAuthority(t *testing.T) {
 	if code, _, errs := u.command("stats", "--ca", filepath.Join(p.data, "tls", "ca.pem")); code != 0 {
 		t.Errorf("millpond stats --ca = %d %q", code, errs)
 	}
+}
+
+// TestBehindAFrontServer follows what the pond says of its own address, through a front server that passes its path on or
+// cuts it off, with a public_url that ends in a slash or does not.
+func TestBehindAFrontServer(t *testing.T) {
+	body := wheel(t)
+	up := upstream(t, body)
+	for _, c := range []struct{ name, path, cut string }{
+		{"at the root", "/", ""},
+		{"under a path, cut off", "/tools/pond/", "/tools/pond"},
+		{"under a path, cut off, no slash", "/tools/pond", "/tools/pond"},
+		{"under a path, passed on", "/tools/pond/", ""},
+		{"under a path, passed on, no slash", "/tools/pond", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var target *url.URL
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+					p.SetURL(target)
+					p.SetXForwarded()
+				}}
+				http.StripPrefix(c.cut, proxy).ServeHTTP(w, r)
+			}))
+			defer front.Close()
+			p := planFor(t, up.URL+"/simple/")
+			var err error
+			if p.public, err = url.Parse(front.URL + c.path); err != nil {
+				t.Fatal(err)
+			}
+			p.pond.PublicURL = p.public.String()
+			p.listen = freePort(t)
+			target = &url.URL{Scheme: "http", Host: p.listen}
+			u := run(t, p)
+			defer u.stop()
+			if want := front.URL + strings.TrimSuffix(c.path, "/") + "/"; u.base != want {
+				t.Errorf("serve says it serves %s, want %s", u.base, want)
+			}
+			resp, got := u.get(u.file())
+			if resp.StatusCode != 200 || !bytes.Equal(got, body) {
+				t.Errorf("the file that the page names = %s, the right bytes: %t", resp.Status, bytes.Equal(got, body))
+			}
+			_, page := u.get("")
+			if !bytes.Contains(page, []byte(u.base+"pypi/simple/")) {
+				t.Errorf("the landing page does not name %spypi/simple/:\n%s", u.base, page)
+			}
+			if resp, _ := u.get("-/ui/style.css"); resp.StatusCode != 200 {
+				t.Errorf("the landing page's style = %s", resp.Status)
+			}
+		})
+	}
+}
+
+// freePort is an address that nobody listens on just now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func TestServeSaysWhatIsInTheWay(t *testing.T) {

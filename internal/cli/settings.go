@@ -1,35 +1,123 @@
 package cli
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"millpond/format"
+	"millpond/format/all"
+	"millpond/internal/config"
+	"millpond/internal/server"
 )
 
-type store struct {
-	Data string `env:"MILLPOND_DATA" placeholder:"DIR" help:"Where data is kept."`
-}
-
-func (s *store) dataDir() (string, error) {
-	if s.Data != "" {
-		return s.Data, nil
-	}
-	return dataDir()
-}
-
+// settings are the flags that say how a pond is to be. Flags win over MILLPOND_* variables, and those over the file.
 type settings struct {
-	store
-	Config   string
-	Listen   string   `env:"MILLPOND_LISTEN"`
-	Offline  bool
-	Upstream []string `sep:"none"`
-	TLS      string
+	Config    string   `help:"The configuration file. Also MILLPOND_CONFIG." placeholder:"FILE"`
+	Data      string   `help:"The directory that everything is kept in. Also MILLPOND_DATA." placeholder:"DIR"`
+	Listen    string   `help:"Where to listen; 127.0.0.1:8080 if nothing is said. Also MILLPOND_LISTEN." placeholder:"ADDR"`
+	Offline   bool     `help:"Ask no upstream."`
+	Upstream  []string `sep:"none" help:"Where a format reads from, instead of what this machine's clients are set up with; several in order. FORMAT=none, or FORMAT=, is none." placeholder:"FORMAT=URL"`
+	TLS       string   `name:"tls" help:"'local' serves https with an authority of the pond's own." placeholder:"local"`
+	Read      string   `help:"Who may read; needed where others can reach the pond. 'anonymous' is everybody." placeholder:"NAME"`
+	PublicURL string   `name:"public-url" help:"Where clients reach the pond, if not where it listens." placeholder:"URL"`
 }
 
-func (s *settings) plan(ctx context.Context, p *Process) (*plan, error) { return nil, errors.New("x") }
+// flags are those that were given.
+func (s *settings) flags() []config.Flag {
+	var given []config.Flag
+	add := func(name, key, value string) {
+		if value != "" {
+			given = append(given, config.Flag{Name: name, Key: key, Value: value})
+		}
+	}
+	add("--data", "data", s.Data)
+	add("--listen", "listen", s.Listen)
+	add("--tls", "tls", s.TLS)
+	add("--read", "read", s.Read)
+	add("--public-url", "public_url", s.PublicURL)
+	if s.Offline {
+		add("--offline", "offline", "true")
+	}
+	for _, u := range s.Upstream {
+		if strings.HasSuffix(u, "=") { // --upstream pypi="$NOT_SET"
+			u += "none"
+		}
+		add("--upstream", "upstream", u)
+	}
+	return given
+}
 
-type initCommand struct{}
-type helpCommand struct{}
-type configCheckCommand struct{}
-func (initCommand) Run() error { return nil }
-func (helpCommand) Run() error { return nil }
-func (configCheckCommand) Run() error { return nil }
+func (s *settings) load(formats []format.Format) (*config.Config, error) {
+	return config.Load(s.Config, os.LookupEnv, formats, s.flags()...)
+}
+
+// plan reads and checks everything, and asks this machine's clients where they read from if nobody said.
+func (s *settings) plan(ctx context.Context, p *Process) (*plan, error) {
+	formats := p.formats()
+	c, err := s.load(formats)
+	if err != nil {
+		return nil, err
+	}
+	out := &plan{adopted: c.Adopt(ctx, p.machine(), formats, time.Now())}
+	return out, s.fill(out, c, formats)
+}
+
+// fill makes a plan of a configuration.
+func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err error) {
+	if p.repositories, err = c.Repositories(formats); err != nil {
+		return err
+	}
+	p.file = cmp.Or(s.Config, os.Getenv("MILLPOND_CONFIG"))
+	p.listen, p.pond = c.Listen, c.Settings()
+	if p.data, err = filepath.Abs(c.Data); err != nil {
+		return err
+	}
+	if c.PublicURL != "" {
+		if p.public, err = url.Parse(c.PublicURL); err != nil {
+			return fmt.Errorf("public_url: %w", err)
+		}
+	}
+	p.tls = tlsPlan{local: c.TLS.Local, cert: c.TLS.Cert, key: c.TLS.Key}
+	if p.tls.cert != "" {
+		if _, err := server.ReadCertificate(p.tls.cert, p.tls.key); err != nil {
+			return err
+		}
+	}
+	p.server = server.Settings{Trusted: c.Proxies(), Metrics: c.Metrics}
+	p.downloads, p.waiting = c.Limits.Downloads, c.Limits.Waiting
+	p.log = logPlan{text: c.Log.Format == "text", noAccess: !c.Log.Access}
+	if err := p.log.level.UnmarshalText([]byte(cmp.Or(c.Log.Level, slog.LevelInfo.String()))); err != nil {
+		return fmt.Errorf("log.level: %w", err)
+	}
+	return server.CheckMounts(p.public, p.repositories)
+}
+
+// formats are those of this build, unless a test says otherwise.
+func (p *Process) formats() []format.Format { return all.Formats() }
+
+// machine is this computer, unless a test says otherwise.
+func (p *Process) machine() format.Machine {
+	if p.Machine != nil {
+		return p.Machine
+	}
+	return config.Machine()
+}
+
+// dataDir is where a command that only looks finds the data.
+func (s *settings) dataDir(p *Process) (string, error) {
+	if dir := cmp.Or(s.Data, os.Getenv("MILLPOND_DATA")); dir != "" {
+		return filepath.Abs(dir)
+	}
+	c, err := s.load(p.formats())
+	if err != nil {
+		return "", &exit{ExitUsage, err}
+	}
+	return filepath.Abs(c.Data)
+}

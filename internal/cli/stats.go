@@ -43,6 +43,8 @@ func showStats(w io.Writer, s *server.StatsAnswer) {
 	}
 	f := s.Pond.Fetch
 	line("fetched", "%s in %d requests, %d failed", size64(f.Bytes), f.Requests, f.Failures)
+	line("served", "%s", size64(s.Served))
+	line("saved", "%s in %d requests that no upstream saw", size64(s.Saved), s.SavedAsks)
 	line("under way", "%d downloads, %d readers following, %d waiting", f.Fills, f.Followers, f.Waiting)
 	if f.Corrupt > 0 {
 		line("corrupt", "%d downloads refused: their bytes were not the declared ones", f.Corrupt)

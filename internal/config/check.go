@@ -183,3 +183,27 @@ func each(err error, f func(error)) {
 }
 
 var errSelf = errors.New("that is this pond itself; an upstream is somewhere else, or another repository: {repository: name}")
+
+// Warnings are what is allowed and should be known at each start, in words.
+func (c *Config) Warnings() []string {
+	var all []string
+	for i := range c.Repos {
+		r := &c.Repos[i]
+		for k := range r.Upstreams {
+			u := &r.Upstreams[k]
+			parsed, err := url.Parse(u.URL)
+			if err != nil || u.URL == "" {
+				continue
+			}
+			who := fmt.Sprintf("repository %s: upstream %s", r.Name, redacted(u.URL))
+			if u.Insecure {
+				all = append(all, who+": its certificate is not verified (insecure)")
+			}
+			secret := u.Username+u.Password+u.Token != "" || u.Netrc || len(u.Headers) > 0 || parsed.User != nil
+			if secret && parsed.Scheme == "http" && !loopbackHost(parsed.Hostname()) {
+				all = append(all, who+": credentials go to it unencrypted")
+			}
+		}
+	}
+	return all
+}

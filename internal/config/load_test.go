@@ -421,3 +421,23 @@ func FuzzLoad(f *testing.F) {
 
 var _ format.Claimer = claiming{}
 var _ millpond.Grammar = words{}
+
+func TestWarnings(t *testing.T) {
+	c := load(t, `
+repositories:
+  p:
+    format: pypi
+    upstreams:
+      - https://ci:hush@a.example/
+      - http://ci:hush@b.example/
+      - {url: "http://127.0.0.1:9/", token: hush}
+      - {url: "https://d.example/", insecure: true}
+      - {repository: q}
+  q: {format: pypi, upstreams: "http://e.example/"}
+`, env())
+	want := "repository p: upstream http://…@b.example/: credentials go to it unencrypted\n" +
+		"repository p: upstream https://d.example/: its certificate is not verified (insecure)"
+	if got := strings.Join(c.Warnings(), "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

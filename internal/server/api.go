@@ -28,6 +28,9 @@ type StatsAnswer struct {
 	Version      string
 	Instance     string
 	Offline      bool
+	Served       int64 // bytes sent to clients since the start
+	Saved        int64 // of them, those for which no upstream was asked
+	SavedAsks    int64 // requests for which no upstream was asked
 	Pond         repo.Stats
 	Repositories []RepositoryAnswer
 }
@@ -44,7 +47,8 @@ func (s *Server) apiStats(x *response, r *http.Request, t *table) error {
 	if err != nil {
 		return s.apiFail(x, r, err)
 	}
-	a := &StatsAnswer{Version: s.parts.Version, Instance: s.instance[0], Offline: t.settings.Offline, Pond: stats}
+	a := &StatsAnswer{Version: s.parts.Version, Instance: s.instance[0], Offline: t.settings.Offline, Pond: stats,
+		Served: s.metrics.served.Load(), Saved: s.metrics.saved.Load(), SavedAsks: s.metrics.savedRequests.Load()}
 	for _, m := range t.order {
 		one := RepositoryAnswer{Name: m.name, Format: m.info.Name, Upstreams: m.repository.Upstreams()}
 		for i := range one.Upstreams {

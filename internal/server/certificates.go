@@ -7,7 +7,9 @@ import (
 )
 
 // Certificates are what a listener shows to its clients. They can be replaced while it listens.
-type Certificates struct{ now atomic.Pointer[tls.Certificate] }
+type Certificates struct {
+	now atomic.Pointer[tls.Certificate]
+}
 
 // ReadCertificate reads a certificate, with what it needs of a chain, and its key; both are PEM files.
 func ReadCertificate(certFile, keyFile string) (*tls.Certificate, error) {

@@ -309,7 +309,7 @@ func TestStopCutsWhatDoesNotEnd(t *testing.T) {
 
 // TestGateMakesRoom: with room for two, a third client takes the place of one who is idle.
 func TestGateMakesRoom(t *testing.T) {
-	s, _ := start(t, Settings{}, public("alpha", echo{name: "one"}))
+	s, _ := start(t, Settings{Metrics: true}, public("alpha", echo{name: "one"}))
 	addr, _ := serve(t, s, Listening{Most: 2})
 	ask := func(c net.Conn) error {
 		fmt.Fprintf(c, "GET /alpha/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -333,6 +333,35 @@ func TestGateMakesRoom(t *testing.T) {
 	}
 	if open := strings.Contains(get(t, s, "/-/metrics").Body.String(), "millpond_connections 2"); !open {
 		t.Errorf("after 20 idle clients the open connections are not 2:\n%s", ours(get(t, s, "/-/metrics").Body.String()))
+	}
+}
+
+// TestClientsThatNeverAskAreCut: connections that send a byte of a header and then nothing are closed, and meanwhile others
+// are served though every place is taken.
+func TestClientsThatNeverAskAreCut(t *testing.T) {
+	s, _ := start(t, Settings{}, public("alpha", echo{name: "one"}))
+	s.headers = 50 * time.Millisecond
+	addr, _ := serve(t, s, Listening{Most: 4})
+	var lame []net.Conn
+	for range 12 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "GET /alpha/x HTT")
+		lame = append(lame, c)
+	}
+	resp, err := http.Get("http://" + addr + "/alpha/x")
+	if err != nil {
+		t.Fatalf("behind 12 clients that never ask, with room for 4: %v", err)
+	}
+	resp.Body.Close()
+	for i, c := range lame {
+		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("client %d, which never asked, is still connected", i)
+		}
 	}
 }
 

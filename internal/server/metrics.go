@@ -20,17 +20,16 @@ type metrics struct {
 	registry *prometheus.Registry
 	handler  http.Handler
 
-	requests  *prometheus.CounterVec
-	cache     *prometheus.CounterVec
-	ttfb      *prometheus.HistogramVec
-	denied    *prometheus.CounterVec
-	seconds   *prometheus.HistogramVec
-	upstream  prometheus.Histogram
-	served    prometheus.Counter
-	saved     prometheus.Counter
-	savedReqs prometheus.Counter
-	reloads   *prometheus.CounterVec
-	open      prometheus.Gauge
+	requests *prometheus.CounterVec
+	cache    *prometheus.CounterVec
+	ttfb     *prometheus.HistogramVec
+	denied   *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	upstream prometheus.Histogram
+	reloads  *prometheus.CounterVec
+	open     prometheus.Gauge
+
+	served, saved, savedRequests atomic.Int64 // bytes, bytes, requests
 
 	mu      sync.Mutex // guards formats; held for a look-up only
 	formats map[string]*counters
@@ -72,8 +71,8 @@ type counters struct {
 
 func newMetrics(s *Server) *metrics {
 	buckets := []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 12, 30, 120}
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "millpond", Name: name, Help: help})
+	sum := func(name, help string, n *atomic.Int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "millpond", Name: name, Help: help}, func() float64 { return float64(n.Load()) })
 	}
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "millpond", Name: name, Help: help}, labels)
@@ -91,14 +90,14 @@ func newMetrics(s *Server) *metrics {
 		denied:   vec("denied_total", "Requests refused for want of a right.", "verb"),
 		upstream: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "millpond", Name: "upstream_seconds",
 			Help: "Time a request waited for upstreams, where it did.", Buckets: buckets}),
-		served:    counter("served_bytes_total", "Bytes of bodies sent to clients."),
-		saved:     counter("saved_bytes_total", "Bytes served without any upstream being asked for them."),
-		savedReqs: counter("saved_requests_total", "Requests served without any upstream being asked."),
-		reloads:   vec("config_reloads_total", "Reloads of the configuration.", "result"),
-		open:      prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "millpond", Name: "connections", Help: "Client connections open now."}),
-		formats:   map[string]*counters{},
+		reloads: vec("config_reloads_total", "Reloads of the configuration.", "result"),
+		open:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "millpond", Name: "connections", Help: "Client connections open now."}),
+		formats: map[string]*counters{},
 	}
-	m.registry.MustRegister(m.requests, m.cache, m.ttfb, m.seconds, m.denied, m.upstream, m.served, m.saved, m.savedReqs, m.reloads, m.open,
+	m.registry.MustRegister(m.requests, m.cache, m.ttfb, m.seconds, m.denied, m.upstream, m.reloads, m.open,
+		sum("served_bytes_total", "Bytes of bodies sent to clients.", &m.served),
+		sum("saved_bytes_total", "Bytes served without any upstream being asked for them.", &m.saved),
+		sum("saved_requests_total", "Requests served without any upstream being asked.", &m.savedRequests),
 		&pondCollector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 	m.own = m.of("")
@@ -148,9 +147,7 @@ func (m *metrics) count(x *response, method string, took time.Duration) {
 	}
 	(*n).Inc()
 	c.seconds.Observe(took.Seconds())
-	if x.bytes > 0 {
-		m.served.Add(float64(x.bytes))
-	}
+	m.served.Add(x.bytes)
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
 		m.denied.WithLabelValues(methods[verb]).Inc()
 	}
@@ -169,8 +166,8 @@ func (m *metrics) count(x *response, method string, took time.Duration) {
 	switch t.Result {
 	case "hit", "stale", "derived":
 		if t.Upstream == 0 && status < 400 {
-			m.saved.Add(float64(x.bytes))
-			m.savedReqs.Inc()
+			m.saved.Add(x.bytes)
+			m.savedRequests.Add(1)
 		}
 	}
 }
@@ -183,6 +180,9 @@ func statusLabel(status int) string {
 }
 
 func (s *Server) serveMetrics(x *response, r *http.Request, t *table) error {
+	if !t.settings.Metrics {
+		return &refusal{status: http.StatusNotFound, why: "this pond's metrics are off"}
+	}
 	s.metrics.handler.ServeHTTP(x, r)
 	return nil
 }

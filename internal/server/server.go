@@ -55,7 +55,7 @@ type Settings struct {
 	Loopback bool
 	// Trusted are the addresses of front servers whose X-Forwarded-* is believed.
 	Trusted []netip.Prefix
-	// Metrics lets every client read /-/metrics; otherwise only clients on loopback may.
+	// Metrics serves figures at /-/metrics.
 	Metrics bool
 	// Offline says that no upstream is asked, for the landing page.
 	Offline bool
@@ -74,8 +74,9 @@ type Server struct {
 	instance []string
 	nodeID   string // what request ids begin with
 	requests atomic.Uint64
-	pool     sync.Pool // of *response
-	patience time.Duration
+	pool     sync.Pool     // of *response
+	patience time.Duration // how long a client may take nothing of what is sent to it
+	headers  time.Duration // how long it may take to send a request's header
 }
 
 // defaultPatience is how long a client may take nothing of what is sent to it.
@@ -91,6 +92,7 @@ func New(p Parts) *Server {
 		instance: []string{p.Pond.Instance()},
 		nodeID:   strconv.FormatUint(uint64(time.Now().UnixNano())>>10&0xffffffff, 36) + "-",
 		patience: defaultPatience,
+		headers:  10 * time.Second,
 	}
 	s.pool.New = func() any { return new(response) }
 	s.metrics = newMetrics(s)
@@ -223,8 +225,6 @@ func (s *Server) serveMount(x *response, r *http.Request, to target) error {
 // mayAsk reports whether a caller may use one of the pond's own routes.
 func (t *table) mayAsk(v verb, p peer) bool {
 	switch v {
-	case verbMetrics:
-		return t.settings.Metrics || p.local()
 	case verbRead:
 		return !t.private || p.local()
 	default:

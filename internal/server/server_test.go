@@ -287,8 +287,7 @@ func TestOperatorsRoutesWantThePondsOwnMachine(t *testing.T) {
 		{"check through a front server here", "/-/api/check", []func(*http.Request){post, header("X-Forwarded-For", "192.0.2.1")}, 403},
 		{"check from a page of another origin", "/-/api/check", []func(*http.Request){post, header("Sec-Fetch-Site", "cross-site")}, 403},
 		{"check by GET", "/-/api/check", nil, 405},
-		{"metrics from here", "/-/metrics", nil, 200},
-		{"metrics from elsewhere", "/-/metrics", []func(*http.Request){from("192.0.2.1:1")}, 403},
+		{"metrics where they are off", "/-/metrics", nil, 404},
 		{"stats from elsewhere, all public", "/-/api/stats", []func(*http.Request){from("192.0.2.1:1")}, 200},
 		{"health from elsewhere", "/-/livez", []func(*http.Request){from("192.0.2.1:1")}, 200},
 	} {
@@ -296,9 +295,22 @@ func TestOperatorsRoutesWantThePondsOwnMachine(t *testing.T) {
 			t.Errorf("%s: %d %q, want %d", c.name, w.Code, w.Body, c.status)
 		}
 	}
-	open, _ := start(t, Settings{Metrics: true})
-	if w := get(t, open, "/-/metrics", from("192.0.2.1:1")); w.Code != 200 {
-		t.Errorf("metrics from elsewhere with Metrics set = %d, want 200", w.Code)
+	secret := public("secret", echo{name: "one"})
+	secret.config.Public = false
+	for _, c := range []struct {
+		name   string
+		place  *place
+		from   string
+		status int
+	}{
+		{"all public, from elsewhere", public("open", echo{name: "one"}), "192.0.2.1:1", 200},
+		{"something private, from elsewhere", secret, "192.0.2.1:1", 403},
+		{"something private, from here", secret, "127.0.0.1:1", 200},
+	} {
+		s, _ := start(t, Settings{Metrics: true}, c.place)
+		if w := get(t, s, "/-/metrics", from(c.from)); w.Code != c.status {
+			t.Errorf("metrics, %s: %d, want %d", c.name, w.Code, c.status)
+		}
 	}
 }
 
@@ -308,7 +320,7 @@ func TestEveryRouteDeclaresAVerb(t *testing.T) {
 	secret.config.Public = false
 	s, _ := start(t, Settings{}, secret)
 	for _, r := range routes() {
-		want := map[verb]int{verbOpen: 200, verbRead: 403, verbMetrics: 403, verbOperate: 403}[r.verb]
+		want := map[verb]int{verbOpen: 200, verbRead: 403, verbOperate: 403}[r.verb]
 		if want == 0 {
 			t.Errorf("route %s has no known verb: %q", r.prefix, r.verb)
 			continue
@@ -475,7 +487,7 @@ func TestReadiness(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	s, _ := start(t, Settings{}, public("alpha", echo{name: "one", serve: func(w http.ResponseWriter, r *http.Request) {
+	s, _ := start(t, Settings{Metrics: true}, public("alpha", echo{name: "one", serve: func(w http.ResponseWriter, r *http.Request) {
 		tr := repo.TraceOf(r.Context())
 		tr.Result = strings.TrimPrefix(r.URL.Path, "/")
 		if tr.Result == "blocked" {

@@ -17,9 +17,8 @@ type verb string
 
 const (
 	verbOpen    verb = "open"    // anyone
-	verbRead    verb = "read"    // whoever may read every repository
-	verbMetrics verb = "metrics" // whoever the settings name
-	verbOperate verb = "operate" // a client on the pond's own machine
+	verbRead    verb = "read"    // whoever may read every repository, and clients on the pond's own machine
+	verbOperate verb = "operate" // clients on the pond's own machine
 )
 
 // A route is one of the pond's own addresses. They are data, so that a test can walk them.
@@ -40,7 +39,7 @@ func routes() []route {
 		{"/", "GET HEAD", verbOpen, (*Server).landing},
 		{"/-/livez", "GET HEAD", verbOpen, (*Server).livez},
 		{"/-/readyz", "GET HEAD", verbOpen, (*Server).readyz},
-		{"/-/metrics", "GET HEAD", verbMetrics, (*Server).serveMetrics},
+		{"/-/metrics", "GET HEAD", verbRead, (*Server).serveMetrics},
 		{"/-/ca.pem", "GET HEAD", verbOpen, (*Server).authority},
 		{"/-/ui/", "GET HEAD", verbOpen, (*Server).assets},
 		{"/-/api/why", "GET HEAD", verbRead, (*Server).apiWhy},
@@ -80,50 +79,72 @@ func reserved(name string) bool {
 	return false
 }
 
+// CheckMounts reports what is wrong with the names of repositories, or with the address that clients know, as a server
+// would find it: Invalid, with the words.
+func CheckMounts(public *url.URL, repositories []repo.Config) error {
+	if public != nil && public.EscapedPath() != public.Path {
+		return invalid("public_url %s: its path has characters that need escaping", public)
+	}
+	taken := map[string]string{} // first elements of roots, and the format that needs them
+	for _, c := range repositories {
+		info := c.Format.Info()
+		for _, root := range info.Roots {
+			if len(root) < 3 || root[0] != '/' || root[len(root)-1] != '/' {
+				return fmt.Errorf("format %s: root %q does not begin and end in a slash", info.Name, root)
+			}
+			first, _, _ := strings.Cut(root[1:], "/")
+			taken[first] = info.Title
+		}
+	}
+	seen := map[string]bool{}
+	for _, c := range repositories {
+		switch name := c.Name; {
+		case reserved(name), name == "", url.PathEscape(name) != name, name == ".", name == "..":
+			return invalid("no repository can be called %q", name)
+		case seen[name]:
+			return invalid("two repositories are called %q", name)
+		case taken[name] != "":
+			return invalid("no repository can be called %q: clients of %s need that place on the server", name, taken[name])
+		}
+		seen[c.Name] = true
+	}
+	return nil
+}
+
+func invalid(format string, args ...any) error {
+	return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf(format, args...)}
+}
+
 // Configure replaces the settings and where everything is. If it fails nothing has changed. Requests under way finish with
 // what they began with.
 func (s *Server) Configure(settings Settings, repositories []Repository) error {
 	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}}
+	configs := make([]repo.Config, len(repositories))
+	for i, one := range repositories {
+		configs[i] = one.Config()
+	}
+	if err := CheckMounts(settings.PublicURL, configs); err != nil {
+		return err
+	}
 	if settings.MaxBody == 0 {
 		t.settings.MaxBody = 64 << 20
 	}
 	if u := settings.PublicURL; u != nil {
 		t.under = strings.TrimSuffix(u.Path, "/")
-		if u.EscapedPath() != u.Path {
-			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("public_url %s: its path has characters that need escaping", u)}
-		}
 	}
-	for _, one := range repositories {
-		m := &mount{config: one.Config(), repository: one}
-		m.name, m.info = m.config.Name, m.config.Format.Info()
-		switch {
-		case reserved(m.name), m.name == "", url.PathEscape(m.name) != m.name, m.name == ".", m.name == "..":
-			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("no repository can be called %q", m.name)}
-		case t.mounts[m.name] != nil:
-			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("two repositories are called %q", m.name)}
-		}
+	for i, one := range repositories {
+		m := &mount{name: configs[i].Name, config: configs[i], repository: one}
+		m.info = m.config.Format.Info()
 		m.handler = m.config.Format.Handler(one.For(repo.Caller{}))
 		m.counters = s.metrics.of(m.info.Name)
-		if !m.config.Public {
-			t.private = true
-		}
+		t.private = t.private || !m.config.Public
 		t.mounts[m.name] = m
 		t.order = append(t.order, m)
 		for _, root := range m.info.Roots {
-			if len(root) < 2 || root[0] != '/' || root[len(root)-1] != '/' {
-				return fmt.Errorf("format %s: root %q does not begin and end in a slash", m.info.Name, root)
-			}
 			if t.rooted[root] == nil {
 				t.roots = append(t.roots, root)
 			}
 			t.rooted[root] = append(t.rooted[root], m)
-		}
-	}
-	for _, root := range t.roots {
-		first, _, _ := strings.Cut(root[1:], "/")
-		if t.mounts[first] != nil {
-			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("no repository can be called %q: clients of %s need %s at the root of the host",
-				first, t.rooted[root][0].info.Title, root)}
 		}
 	}
 	slices.SortFunc(t.roots, func(a, b string) int { return len(b) - len(a) })

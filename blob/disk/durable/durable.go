@@ -252,29 +252,18 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 		n, err = f.f.WriteAt(c.Data, off)
 		return err
 	})
-	if err == nil && n < len(p) {
+	switch {
+	case err == nil && n < len(p):
 		err = io.ErrShortWrite
+	case err != nil && n == len(p):
+		n = 0 // it took place, and says that it did not
 	}
 	return n, err
 }
 
-// Size is how long the file is.
-func (f *File) Size() (int64, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
-}
-
-// Stat describes the file.
-func (f *File) Stat() (info fs.FileInfo, err error) {
-	err = f.d.do(Call{Op: OpStat, Name: f.name}, func() (err error) {
-		info, err = f.f.Stat()
-		return err
-	})
-	return info, err
-}
+// Start begins to bring some bytes to the disk, where the system can, and does not wait: a later Sync has less to do, and
+// still tells of every failure.
+func (f *File) Start(off, n int64) { start(f.f, off, n) }
 
 // Truncate cuts the file to a size.
 func (f *File) Truncate(size int64) error {
