@@ -113,6 +113,8 @@ func (r *Repository) build(ctx context.Context, name string, s scope) (*view, er
 		v.until = v.judged.Until()
 		fmt.Fprintf(id, "policy %s\n", r.policy.ID())
 		if v.pkg != v.all {
+			// Of a package with one version nothing may be left to tell that something is hidden.
+			fmt.Fprintf(id, "shown %d\n", len(v.pkg.Versions))
 			for i := range v.pkg.Versions {
 				fmt.Fprintf(id, "%d %s\n", len(v.pkg.Versions[i].Files), v.pkg.Versions[i].Name)
 			}
