@@ -187,8 +187,9 @@ func (r *Repository) build(ctx context.Context, name string, s scope) (*view, er
 		v.pkg = v.judged.View(v.all)
 		v.until = v.judged.Until()
 		fmt.Fprintf(id, "policy %s\n", r.policy.ID())
-		if v.pkg != v.all { // something is hidden: what is shown belongs to the stamp
-			fmt.Fprintf(id, "some of %d\n", len(v.all.Versions))
+		if v.pkg != v.all {
+			// Of a package with one version nothing may be left to tell that something is hidden.
+			fmt.Fprintf(id, "shown %d\n", len(v.pkg.Versions))
 			for i := range v.pkg.Versions {
 				fmt.Fprintf(id, "shows %s\n", v.pkg.Versions[i].Name)
 				for j := range v.pkg.Versions[i].Files {

@@ -265,6 +265,18 @@ func TestCase10HeldNewest(t *testing.T) {
 	}
 }
 
+// Of a module with one version the list is empty and then is not: the stamp must tell the two apart.
+func TestCase10HeldOnly(t *testing.T) {
+	u := newUpstream(t)
+	u.publish(t, testPath, "v1.0.0", testMod)
+	p := newPond(t, []string{u.URL})
+	u.set(at+"v1.0.0.info", `{"Version":"v1.0.0","Time":"`+p.now().UTC().Format(time.RFC3339)+`"}`)
+	p.rules(map[string]any{"hold": "7d"})
+	p.want(at+"list", 200, "")
+	p.pass(8 * 24 * time.Hour)
+	p.want(at+"list", 200, "v1.0.0\n")
+}
+
 func TestCase11ZipBeforeInfoUnderAHold(t *testing.T) {
 	u := newUpstream(t)
 	u.publish(t, testPath, "v1.0.0", testMod)
