@@ -19,7 +19,9 @@ type taking struct {
 	took []burst
 }
 
-func (t taking) median() float64 { return median(t.cpu) }
+// least is the best of the rounds: whatever else the machine does only adds to what a request takes, through caches and
+// cores that are shared, so that the least is nearest to the truth.
+func (t taking) least() float64 { return slices.Min(t.cpu) }
 
 // rate is the best of the rounds, for the machine has other work.
 func (t taking) rate() float64 {
@@ -47,22 +49,12 @@ func median(all []float64) float64 {
 	return (s[len(s)/2-1] + s[len(s)/2]) / 2
 }
 
-// ratio is the median of the rounds' ratios: the two of a round ran within a second of each other, and whatever else the
-// machine did was alike for both.
-func ratio(a, b taking) float64 {
-	var all []float64
-	for i := range min(len(a.cpu), len(b.cpu)) {
-		all = append(all, a.cpu[i]/b.cpu[i])
-	}
-	return median(all)
-}
-
-// measure sends bursts to each subject in turn, round after round, and reads what each took. A round lasts so long that the
-// hundredths of a second in which the kernel counts do not matter.
+// measure sends bursts to each subject in turn, round after round, and reads what each took. The rounds
+// are short and many, so that each subject meets quiet moments and all meet the same noise.
 func (r *rig) measure(ctx context.Context, subjects ...subject) ([]taking, error) {
-	rounds, least := 5, 400*time.Millisecond
+	rounds, least := 15, 150*time.Millisecond
 	if r.quick {
-		rounds, least = 2, 100*time.Millisecond
+		rounds, least = 5, 50*time.Millisecond
 	}
 	out, counts := make([]taking, len(subjects)), make([]int, len(subjects))
 	lines := make([][]*connection, len(subjects))
@@ -77,8 +69,8 @@ func (r *rig) measure(ctx context.Context, subjects ...subject) ([]taking, error
 			if err != nil {
 				return nil, err
 			}
-			if used >= 100*time.Millisecond {
-				counts[i] = max(connections, int(float64(counts[i])*float64(least)/float64(used)))
+			if used >= least/4 {
+				counts[i] = max(connections, int(float64(counts[i])*float64(least)/float64(used+1)))
 				break
 			}
 		}

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -97,31 +98,36 @@ func (p *process) stop() {
 	}
 }
 
-// cpu is the processor time the process has used, its own and the kernel's for it.
+// cpu is the processor time that the process has used, its own and the kernel's for it, by the kernel's own account of each
+// thread: /proc/<pid>/stat counts in hundredths of a second only. A Go program keeps its threads.
 func (p *process) cpu() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	if err != nil || len(tasks) == 0 {
+		return 0, fmt.Errorf("the kernel does not say what %s has used: there is no /proc/<pid>/task/*/schedstat", p.name)
 	}
-	return cpuOf(b)
+	var sum time.Duration
+	for _, name := range tasks {
+		b, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended
+		}
+		if err != nil {
+			return 0, err
+		}
+		used, err := cpuOf(b)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		sum += used
+	}
+	return sum, nil
 }
 
-// tick is the unit of /proc/<pid>/stat, which the kernel fixes at a hundredth of a second for programs.
-const tick = 10 * time.Millisecond
-
-// cpuOf reads utime and stime, the 14th and 15th fields. The second, the program's name, may hold anything.
-func cpuOf(stat []byte) (time.Duration, error) {
-	_, rest, ok := bytes.Cut(stat[max(0, bytes.LastIndexByte(stat, ')')):], []byte(") "))
-	fields := strings.Fields(string(rest))
-	if !ok || len(fields) < 13 {
-		return 0, fmt.Errorf("cannot read %q", stat)
-	}
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * tick, err
+// cpuOf reads the first field, in nanoseconds.
+func cpuOf(schedstat []byte) (time.Duration, error) {
+	first, _, _ := strings.Cut(strings.TrimSpace(string(schedstat)), " ")
+	used, err := strconv.ParseInt(first, 10, 64)
+	return time.Duration(used), err
 }
 
 // memory is a figure of /proc/<pid>/status in bytes: VmRSS now, VmHWM at most since forget.

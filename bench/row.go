@@ -19,10 +19,10 @@ type Row struct {
 	Note    string  `json:"note,omitempty"`
 }
 
-// against compares with a reference: ratio is of the two figures unless rounds gave a better one.
+// against compares with a reference, and gives the ratio.
 func (r Row) against(name string, ref float64) Row {
 	r.Against, r.Ref = name, ref
-	if r.Ratio == 0 && ref != 0 {
+	if ref != 0 {
 		r.Ratio = r.Pond / ref
 	}
 	return r

@@ -71,12 +71,11 @@ func warmFiles(ctx context.Context, r *rig) error {
 }
 
 func cpuRow(what string, pond taking, name string, ref taking) Row {
-	row := Row{What: what, Unit: "ns", Pond: pond.median()}
+	row := Row{What: what, Unit: "ns", Pond: pond.least()}
 	if len(ref.cpu) == 0 {
 		return row
 	}
-	row.Ratio = ratio(pond, ref)
-	return row.against(name, ref.median())
+	return row.against(name, ref.least())
 }
 
 // A warmth is a held answer that is small enough to come from memory.
@@ -110,7 +109,7 @@ func (r *rig) warmAnswers(ctx context.Context, p *pond, all ...warmth) error {
 		what := fmt.Sprintf("%s, %s B", a.what, size)
 		r.print(cpuRow(what+", CPU a request", took[0], bare.name, took[1]).ratioAtMost(a.most))
 		if a.cpu > 0 {
-			r.print(Row{What: what + ", CPU a request", Unit: "ns", Pond: took[0].median()}.atMost(a.cpu))
+			r.print(Row{What: what + ", CPU a request", Unit: "ns", Pond: took[0].least()}.atMost(a.cpu))
 		}
 		if a.rate > 0 {
 			r.print(Row{What: what + ", answers", Unit: "1/s", Pond: took[0].rate()}.against(bare.name, took[1].rate()).atLeast(a.rate))
