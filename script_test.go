@@ -249,7 +249,11 @@ func cmdPond(ts *testscript.TestScript, neg bool, args []string) {
 	} else if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--config") }) {
 		// The formats of which the script has no upstream host only.
 		for _, format := range []string{"pypi", "npm", "golang"} {
-			serve = append(serve, "--upstream", format+"="+ts.Getenv("UP_"+strings.ToUpper(format)))
+			at := ts.Getenv("UP_" + strings.ToUpper(format))
+			if at == "" {
+				at = "none"
+			}
+			serve = append(serve, "--upstream", format+"="+at)
 		}
 	}
 	cmd := exec.Command("millpond", append(serve, args...)...)

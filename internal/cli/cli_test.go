@@ -63,9 +63,9 @@ func TestServeWithNothingSaidAdopts(t *testing.T) {
 	}
 	u.stop()
 
-	u = runCommand(t, bench{"http://127.0.0.1:1/pypi/simple/"}, "--listen", "127.0.0.1:0", "--upstream", "pypi=none")
+	u = runCommand(t, bench{"http://127.0.0.1:1/pypi/simple/"}, "--listen", "127.0.0.1:0", "--upstream", "pypi=")
 	if !strings.Contains(u.out.String(), "pypi") || strings.Contains(u.out.String(), up.URL) {
-		t.Errorf("with --upstream pypi=none serve printed\n%s\nwant no upstream of pypi", u.out)
+		t.Errorf("with --upstream pypi= serve printed\n%s\nwant no upstream of pypi", u.out)
 	}
 	u.stop()
 }

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -402,6 +403,67 @@ func TestServeOverItsOwnAuthority(t *testing.T) {
 	if code, _, errs := u.command("stats", "--ca", filepath.Join(p.data, "tls", "ca.pem")); code != 0 {
 		t.Errorf("millpond stats --ca = %d %q", code, errs)
 	}
+}
+
+// TestBehindAFrontServer follows what the pond says of its own address, through a front server that passes its path on or
+// cuts it off, with a public_url that ends in a slash or does not.
+func TestBehindAFrontServer(t *testing.T) {
+	body := wheel(t)
+	up := upstream(t, body)
+	for _, c := range []struct{ name, path, cut string }{
+		{"at the root", "/", ""},
+		{"under a path, cut off", "/tools/pond/", "/tools/pond"},
+		{"under a path, cut off, no slash", "/tools/pond", "/tools/pond"},
+		{"under a path, passed on", "/tools/pond/", ""},
+		{"under a path, passed on, no slash", "/tools/pond", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var target *url.URL
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+					p.SetURL(target)
+					p.SetXForwarded()
+				}}
+				http.StripPrefix(c.cut, proxy).ServeHTTP(w, r)
+			}))
+			defer front.Close()
+			p := planFor(t, up.URL+"/simple/")
+			var err error
+			if p.public, err = url.Parse(front.URL + c.path); err != nil {
+				t.Fatal(err)
+			}
+			p.pond.PublicURL = p.public.String()
+			p.listen = freePort(t)
+			target = &url.URL{Scheme: "http", Host: p.listen}
+			u := run(t, p)
+			defer u.stop()
+			if want := front.URL + strings.TrimSuffix(c.path, "/") + "/"; u.base != want {
+				t.Errorf("serve says it serves %s, want %s", u.base, want)
+			}
+			resp, got := u.get(u.file())
+			if resp.StatusCode != 200 || !bytes.Equal(got, body) {
+				t.Errorf("the file that the page names = %s, the right bytes: %t", resp.Status, bytes.Equal(got, body))
+			}
+			_, page := u.get("")
+			if !bytes.Contains(page, []byte(u.base+"pypi/simple/")) {
+				t.Errorf("the landing page does not name %spypi/simple/:\n%s", u.base, page)
+			}
+			if resp, _ := u.get("-/ui/style.css"); resp.StatusCode != 200 {
+				t.Errorf("the landing page's style = %s", resp.Status)
+			}
+		})
+	}
+}
+
+// freePort is an address that nobody listens on just now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func TestServeSaysWhatIsInTheWay(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"millpond/format"
@@ -22,7 +23,7 @@ type settings struct {
 	Data      string   `help:"The directory that everything is kept in. Also MILLPOND_DATA." placeholder:"DIR"`
 	Listen    string   `help:"Where to listen; 127.0.0.1:8080 if nothing is said. Also MILLPOND_LISTEN." placeholder:"ADDR"`
 	Offline   bool     `help:"Ask no upstream."`
-	Upstream  []string `sep:"none" help:"Where a format reads from, instead of what this machine's clients are set up with; several in order. FORMAT=none is none." placeholder:"FORMAT=URL"`
+	Upstream  []string `sep:"none" help:"Where a format reads from, instead of what this machine's clients are set up with; several in order. FORMAT=none, or FORMAT=, is none." placeholder:"FORMAT=URL"`
 	TLS       string   `name:"tls" help:"'local' serves https with an authority of the pond's own." placeholder:"local"`
 	Read      string   `help:"Who may read; needed where others can reach the pond. 'anonymous' is everybody." placeholder:"NAME"`
 	PublicURL string   `name:"public-url" help:"Where clients reach the pond, if not where it listens." placeholder:"URL"`
@@ -45,6 +46,9 @@ func (s *settings) flags() []config.Flag {
 		add("--offline", "offline", "true")
 	}
 	for _, u := range s.Upstream {
+		if strings.HasSuffix(u, "=") { // --upstream pypi="$NOT_SET"
+			u += "none"
+		}
 		add("--upstream", "upstream", u)
 	}
 	return given

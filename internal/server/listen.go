@@ -35,7 +35,7 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener, o Listening) err
 	g := newGate(l, o.Most, s.metrics.open)
 	h := &http.Server{
 		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: s.headers,
 		IdleTimeout:       120 * time.Second,
 		WriteTimeout:      s.patience, // from the request's header; every chunk that leaves moves it on
 		MaxHeaderBytes:    64 << 10,

@@ -336,6 +336,35 @@ func TestGateMakesRoom(t *testing.T) {
 	}
 }
 
+// TestClientsThatNeverAskAreCut: connections that send a byte of a header and then nothing are closed, and meanwhile others
+// are served though every place is taken.
+func TestClientsThatNeverAskAreCut(t *testing.T) {
+	s, _ := start(t, Settings{}, public("alpha", echo{name: "one"}))
+	s.headers = 50 * time.Millisecond
+	addr, _ := serve(t, s, Listening{Most: 4})
+	var lame []net.Conn
+	for range 12 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "GET /alpha/x HTT")
+		lame = append(lame, c)
+	}
+	resp, err := http.Get("http://" + addr + "/alpha/x")
+	if err != nil {
+		t.Fatalf("behind 12 clients that never ask, with room for 4: %v", err)
+	}
+	resp.Body.Close()
+	for i, c := range lame {
+		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("client %d, which never asked, is still connected", i)
+		}
+	}
+}
+
 func TestHeadersAreBounded(t *testing.T) {
 	s, _ := start(t, Settings{}, public("alpha", echo{name: "one"}))
 	addr, _ := serve(t, s, Listening{})

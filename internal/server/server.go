@@ -74,8 +74,9 @@ type Server struct {
 	instance []string
 	nodeID   string // what request ids begin with
 	requests atomic.Uint64
-	pool     sync.Pool // of *response
-	patience time.Duration
+	pool     sync.Pool     // of *response
+	patience time.Duration // how long a client may take nothing of what is sent to it
+	headers  time.Duration // how long it may take to send a request's header
 }
 
 // defaultPatience is how long a client may take nothing of what is sent to it.
@@ -91,6 +92,7 @@ func New(p Parts) *Server {
 		instance: []string{p.Pond.Instance()},
 		nodeID:   strconv.FormatUint(uint64(time.Now().UnixNano())>>10&0xffffffff, 36) + "-",
 		patience: defaultPatience,
+		headers:  10 * time.Second,
 	}
 	s.pool.New = func() any { return new(response) }
 	s.metrics = newMetrics(s)
