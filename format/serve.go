@@ -83,6 +83,10 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 		w.WriteHeader(status)
 		return nil
 	}
+	if c.Growing {
+		// Who waits for bytes does not see its client leave.
+		defer context.AfterFunc(r.Context(), func() { c.Close() })()
+	}
 	if off > 0 {
 		if _, err := c.Seek(off, io.SeekStart); err != nil {
 			return err

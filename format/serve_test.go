@@ -25,10 +25,12 @@ type arriving struct {
 	sealed  bool
 	err     error
 	changed chan struct{}
+	once    sync.Once
+	closed  chan struct{}
 }
 
 func newArriving(body []byte) *arriving {
-	return &arriving{Reader: bytes.NewReader(body), changed: make(chan struct{})}
+	return &arriving{Reader: bytes.NewReader(body), changed: make(chan struct{}), closed: make(chan struct{})}
 }
 
 // come lets n bytes have arrived; all of them and the seal if err is nil and n is the whole length.
@@ -58,6 +60,8 @@ func (a *arriving) Await(ctx context.Context, n int64) bool {
 		case <-changed:
 		case <-ctx.Done():
 			return false
+		case <-a.closed:
+			return false
 		}
 	}
 }
@@ -67,17 +71,25 @@ func (a *arriving) Read(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	a.Await(context.Background(), min(at+1, a.Reader.Size()-1))
-	a.mu.Lock()
-	arrived, failed := a.arrived, a.err
-	a.mu.Unlock()
-	if failed != nil {
-		return 0, failed
+	if !a.Await(context.Background(), min(at+1, a.Reader.Size()-1)) && a.failed() == nil {
+		return 0, io.ErrClosedPipe
 	}
-	return a.Reader.Read(b[:min(int64(len(b)), arrived-at)])
+	if err := a.failed(); err != nil {
+		return 0, err
+	}
+	return a.Reader.Read(b[:min(int64(len(b)), a.Arrived()-at)])
 }
 
-func (a *arriving) Close() error { return nil }
+func (a *arriving) failed() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err
+}
+
+func (a *arriving) Close() error {
+	a.once.Do(func() { close(a.closed) })
+	return nil
+}
 
 // A reply is what a client has of an answer while it comes.
 type reply struct {
@@ -194,17 +206,22 @@ func TestSmallRangeIsWaitedForAndThenTheWholeIsGiven(t *testing.T) {
 	}
 }
 
-func TestRangeOfAReaderWhoLeaves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := newArriving(make([]byte, 512*kib))
-		a.come(400*kib, nil)
-		ctx, leave := context.WithCancel(t.Context())
-		w, ended := ask(ctx, a, "bytes=0-131071")
-		synctest.Wait()
-		leave()
-		<-ended
-		if !w.cut || w.Body.Len() != 64*kib {
-			t.Errorf("cut %v with %d bytes, want true and %d", w.cut, w.Body.Len(), 64*kib)
-		}
-	})
+// A reader who leaves is let go at once, though no byte more comes.
+func TestReaderWhoLeaves(t *testing.T) {
+	for spec, want := range map[string]int{"bytes=0-131071": 64 * kib, "": 400 * kib} {
+		t.Run(spec, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newArriving(make([]byte, 512*kib))
+				a.come(400*kib, nil)
+				ctx, leave := context.WithCancel(t.Context())
+				w, ended := ask(ctx, a, spec)
+				synctest.Wait()
+				leave()
+				<-ended
+				if !w.cut || w.Body.Len() != want {
+					t.Errorf("cut %v with %d bytes, want true and %d", w.cut, w.Body.Len(), want)
+				}
+			})
+		})
+	}
 }
