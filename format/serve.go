@@ -63,7 +63,7 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 		return nil
 	}
 	if c.Encoding == "" {
-		h.Set("Accept-Ranges", "bytes")
+		h["Accept-Ranges"] = acceptRanges
 	}
 	off, n, status, err := chooseRange(r, c, tag)
 	if err != nil {
@@ -86,15 +86,21 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 		}
 	}
 	w.WriteHeader(status)
-	return send(w, c, n)
+	return send(w, c, off, n)
 }
 
-// send copies n bytes (all, if n is negative). It panics with http.ErrAbortHandler when the body cannot be completed: the
+var acceptRanges = []string{"bytes"} // never changed
+
+// send copies the n bytes from off on, where c stands (all, if n is negative). It panics with http.ErrAbortHandler when the body cannot be completed: the
 // header has gone out, and only a cut connection tells the client.
-func send(w http.ResponseWriter, c *millpond.Content, n int64) error {
+func send(w http.ResponseWriter, c *millpond.Content, off, n int64) error {
 	var copied int64
 	var err error
-	if n < 0 {
+	if body, ok := inMemory(c); ok && off+n == c.Size {
+		if copied, err = body.WriteTo(w); err == nil && copied < n {
+			err = io.ErrUnexpectedEOF
+		}
+	} else if n < 0 {
 		copied, err = io.Copy(w, c.ReadSeekCloser)
 	} else {
 		copied, err = io.Copy(w, &io.LimitedReader{R: c.ReadSeekCloser, N: n})
@@ -110,6 +116,16 @@ func send(w http.ResponseWriter, c *millpond.Content, n int64) error {
 	}
 	Report(w, err)
 	panic(http.ErrAbortHandler)
+}
+
+// inMemory is a body that writes itself, in one piece and without a buffer between. A file does not: it leaves by sendfile,
+// which the ReadFrom of w sees to.
+func inMemory(c *millpond.Content) (io.WriterTo, bool) {
+	if _, isFile := c.ReadSeekCloser.(syscall.Conn); isFile || c.Growing {
+		return nil, false
+	}
+	body, ok := c.ReadSeekCloser.(io.WriterTo)
+	return body, ok
 }
 
 // notModified evaluates If-None-Match, and If-Modified-Since where there is no tag to compare (RFC 9110, 13.2.2).
