@@ -32,10 +32,11 @@ type view struct {
 	judged *policy.Judgement // nil if no rule had an opinion
 	once   sync.Once
 	index  map[string]place // file name to place in all; made once, when asked for
-	modify time.Time        // since when readers see this
-	fresh  time.Time        // until when no upstream needs asking
-	until  time.Time        // until when the verdicts stand; zero is for ever
-	stale  error            // why a layer's word is old
+	built  time.Time
+	modify time.Time // since when readers see this
+	fresh  time.Time // until when no upstream needs asking
+	until  time.Time // until when the verdicts stand; zero is for ever
+	stale  error     // why a layer's word is old
 	status int
 	check  time.Time // of the oldest layer's word
 }
@@ -44,7 +45,7 @@ type place struct{ version, file int }
 
 // good reports whether the view may be shown at that time.
 func (v *view) good(now time.Time, s scope) bool {
-	if !v.until.IsZero() && !now.Before(v.until) {
+	if !v.until.IsZero() && !now.Before(v.until) || v.built.After(now.Add(leap)) {
 		return false
 	}
 	return s != fresh || now.Before(v.fresh)
@@ -90,7 +91,7 @@ func (r *Repository) traceView(ctx context.Context, v *view) {
 
 // build asks the layers, merges what they say and applies the rules.
 func (r *Repository) build(ctx context.Context, name string, s scope) (*view, error) {
-	v := &view{}
+	v := &view{built: r.pond.now()}
 	merged, id, err := r.merge(ctx, name, s, v)
 	if err != nil {
 		return nil, err
