@@ -65,7 +65,8 @@ func (p *Pond) Run(ctx context.Context) error {
 // low reports whether the disk has so little room that fills are passed through and not kept.
 func (p *Pond) low() bool {
 	now := p.now().Unix()
-	if last := p.looked.Load(); now-last >= int64(lookEach/time.Second) && p.looked.CompareAndSwap(last, now) {
+	// A clock that was set back is a reason to look too.
+	if last := p.looked.Load(); (now < last || now-last >= int64(lookEach/time.Second)) && p.looked.CompareAndSwap(last, now) {
 		room, err := p.blobs.Room(p.life)
 		if err == nil {
 			low := room.Free >= 0 && room.Free < p.lowMark(room)
@@ -92,6 +93,9 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 	if err != nil || want <= 0 {
 		return 0, err
 	}
+	if err := p.flushUses(ctx); err != nil {
+		return 0, err
+	}
 	var gone int64
 	var victims []catalog.Use
 	for u, err := range p.catalog.Oldest(ctx) {
@@ -99,7 +103,7 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 			return gone, err
 		}
 		p.mu.Lock()
-		_, recent := p.uses[u.Blob]
+		_, recent := p.uses[u.Blob] // since the flush
 		p.mu.Unlock()
 		if recent {
 			continue

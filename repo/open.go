@@ -31,7 +31,7 @@ func (f *failures) recent(name string, now time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if x, ok := f.m[name]; ok {
-		if now.Before(x.until) {
+		if stands(now, x.at, x.until) {
 			return x.err
 		}
 		delete(f.m, name)
@@ -39,13 +39,13 @@ func (f *failures) recent(name string, now time.Time) error {
 	return nil
 }
 
-func (f *failures) remember(name string, until time.Time, err error) {
+func (f *failures) remember(name string, now time.Time, d time.Duration, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.m == nil || len(f.m) > 10_000 {
 		f.m = map[string]failure{}
 	}
-	f.m[name] = failure{err, until}
+	f.m[name] = failure{err, now, now.Add(d)}
 }
 
 // open opens a file of this upstream: the held bytes, or a download that is under way or begun now.
@@ -125,7 +125,7 @@ func (l *upstream) knownAbsent(ctx context.Context, k millpond.Key, o opening) (
 		return nil, err
 	}
 	now := l.pond.now()
-	if now.Before(a.Fresh) || (!o.asking || l.up.State().Open) && now.Sub(a.Checked) < l.format.Info().OldAbsence {
+	if stands(now, a.Checked, a.Fresh) || (!o.asking || l.up.State().Open) && now.Sub(a.Checked) < l.format.Info().OldAbsence {
 		return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: a.Why}, nil
 	}
 	return nil, nil
@@ -279,7 +279,7 @@ func (l *upstream) failed(k millpond.Key, f *millpond.File, err error) {
 		return
 	}
 	ctx := l.pond.life
-	l.corrupt.remember(k.Package+"\x00"+k.Version+"\x00"+k.File, l.pond.now().Add(remembered), err)
+	l.corrupt.remember(k.Package+"\x00"+k.Version+"\x00"+k.File, l.pond.now(), remembered, err)
 	why, _ := format.Words(err)
 	l.pond.event(ctx, millpond.Event{Verb: "corrupt", Repository: l.repo.config.Name, Layer: l.name, Key: k, Detail: detail("why", why)})
 	if err := l.mark(ctx, k, true); err != nil {

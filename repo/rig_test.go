@@ -205,6 +205,7 @@ type traced struct {
 
 func (w traced) WriteHeader(status int) {
 	w.Header().Set("X-Result", w.trace.Result)
+	w.Header().Set("X-Upstream", w.trace.Upstream.String())
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -443,5 +444,8 @@ func goroutines() []string {
 	}
 	return ours
 }
+
+// contains reports whether a text has a word in it.
+func contains(text []byte, word string) bool { return bytes.Contains(text, []byte(word)) }
 
 var errTest = errors.New("ordered by the test") // never changed

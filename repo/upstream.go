@@ -64,7 +64,7 @@ func (l *upstream) listing(ctx context.Context, name string, asking bool) (*list
 func (l *upstream) again(ctx context.Context, name string) (*listing, error) {
 	now := l.pond.now()
 	if l.refresh.recent(name, now) == nil {
-		l.refresh.remember(name, now.Add(10*time.Second), errRefreshed)
+		l.refresh.remember(name, now, 10*time.Second, errRefreshed)
 		q := catalog.Question{Layer: l.id, Kind: "package", Package: name}
 		if a, err := l.pond.catalog.Answer(ctx, q); err == nil && now.Sub(a.Checked) > time.Second && !a.Absent {
 			if err := l.pond.catalog.Confirm(ctx, q, a.Checked, time.Time{}); err != nil {
@@ -88,7 +88,11 @@ func (l *upstream) decoded(a *catalog.Answer) (*millpond.Package, string, error)
 // readListing reads the upstream's listing and brings it together with what was known before.
 func (l *upstream) readListing(ctx context.Context, s *session, kept *catalog.Answer, name string) ([]byte, error) {
 	var before *millpond.Package
+	seen := l.pond.now()
 	if kept != nil {
+		if kept.Checked.After(seen) {
+			seen = kept.Checked // what is new now was not there then, whatever a clock that was set back says
+		}
 		var err error
 		if before, err = decodeListing(kept.Record, l.name); err != nil {
 			before, s.kept = nil, nil // of another release: read it anew
@@ -119,7 +123,7 @@ func (l *upstream) readListing(ctx context.Context, s *session, kept *catalog.An
 		return nil, err
 	}
 	pkg.Name = name
-	if err := l.reconcile(ctx, before, pkg); err != nil {
+	if err := l.reconcile(ctx, before, pkg, seen); err != nil {
 		return nil, err
 	}
 	return encodeListing(pkg), nil
@@ -127,10 +131,9 @@ func (l *upstream) readListing(ctx context.Context, s *session, kept *catalog.An
 
 // reconcile carries over from the last listing what the upstream cannot know: when this pond first saw each version, which
 // bytes are held under a name that it now gives other digests, and the held files that it no longer lists.
-func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package) error {
-	now := l.pond.now()
+func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package, seen time.Time) error {
 	for i := range pkg.Versions {
-		pkg.Versions[i].Seen = now
+		pkg.Versions[i].Seen = seen
 	}
 	if before == nil {
 		return nil
@@ -162,7 +165,7 @@ func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package)
 		if v.Published.IsZero() && v.Partial {
 			v.Published = old.Published
 		}
-		if err := l.reconcileFiles(ctx, pkg.Name, old, v, held); err != nil {
+		if err := l.reconcileFiles(ctx, pkg.Name, old, v, held, seen); err != nil {
 			return err
 		}
 	}
@@ -170,8 +173,7 @@ func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package)
 }
 
 // reconcileFiles does for the files of one version what reconcile does for versions.
-func (l *upstream) reconcileFiles(ctx context.Context, pkg string, old, v *millpond.Version, held map[[2]string]*catalog.Holding) error {
-	now := l.pond.now()
+func (l *upstream) reconcileFiles(ctx context.Context, pkg string, old, v *millpond.Version, held map[[2]string]*catalog.Holding, seen time.Time) error {
 	var was map[string]*millpond.File
 	if len(old.Files) > 0 {
 		was = make(map[string]*millpond.File, len(old.Files))
@@ -185,7 +187,7 @@ func (l *upstream) reconcileFiles(ctx context.Context, pkg string, old, v *millp
 		delete(was, f.Name)
 		if o == nil {
 			if len(old.Files) > 0 {
-				f.Seen = now
+				f.Seen = seen
 			}
 			continue
 		}
@@ -206,7 +208,7 @@ func (l *upstream) reconcileFiles(ctx context.Context, pkg string, old, v *millp
 		if h != nil && !h.Blob.IsZero() {
 			f.Digests, f.Size = o.Digests, o.Size // the first bytes stay
 		} else {
-			f.Seen = now
+			f.Seen = seen
 		}
 	}
 	var rest []millpond.File
