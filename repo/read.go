@@ -17,12 +17,8 @@ type hotFile struct {
 	content millpond.Content // without a body
 	body    []byte           // nil if it is too large
 	layer   string
-<<<<<<< HEAD
-	stamp   string    // of the view whose verdict it rests on; "" if it was judged by itself
-=======
-	view    *view // whose verdict it rests on; nil if it was judged by itself
+	stamp   string // of the view whose verdict it rests on; "" if it was judged by itself
 	judged  time.Time
->>>>>>> heads/proof
 	until   time.Time // until when the verdict stands; zero is for ever
 }
 
@@ -88,11 +84,7 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 		return nil, err
 	}
 	if !o.stat {
-<<<<<<< HEAD
-		b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), stamp: v.stamp, until: v.until})
-=======
-		b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), view: v, judged: v.built, until: v.until})
->>>>>>> heads/proof
+		b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), stamp: v.stamp, judged: v.built, until: v.until})
 	}
 	return c, nil
 }
@@ -318,12 +310,8 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 	if !ok {
 		return nil
 	}
-<<<<<<< HEAD
-	if !f.until.IsZero() && !b.pond.now().Before(f.until) || f.stamp != "" && !b.current(k.Package, f.stamp) {
-=======
 	now := b.pond.now()
-	if !f.until.IsZero() && !now.Before(f.until) || f.judged.After(now.Add(leap)) || f.view != nil && !b.current(k.Package, f.view) {
->>>>>>> heads/proof
+	if !f.until.IsZero() && !now.Before(f.until) || f.judged.After(now.Add(leap)) || f.stamp != "" && !b.current(k.Package, f.stamp) {
 		b.hot.Invalidate(k)
 		return nil
 	}

@@ -32,37 +32,25 @@ type view struct {
 	judged *policy.Judgement // nil if no rule had an opinion
 	once   sync.Once
 	index  map[string]place // file name to place in all; made once, when asked for
-<<<<<<< HEAD
 }
 
 // A shown is what is known of a view without its records: enough to answer with a document that was derived from it, and
 // to know whether a verdict still stands. It is small, and outlives the records in memory.
 type shown struct {
 	stamp  string
-=======
 	built  time.Time
->>>>>>> heads/proof
 	modify time.Time // since when readers see this
 	fresh  time.Time // until when no upstream needs asking
 	until  time.Time // until when the verdicts stand; zero is for ever
 	stale  error     // why a layer's word is old
-<<<<<<< HEAD
-=======
-	status int
->>>>>>> heads/proof
 	check  time.Time // of the oldest layer's word
 }
 
 type place struct{ version, file int }
 
 // good reports whether the view may be shown at that time.
-<<<<<<< HEAD
 func (v *shown) good(now time.Time, s scope) bool {
-	if !v.until.IsZero() && !now.Before(v.until) {
-=======
-func (v *view) good(now time.Time, s scope) bool {
 	if !v.until.IsZero() && !now.Before(v.until) || v.built.After(now.Add(leap)) {
->>>>>>> heads/proof
 		return false
 	}
 	return s != fresh || now.Before(v.fresh)
@@ -179,11 +167,7 @@ func (v *shown) trace(ctx context.Context) {
 
 // build asks the layers, merges what they say and applies the rules.
 func (r *Repository) build(ctx context.Context, name string, s scope) (*view, error) {
-<<<<<<< HEAD
-	v := &view{shown: &shown{}}
-=======
-	v := &view{built: r.pond.now()}
->>>>>>> heads/proof
+	v := &view{shown: &shown{built: r.pond.now()}}
 	merged, id, err := r.merge(ctx, name, s, v)
 	if err != nil {
 		return nil, err
