@@ -125,6 +125,9 @@ func (f *flight) attempt(ctx context.Context) error {
 		if tag := strongTag(a.Header); tag != "" && f.tag != "" && tag != f.tag {
 			return f.otherObject("changed the file while it was read")
 		}
+		if f.tag != "" {
+			f.vouch() // If-Range was kept; without a tag only the digest of the whole tells
+		}
 	case a.StatusCode == http.StatusRequestedRangeNotSatisfiable && ranged:
 		return f.otherObject("changed the file while it was read")
 	default:
@@ -183,7 +186,9 @@ func (f *flight) read(a *answer, from, at, total int64) error {
 			if !f.same(p[:k], pos) {
 				return f.otherObject("changed the file while it was read")
 			}
-			p, pos = p[k:], pos+k
+			if p, pos = p[k:], pos+k; pos == at {
+				f.vouch()
+			}
 		}
 		if len(p) > 0 {
 			if err := f.take(p); err != nil {
@@ -271,7 +276,7 @@ func (f *flight) announce(kind string, total int64) error {
 			b.lost = changedUnder(f.u.settings.Name, f.name())
 		}
 	}
-	f.size, f.kind, f.hold = total, kind, f.coding != ""
+	f.size, f.kind, f.hold = total, kind, f.coding != "" || f.doubted
 	f.wake()
 	return nil
 }

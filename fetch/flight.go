@@ -63,6 +63,7 @@ type flight struct {
 	url     *url.URL
 	wire    int64
 	resumed bool // w was begun by an earlier download
+	doubted bool // what that one had is not known yet to be of the object that the upstream has now
 	damaged bool // the bytes were judged and found wrong
 	sealed  bool // the store has them
 }

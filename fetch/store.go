@@ -46,9 +46,22 @@ func (f *flight) begin(ctx context.Context) {
 	defer f.mu.Unlock()
 	f.w, f.tag, f.head = w, l.ETag, head
 	f.size, f.arrived, f.sniffed, f.resumed = l.Size, w.Size(), true, true
+	f.doubted, f.hold = true, true
 	if f.alone() {
 		f.prime(w.Size())
 	}
+}
+
+// vouch shows readers what an earlier download had: the upstream has the same object still.
+func (f *flight) vouch() {
+	if !f.doubted {
+		return
+	}
+	f.doubted = false
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hold = f.coding != ""
+	f.wake()
 }
 
 // create begins a blob. A store that takes none is no reason to send readers away: they are served past it.
@@ -218,7 +231,7 @@ func (f *flight) restart(ctx context.Context) {
 	}
 	f.gen++
 	f.arrived, f.sniffed, f.hold = 0, false, false
-	f.head, f.sums, f.tag, f.coding = nil, nil, "", ""
+	f.head, f.sums, f.tag, f.coding, f.doubted = nil, nil, "", "", false
 	f.wake()
 	f.mu.Unlock()
 	f.use.Unlock()

@@ -25,8 +25,11 @@ func Immutable(repo Repo) string {
 const (
 	// nearby is how far ahead of the bytes that have arrived a range may begin and still be answered as they grow.
 	nearby = 8 << 20
-	// patience is how long a range further ahead is waited for before the whole body is given instead.
+	// patience is how long a range further ahead, or one that lies in the last bytes of its own reply, is waited for before
+	// the whole body is given instead.
 	patience = 10 * time.Second
+	// lastBytes of every reply from a growing body wait until all of it is verified: what a client has whole is right.
+	lastBytes = 64 << 10
 )
 
 // Serve answers a GET or HEAD with the content and closes it: entity tag, conditions, one byte range (several are answered
@@ -80,36 +83,64 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 		w.WriteHeader(status)
 		return nil
 	}
+	if c.Growing {
+		// Who waits for bytes does not see its client leave.
+		defer context.AfterFunc(r.Context(), func() { c.Close() })()
+	}
 	if off > 0 {
 		if _, err := c.Seek(off, io.SeekStart); err != nil {
 			return err
 		}
 	}
 	w.WriteHeader(status)
-	return send(w, c, n)
-}
-
-// send copies n bytes (all, if n is negative). It panics with http.ErrAbortHandler when the body cannot be completed: the
-// header has gone out, and only a cut connection tells the client.
-func send(w http.ResponseWriter, c *millpond.Content, n int64) error {
-	var copied int64
-	var err error
-	if n < 0 {
-		copied, err = io.Copy(w, c.ReadSeekCloser)
-	} else {
-		copied, err = io.Copy(w, &io.LimitedReader{R: c.ReadSeekCloser, N: n})
-		if err == nil && copied < n {
-			err = io.ErrUnexpectedEOF
+	var last int64
+	if status == http.StatusPartialContent && c.Growing {
+		last = min(n, lastBytes) // of a whole body the reader itself keeps them back
+	}
+	err = send(w, c, n-last)
+	if err == nil && last > 0 {
+		http.NewResponseController(w).Flush() // a writer that cannot sends it later
+		if err = sealed(r.Context(), c); err == nil {
+			err = send(w, c, last)
 		}
 	}
 	if err == nil {
 		return nil
 	}
+	// The header has gone out: only a cut connection tells the client.
 	if c.Damaged != nil && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EIO)) {
 		c.Damaged(err)
 	}
 	Report(w, err)
 	panic(http.ErrAbortHandler)
+}
+
+// send copies n bytes (all, if n is negative).
+func send(w http.ResponseWriter, c *millpond.Content, n int64) error {
+	if n < 0 {
+		_, err := io.Copy(w, c.ReadSeekCloser)
+		return err
+	}
+	copied, err := io.Copy(w, &io.LimitedReader{R: c.ReadSeekCloser, N: n})
+	if err == nil && copied < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// sealed waits until all of a growing body is verified, and says what is wrong with it if it never will be.
+func sealed(ctx context.Context, c *millpond.Content) error {
+	body, ok := c.ReadSeekCloser.(millpond.Arriving)
+	if !ok || body.Await(ctx, c.Size) {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, err := body.Read(make([]byte, 1)); err != nil && err != io.EOF {
+		return err
+	}
+	return io.ErrUnexpectedEOF
 }
 
 // notModified evaluates If-None-Match, and If-Modified-Since where there is no tag to compare (RFC 9110, 13.2.2).
@@ -159,10 +190,16 @@ func chooseRange(r *http.Request, c *millpond.Content, tag string) (off, n int64
 	if n == 0 {
 		return 0, 0, 0, &millpond.Error{Kind: millpond.Range, Why: fmt.Sprintf("no bytes %s in a file of %d", spec, c.Size)}
 	}
-	if body, growing := c.ReadSeekCloser.(millpond.Arriving); growing && c.Growing && off > body.Arrived()+nearby {
+	if body, growing := c.ReadSeekCloser.(millpond.Arriving); growing && c.Growing {
+		until := off
+		if n <= lastBytes {
+			until = c.Size // nothing of it may leave before the seal
+		} else if off <= body.Arrived()+nearby {
+			until = 0
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), patience)
 		defer cancel()
-		if !body.Await(ctx, off) {
+		if until > 0 && !body.Await(ctx, until) {
 			return whole()
 		}
 	}

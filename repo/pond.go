@@ -87,6 +87,9 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 	if p.fetch != nil {
 		p.fetch.Instance = p.instance
 	}
+	if err := p.takeUp(ctx); err != nil {
+		return nil, err
+	}
 	p.life, p.end = context.WithCancel(context.WithoutCancel(ctx))
 	p.state.Store(&state{byName: map[string]*Repository{}})
 	return p, nil
@@ -220,12 +223,15 @@ func (p *Pond) Idle(ctx context.Context) error {
 }
 
 // Close waits until what the pond does has ended, or ctx has: downloads that are left over resume when they are next asked
-// for.
+// for, also by the next pond on the same parts.
 func (p *Pond) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	err := p.fetch.Close(ctx)
+	var err error
+	if p.fetch != nil {
+		err = p.fetch.Close(ctx)
+	}
 	done := make(chan struct{})
 	go func() { p.work.Wait(); close(done) }()
 	select {
@@ -234,6 +240,9 @@ func (p *Pond) Close(ctx context.Context) error {
 	}
 	p.end()
 	<-done // everything of the pond's own ends with its context
+	if p.fetch != nil {
+		p.leave(context.WithoutCancel(ctx))
+	}
 	return firstError(err, p.flushUses(context.WithoutCancel(ctx)))
 }
 

@@ -17,7 +17,7 @@ type hotFile struct {
 	content millpond.Content // without a body
 	body    []byte           // nil if it is too large
 	layer   string
-	view    *view     // whose verdict it rests on; nil if it was judged by itself
+	stamp   string    // of the view whose verdict it rests on; "" if it was judged by itself
 	until   time.Time // until when the verdict stands; zero is for ever
 }
 
@@ -83,7 +83,7 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 		return nil, err
 	}
 	if !o.stat {
-		b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), view: v, until: v.until})
+		b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), stamp: v.stamp, until: v.until})
 	}
 	return c, nil
 }
@@ -309,7 +309,7 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 	if !ok {
 		return nil
 	}
-	if !f.until.IsZero() && !b.pond.now().Before(f.until) || f.view != nil && !b.current(k.Package, f.view) {
+	if !f.until.IsZero() && !b.pond.now().Before(f.until) || f.stamp != "" && !b.current(k.Package, f.stamp) {
 		b.hot.Invalidate(k)
 		return nil
 	}
@@ -327,9 +327,9 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 }
 
 // current reports whether a view is still what the repository shows.
-func (b *bound) current(name string, v *view) bool {
-	now, ok := b.views.GetIfPresent(viewKey{name, b.scope(known) == held})
-	return ok && now == v
+func (b *bound) current(name, stamp string) bool {
+	now, ok := b.shown.GetIfPresent(viewKey{name, b.scope(known) == held})
+	return ok && now.stamp == stamp
 }
 
 // toMemory keeps a held file for the next reader. A small body is read into memory; c then reads from there.
