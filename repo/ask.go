@@ -233,7 +233,7 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 	case errors.Is(err, format.Unchanged) && present != nil:
 		a := *present
 		a.Checked, a.Fresh, a.Doubt = now, now.Add(q.fresh), time.Time{}
-		return &a, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh)
+		return &a, l.spare(ctx, q, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh))
 	case err == nil:
 		a := &catalog.Answer{Question: q.Question, Record: record, Checked: now, Fresh: now.Add(q.fresh), Changed: now}
 		if a.Documents, err = s.keep(ctx); err != nil {
@@ -242,7 +242,7 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 		if present != nil && bytes.Equal(present.Record, a.Record) && sameTexts(present.Documents, a.Documents) {
 			a.Changed = present.Changed
 		}
-		if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
+		if err := l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, a)); err != nil {
 			return nil, err
 		}
 		if q.accepted != nil {
@@ -253,6 +253,11 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 		return l.absent(ctx, q, present, err)
 	}
 	return nil, err
+}
+
+// spare is Pond.spare for an answer: it is given to its readers though it cannot be kept.
+func (l *upstream) spare(ctx context.Context, q inquiry, err error) error {
+	return l.pond.spare(ctx, "the answer of "+l.name+" on "+q.Kind+" "+q.Package, err)
 }
 
 func sameTexts(a, b []catalog.Document) bool {
@@ -270,7 +275,7 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 		}
 		if now.Sub(a.Doubt) < doubt {
 			a.Fresh = now.Add(time.Minute)
-			return &a, l.pond.catalog.PutAnswer(ctx, &a)
+			return &a, l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, &a))
 		}
 		if err := l.keepAll(ctx, q.Package); err != nil {
 			return nil, err
@@ -281,7 +286,7 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 	}
 	why, _ := format.Words(said)
 	a := &catalog.Answer{Question: q.Question, Absent: true, Why: why, Checked: now, Fresh: now.Add(l.repo.absent()), Changed: now}
-	if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
+	if err := l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, a)); err != nil {
 		return nil, err
 	}
 	if q.accepted != nil {

@@ -3,11 +3,13 @@ package repo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"millpond"
@@ -62,12 +64,16 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 			t.Result, t.Digest = "hit", h.Blob.String()
 			return c, nil
 		}
-		if !millpond.Is(err, millpond.NotFound) {
+		switch {
+		case errors.Is(err, syscall.EIO):
+			l.pond.damaged(h.Blob, err)
+		case !millpond.Is(err, millpond.NotFound):
 			return nil, err
-		}
-		// The blob is gone: what can be fetched again is.
-		if err := l.pond.catalog.LoseBlob(ctx, h.Blob); err != nil {
-			return nil, err
+		default:
+			// The blob is gone: what can be fetched again is.
+			if err := l.pond.spare(ctx, k.String(), l.pond.catalog.LoseBlob(ctx, h.Blob)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if !o.asking || o.mode == CachedOnly {
@@ -147,7 +153,7 @@ func (l *upstream) noteAbsence(ctx context.Context, k millpond.Key, err error) e
 		put := l.pond.catalog.PutAnswer(ctx, &catalog.Answer{
 			Question: l.absence(k), Absent: true, Why: why, Checked: now, Fresh: now.Add(l.repo.absent()), Changed: now,
 		})
-		return firstError(put, err)
+		return firstError(l.pond.spare(ctx, "that "+l.name+" has no "+k.String(), put), err)
 	case millpond.BadUpstream, millpond.Throttled:
 		a, e := l.pond.catalog.Answer(ctx, l.absence(k))
 		if e == nil && now.Sub(a.Checked) < l.format.Info().OldAbsence {
@@ -256,7 +262,10 @@ func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File,
 	if before != nil {
 		h.Modified, h.Keep = before.Modified, before.Keep
 	}
-	if err := l.pond.catalog.PutHolding(ctx, h); err != nil {
+	if err := l.pond.catalog.PutHolding(ctx, h); unkeepable(err) {
+		l.pond.unkept(ctx, k.String(), err) // its readers have right bytes; nothing names the blob, and it is swept
+		return nil
+	} else if err != nil {
 		return err
 	}
 	l.pond.used(got.Blob, got.Size)

@@ -47,7 +47,8 @@ type rig struct {
 
 	settings repo.Settings
 	config   repo.Config
-	setUp    func(*fetch.Engine) // before each start
+	setUp    func(*fetch.Engine)                // before each start; nil does nothing
+	wrap     func(*sql.Catalog) catalog.Catalog // at each start; nil takes the catalog as it is
 	server   *httptest.Server
 	clock    atomic.Int64 // unix nanoseconds
 	pages    map[string][]entry
@@ -138,7 +139,11 @@ func (r *rig) start() {
 	if r.setUp != nil {
 		r.setUp(r.engine)
 	}
-	if r.pond, err = repo.New(ctx, repo.Parts{Blobs: r.blobs, Catalog: r.catalog, Fetch: r.engine, Now: r.now}); err != nil {
+	var records catalog.Catalog = r.catalog
+	if r.wrap != nil {
+		records = r.wrap(r.catalog)
+	}
+	if r.pond, err = repo.New(ctx, repo.Parts{Blobs: r.blobs, Catalog: records, Fetch: r.engine, Now: r.now}); err != nil {
 		r.t.Fatal(err)
 	}
 	r.configure()

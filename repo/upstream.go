@@ -42,6 +42,43 @@ func (l *upstream) slow() time.Duration {
 
 // listing asks for the package's listing: kept and fresh, or read anew.
 func (l *upstream) listing(ctx context.Context, name string, asking bool) (*listing, error) {
+	got, err := l.listed(ctx, name, asking)
+	if err != nil || !asking || got.stale != nil || l.pond.hasDocument(ctx, got.pkg) {
+		return got, err
+	}
+	// Its document is lost: that is read anew before somebody needs it.
+	if err := l.expire(ctx, name); err != nil {
+		return nil, err
+	}
+	return l.listed(ctx, name, true)
+}
+
+// hasDocument reports whether the document that a listing was read from is still here.
+func (p *Pond) hasDocument(ctx context.Context, pkg *millpond.Package) bool {
+	if len(pkg.Parts) == 0 || pkg.Parts[0].Document.IsZero() {
+		return true
+	}
+	if _, ok := p.loose.get(pkg.Parts[0].Document); ok {
+		return true
+	}
+	_, err := p.blobs.Stat(ctx, pkg.Parts[0].Document)
+	return !millpond.Is(err, millpond.NotFound)
+}
+
+// expire makes a kept listing one to ask for again.
+func (l *upstream) expire(ctx context.Context, name string) error {
+	q := catalog.Question{Layer: l.id, Kind: "package", Package: name}
+	a, err := l.pond.catalog.Answer(ctx, q)
+	if millpond.Is(err, millpond.NotFound) || err == nil && a.Absent {
+		return nil
+	}
+	if err == nil {
+		err = l.pond.catalog.Confirm(ctx, q, a.Checked, time.Time{})
+	}
+	return l.pond.spare(ctx, "that the listing of "+name+" is old", err)
+}
+
+func (l *upstream) listed(ctx context.Context, name string, asking bool) (*listing, error) {
 	r, err := l.ask(ctx, inquiry{
 		Question: catalog.Question{Kind: "package", Package: name},
 		fresh:    l.repo.fresh(),
@@ -66,8 +103,8 @@ func (l *upstream) again(ctx context.Context, name string) (*listing, error) {
 	if l.refresh.recent(name, now) == nil {
 		l.refresh.remember(name, now, 10*time.Second, errRefreshed)
 		q := catalog.Question{Layer: l.id, Kind: "package", Package: name}
-		if a, err := l.pond.catalog.Answer(ctx, q); err == nil && now.Sub(a.Checked) > time.Second && !a.Absent {
-			if err := l.pond.catalog.Confirm(ctx, q, a.Checked, time.Time{}); err != nil {
+		if a, err := l.pond.catalog.Answer(ctx, q); err == nil && now.Sub(a.Checked) > time.Second {
+			if err := l.expire(ctx, name); err != nil {
 				return nil, err
 			}
 		}

@@ -344,5 +344,6 @@ func (r *Repository) since(ctx context.Context, name string, s scope, stamp stri
 		return time.Time{}, err
 	}
 	now := r.pond.now().Truncate(time.Second)
-	return now, r.pond.catalog.PutAnswer(ctx, &catalog.Answer{Question: q, Record: []byte(stamp), Checked: now, Changed: now})
+	err := r.pond.catalog.PutAnswer(ctx, &catalog.Answer{Question: q, Record: []byte(stamp), Checked: now, Changed: now})
+	return now, r.pond.spare(ctx, "since when readers see "+name, err)
 }
