@@ -24,14 +24,14 @@ func TestS09Addresses(t *testing.T) {
 		operator = "private" // for who the operator names
 		nobody   = "never"
 	)
-	g, err := newGuard(Settings{URL: mustParse("https://upstream.example/"), AllowAddresses: []string{"192.0.2.0/24", "fe80::/10"}}, 0)
+	g, err := newGuard(Settings{URL: mustParse("https://upstream.example/"), AllowAddresses: []string{"198.18.7.0/24", "fe80::/10"}}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for addr, want := range map[string]string{
-		"8.8.8.8": open, "1.1.1.1": open, "2606:4700::1111": open, "::ffff:8.8.8.8": open, "192.0.2.7": open,
+		"8.8.8.8": open, "1.1.1.1": open, "2606:4700::1111": open, "::ffff:8.8.8.8": open, "198.18.7.7": open,
 		"10.1.2.3": operator, "172.16.0.1": operator, "192.168.1.1": operator, "127.0.0.1": operator, "::1": operator,
-		"fd12::1": operator, "100.64.0.1": operator, "198.18.0.1": operator, "203.0.113.9": operator,
+		"fd12::1": operator, "100.64.0.1": operator, "198.18.0.1": operator, "203.0.113.9": open,
 		"::ffff:10.0.0.1": operator, "64:ff9b::8.8.8.8": operator, "64:ff9b::10.0.0.1": operator, "2002:a00:1::": operator,
 		"2001:0:1::f5ff:fffe": operator, "2001:db8::1": operator, "::10.0.0.1": operator, "2606:4700::5efe:a00:1": operator,
 		"64:ff9b:1::7f00:1": operator, "3fff::1": operator, "4000::1": operator, "192.88.99.1": operator,

@@ -18,7 +18,7 @@ type hotFile struct {
 	content millpond.Content // without a body
 	body    []byte           // nil if it is too large
 	layer   string
-	view    *view // whose verdict it rests on; nil if it was judged by itself
+	stamp   string // of the view whose verdict it rests on; "" if it was judged by itself
 	judged  time.Time
 	until   time.Time // until when the verdict stands; zero is for ever
 }
@@ -96,7 +96,7 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 		return nil, err
 	}
 	if !o.stat {
-		return b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), view: v, judged: v.built, until: v.until})
+		return b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), stamp: v.stamp, judged: v.built, until: v.until})
 	}
 	return c, nil
 }
@@ -323,7 +323,7 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 		return nil
 	}
 	now := b.pond.now()
-	if !f.until.IsZero() && !now.Before(f.until) || f.judged.After(now.Add(leap)) || f.view != nil && !b.current(k.Package, f.view) {
+	if !f.until.IsZero() && !now.Before(f.until) || f.judged.After(now.Add(leap)) || f.stamp != "" && !b.current(k.Package, f.stamp) {
 		b.hot.Invalidate(k)
 		return nil
 	}
@@ -341,9 +341,9 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 }
 
 // current reports whether a view is still what the repository shows.
-func (b *bound) current(name string, v *view) bool {
-	now, ok := b.views.GetIfPresent(viewKey{name, b.scope(known) == held})
-	return ok && now == v
+func (b *bound) current(name, stamp string) bool {
+	now, ok := b.shown.GetIfPresent(viewKey{name, b.scope(known) == held})
+	return ok && now.stamp == stamp
 }
 
 // toMemory keeps a held file for the next reader and returns c. A small body is read into memory, where c then reads from;

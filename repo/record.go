@@ -134,6 +134,7 @@ func (e *encoder) version(v *millpond.Version) {
 		f := &v.Files[i]
 		e.string(f.Name)
 		e.flags(false, f.Yanked, false, f.Vanished, f.Corrupt)
+		e.string(f.Of)
 		e.string(f.Platform)
 		e.int(f.Size)
 		e.string(f.URL)
@@ -227,6 +228,7 @@ func (d *decoder) version(v *millpond.Version) {
 		f.Name = d.string()
 		flags := d.uint()
 		f.Yanked, f.Vanished, f.Corrupt = flags&flagYanked != 0, flags&flagVanished != 0, flags&flagCorrupt != 0
+		f.Of = d.string()
 		f.Platform = d.string()
 		f.Size = d.int()
 		f.URL, f.Type = d.string(), d.string()

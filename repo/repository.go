@@ -27,8 +27,10 @@ type Repository struct {
 	policy *policy.Policy // the configuration's, in the spelling of the format; nil lets everything pass
 	fills  []fill
 
-	views *otter.Cache[viewKey, *view]
-	hot   *otter.Cache[millpond.Key, *hotFile]
+	views    *otter.Cache[viewKey, *view]
+	shown    *otter.Cache[viewKey, *shown]
+	building builds
+	hot      *otter.Cache[millpond.Key, *hotFile]
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed
@@ -56,7 +58,7 @@ type fill struct {
 
 // Weights of the memory caches, in bytes as estimated.
 const (
-	viewsWeight = 32 << 20
+	viewsWeight = 48 << 20
 	hotWeight   = 24 << 20
 )
 
@@ -97,6 +99,9 @@ func newRepository(p *Pond, c Config) (*Repository, error) {
 	if r.views, err = otter.New(&otter.Options[viewKey, *view]{
 		MaximumWeight: viewsWeight, Weigher: func(_ viewKey, v *view) uint32 { return weigh(v.all) },
 	}); err != nil {
+		return nil, err
+	}
+	if r.shown, err = otter.New(&otter.Options[viewKey, *shown]{MaximumSize: 50_000}); err != nil {
 		return nil, err
 	}
 	r.hot, err = otter.New(&otter.Options[millpond.Key, *hotFile]{
@@ -262,13 +267,16 @@ func (r *Repository) generation(name string) uint64 {
 func (r *Repository) forget(name string) {
 	r.generations[maphash.String(r.seed, name)%256].Add(1)
 	r.views.Invalidate(viewKey{name, false})
+	r.shown.Invalidate(viewKey{name, false})
 	r.views.Invalidate(viewKey{name, true})
+	r.shown.Invalidate(viewKey{name, true})
 }
 
 // forgetHeld drops what memory holds of that part of a package that is held.
 func (r *Repository) forgetHeld(name string) {
 	r.generations[maphash.String(r.seed, name)%256].Add(1)
 	r.views.Invalidate(viewKey{name, true})
+	r.shown.Invalidate(viewKey{name, true})
 }
 
 // unknown is the answer for a name that no layer may be asked about.
@@ -338,12 +346,12 @@ func (b *bound) Stamp(ctx context.Context, name string) (string, time.Time, erro
 	if err := b.nameVerdict(name); err != nil {
 		return "", time.Time{}, err
 	}
-	v, err := b.view(ctx, name, b.scope(fresh))
+	v, err := b.glance(ctx, name, b.scope(fresh))
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	b.pond.stamps.Set(v.pkg.Stamp, v.modify)
-	return v.pkg.Stamp, v.pkg.Fresh, nil
+	b.pond.stamps.Set(v.stamp, v.modify)
+	return v.stamp, v.fresh, nil
 }
 
 // nameVerdict is the rules' word where the name alone decides it.

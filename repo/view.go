@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -27,24 +26,30 @@ const (
 
 // A view is a package as its readers may see it, and what it was made of.
 type view struct {
+	*shown
 	pkg    *millpond.Package // what readers see
 	all    *millpond.Package // before the rules: what exists
 	judged *policy.Judgement // nil if no rule had an opinion
 	once   sync.Once
 	index  map[string]place // file name to place in all; made once, when asked for
+}
+
+// A shown is what is known of a view without its records: enough to answer with a document that was derived from it, and
+// to know whether a verdict still stands. It is small, and outlives the records in memory.
+type shown struct {
+	stamp  string
 	built  time.Time
 	modify time.Time // since when readers see this
 	fresh  time.Time // until when no upstream needs asking
 	until  time.Time // until when the verdicts stand; zero is for ever
 	stale  error     // why a layer's word is old
-	status int
 	check  time.Time // of the oldest layer's word
 }
 
 type place struct{ version, file int }
 
 // good reports whether the view may be shown at that time.
-func (v *view) good(now time.Time, s scope) bool {
+func (v *shown) good(now time.Time, s scope) bool {
 	if !v.until.IsZero() && !now.Before(v.until) || v.built.After(now.Add(leap)) {
 		return false
 	}
@@ -62,25 +67,96 @@ func (r *Repository) view(ctx context.Context, name string, s scope) (*view, err
 		s = held
 	}
 	key := viewKey{name, s == held}
-	if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) {
-		r.traceView(ctx, v)
+	for {
+		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) {
+			v.trace(ctx)
+			return v, nil
+		}
+		v, err := r.building.do(ctx, buildKey{key, s}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
+		if millpond.Is(err, millpond.Canceled) && ctx.Err() == nil {
+			continue // the reader who built it for all who waited has left
+		}
+		if err != nil {
+			return nil, err
+		}
+		v.trace(ctx)
 		return v, nil
 	}
-	// The generation is read before the layers are: a change meanwhile makes this view one not to keep.
-	generation := r.generation(name)
-	v, err := r.build(ctx, name, s)
+}
+
+// glance is what is known of the view, from memory if it is there.
+func (r *Repository) glance(ctx context.Context, name string, s scope) (*shown, error) {
+	if r.pond.offline() {
+		s = held
+	}
+	if v, ok := r.shown.GetIfPresent(viewKey{name, s == held}); ok && v.good(r.pond.now(), s) {
+		v.trace(ctx)
+		return v, nil
+	}
+	v, err := r.view(ctx, name, s)
 	if err != nil {
 		return nil, err
 	}
-	if r.generation(name) == generation {
-		r.views.Set(key, v)
-	}
-	r.traceView(ctx, v)
-	return v, nil
+	return v.shown, nil
 }
 
-// traceView notes how good the view is that a request was answered from.
-func (r *Repository) traceView(ctx context.Context, v *view) {
+func (r *Repository) buildAndKeep(ctx context.Context, key viewKey, s scope) (*view, error) {
+	// The generation is read before the layers are: a change meanwhile makes this view one not to keep.
+	generation := r.generation(key.name)
+	v, err := r.build(ctx, key.name, s)
+	if err == nil && r.generation(key.name) == generation {
+		r.views.Set(key, v)
+		r.shown.Set(key, v.shown)
+	}
+	return v, err
+}
+
+type buildKey struct {
+	viewKey
+	scope scope
+}
+
+// builds lets one reader build a view while others who want the same wait for it.
+type builds struct {
+	mu      sync.Mutex // guards running; never held while building
+	running map[buildKey]*building
+}
+
+type building struct {
+	done chan struct{}
+	v    *view
+	err  error
+}
+
+func (b *builds) do(ctx context.Context, k buildKey, build func() (*view, error)) (*view, error) {
+	b.mu.Lock()
+	if one := b.running[k]; one != nil {
+		b.mu.Unlock()
+		select {
+		case <-one.done:
+			return one.v, one.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	one := &building{done: make(chan struct{}), err: errClosing}
+	if b.running == nil {
+		b.running = map[buildKey]*building{}
+	}
+	b.running[k] = one
+	b.mu.Unlock()
+	defer func() { // also when building panics: nobody may wait for ever
+		b.mu.Lock()
+		delete(b.running, k)
+		b.mu.Unlock()
+		close(one.done)
+	}()
+	one.v, one.err = build()
+	return one.v, one.err
+}
+
+// trace notes how good the view is that a request was answered from.
+func (v *shown) trace(ctx context.Context) {
 	t := TraceOf(ctx)
 	if v.stale != nil {
 		t.Result, t.Checked = "stale", v.check
@@ -91,7 +167,7 @@ func (r *Repository) traceView(ctx context.Context, v *view) {
 
 // build asks the layers, merges what they say and applies the rules.
 func (r *Repository) build(ctx context.Context, name string, s scope) (*view, error) {
-	v := &view{built: r.pond.now()}
+	v := &view{shown: &shown{built: r.pond.now()}}
 	merged, id, err := r.merge(ctx, name, s, v)
 	if err != nil {
 		return nil, err
@@ -113,187 +189,23 @@ func (r *Repository) build(ctx context.Context, name string, s scope) (*view, er
 		v.until = v.judged.Until()
 		fmt.Fprintf(id, "policy %s\n", r.policy.ID())
 		if v.pkg != v.all {
+			// Of a package with one version nothing may be left to tell that something is hidden.
+			fmt.Fprintf(id, "shown %d\n", len(v.pkg.Versions))
 			for i := range v.pkg.Versions {
-				fmt.Fprintf(id, "%d %s\n", len(v.pkg.Versions[i].Files), v.pkg.Versions[i].Name)
+				fmt.Fprintf(id, "shows %s\n", v.pkg.Versions[i].Name)
+				for j := range v.pkg.Versions[i].Files {
+					fmt.Fprintln(id, v.pkg.Versions[i].Files[j].Name)
+				}
 			}
 		}
 	}
 	v.pkg = withoutVanished(v.pkg, r.info.HeldListed)
-	shown := *v.pkg
-	shown.Stamp = hex.EncodeToString(id.Sum(nil)[:16])
-	shown.Fresh = v.fresh
-	v.pkg = &shown
-	v.modify, err = r.since(ctx, name, s, shown.Stamp)
+	v.stamp = hex.EncodeToString(id.Sum(nil)[:16])
+	stamped := *v.pkg
+	stamped.Stamp, stamped.Fresh = v.stamp, v.fresh
+	v.pkg = &stamped
+	v.modify, err = r.since(ctx, name, s, v.stamp)
 	return v, err
-}
-
-// merge brings the layers' words together. hide: the first layer that has the name is the package. union: each version
-// comes from the first layer that has it, and a layer that is ill is missed only by the versions that it alone has.
-func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (*millpond.Package, hash.Hash, error) {
-	id := sha256.New()
-	out := &millpond.Package{Name: name}
-	found, asked := false, 0
-	var absent error
-	v.fresh = r.pond.now().Add(365 * 24 * time.Hour)
-	for _, l := range r.layersFor(name) {
-		if found && !l.union() {
-			continue
-		}
-		asked++
-		got, err := r.listingOf(ctx, l, name, s)
-		switch {
-		case err == nil:
-		case millpond.Is(err, millpond.NotFound):
-			absent = err
-			continue
-		case found:
-			// What the layers above have is served meanwhile.
-			v.stale, v.fresh = err, r.pond.now().Add(pause)
-			continue
-		default:
-			return nil, nil, err
-		}
-		if got.stale != nil {
-			v.stale = got.stale
-			// An ill upstream is asked again soon, yet not by every reader.
-			got.fresh = r.pond.now().Add(pause)
-		}
-		if v.check.IsZero() || got.checked.Before(v.check) {
-			v.check = got.checked
-		}
-		if !found && got.stale == nil {
-			TraceOf(ctx).Layer = l.layerName()
-		}
-		if got.fresh.Before(v.fresh) {
-			v.fresh = got.fresh
-		}
-		fmt.Fprintf(id, "%s %s\n", l.layerName(), got.id)
-		join(out, got.pkg)
-		found = true
-	}
-	if !found {
-		if asked == 0 {
-			return nil, nil, r.unknown(name)
-		}
-		return nil, nil, r.notFound(name, absent)
-	}
-	if err := r.overlay(ctx, out, id); err != nil {
-		return nil, nil, err
-	}
-	compare := r.config.Format.Compare
-	slices.SortStableFunc(out.Versions, func(a, b millpond.Version) int { return compare(b.Name, a.Name) })
-	return out, id, nil
-}
-
-func (r *Repository) listingOf(ctx context.Context, l layer, name string, s scope) (*listing, error) {
-	if s == known {
-		// What is known will do, however old; only what is not is asked for.
-		if got, err := l.listing(ctx, name, false); err == nil {
-			got.stale = nil
-			return got, nil
-		} else if !millpond.Is(err, millpond.Offline) && !millpond.Is(err, millpond.NotFound) {
-			return nil, err
-		}
-	}
-	got, err := l.listing(ctx, name, s != held)
-	if s != held || !r.info.HeldListed || !millpond.Is(err, millpond.Offline) {
-		return got, err
-	}
-	// Files may be held of a package whose list nobody has asked for.
-	holds, e := l.holds(ctx, name)
-	if e != nil {
-		return nil, e
-	}
-	if len(holds) == 0 {
-		return nil, err
-	}
-	bare := &millpond.Package{Name: name, Parts: []millpond.Part{{Layer: l.layerName()}}}
-	return &listing{pkg: bare, id: "not listed", fresh: r.pond.now()}, nil
-}
-
-// join adds to a package what another layer has and it has not.
-func join(out, more *millpond.Package) {
-	if len(out.Parts) == 0 {
-		out.Versions = slices.Clone(more.Versions)
-		out.Refs = slices.Clone(more.Refs)
-		out.Parts = slices.Clone(more.Parts)
-		out.Blocked = more.Blocked
-		return
-	}
-	have := make(map[string]bool, len(out.Versions))
-	for i := range out.Versions {
-		have[out.Versions[i].Name] = true
-	}
-	for i := range more.Versions {
-		if !have[more.Versions[i].Name] {
-			out.Versions = append(out.Versions, more.Versions[i])
-		}
-	}
-	for _, ref := range more.Refs {
-		if !slices.ContainsFunc(out.Refs, func(r millpond.Ref) bool { return r.Name == ref.Name }) {
-			out.Refs = append(out.Refs, ref)
-		}
-	}
-	out.Parts = append(out.Parts, more.Parts...)
-	if out.Blocked == "" {
-		out.Blocked = more.Blocked
-	}
-}
-
-// overlay adds what only this pond knows: the digest first seen of files whose publisher declared none, and, where the
-// format wants it, the versions that are held though no list names them.
-func (r *Repository) overlay(ctx context.Context, p *millpond.Package, id hash.Hash) error {
-	bare := func(f millpond.File) bool { return len(f.Digests) == 0 }
-	for _, l := range r.layers {
-		up, ok := l.(*upstream)
-		if !ok {
-			continue
-		}
-		needed := r.info.HeldListed
-		for i := range p.Versions {
-			needed = needed || p.Versions[i].Layer == up.name && slices.ContainsFunc(p.Versions[i].Files, bare)
-		}
-		if !needed {
-			continue
-		}
-		holdings, err := up.holdings(ctx, p.Name)
-		if err != nil {
-			return err
-		}
-		r.overlayHoldings(p, up, holdings, id)
-	}
-	return nil
-}
-
-func (r *Repository) overlayHoldings(p *millpond.Package, up *upstream, holdings map[[2]string]*catalog.Holding, id hash.Hash) {
-	for i := range p.Versions {
-		v := &p.Versions[i]
-		if v.Layer != up.name {
-			continue
-		}
-		for j := range v.Files {
-			if h := holdings[[2]string{v.Name, v.Files[j].Name}]; h != nil && len(v.Files[j].Digests) == 0 {
-				v.Files = slices.Clone(v.Files) // the layer's own record stays as it is
-				v.Files[j].Digests = []millpond.Digest{h.SHA256}
-				v.Files[j].Size = h.Size
-				fmt.Fprintf(id, "first %s\n", h.SHA256)
-			}
-		}
-	}
-	if !r.info.HeldListed {
-		return
-	}
-	var more []string
-	for k, h := range holdings {
-		if !h.Blob.IsZero() && p.Version(k[0]) == nil && !slices.Contains(more, k[0]) {
-			more = append(more, k[0])
-		}
-	}
-	slices.Sort(more)
-	for _, name := range more {
-		p.Versions = append(p.Versions, millpond.Version{Name: name, Layer: up.name, Partial: true})
-		fmt.Fprintf(id, "held %s\n", name)
-	}
 }
 
 // onlyHeld leaves of a package what can be served without asking anybody.

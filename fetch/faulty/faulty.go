@@ -49,6 +49,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -144,20 +145,29 @@ func Start(kind TLS) (*Server, error) {
 			s.http.Protocols.SetHTTP1(true)
 		}
 	}
-	s.addr = "127.0.0.1:0"
-	if err := s.listen(); err != nil {
+	l, err := Listen()
+	if err != nil {
 		return nil, err
 	}
-	s.addr = s.listener.Addr().String()
+	s.addr = l.Addr().String()
 	s.URL += s.addr
+	s.accept(l)
 	return s, nil
 }
 
-func (s *Server) listen() error {
-	l, err := net.Listen("tcp", s.addr)
-	if err != nil {
-		return err
+// Listen takes a port of loopback that no other program takes while it is closed for a while: it is none of those that
+// the system gives to the clients' ends of connections, and to whoever asks for any.
+func Listen() (l net.Listener, err error) {
+	const first, last = 10000, 32000
+	for range 200 {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first))); err == nil {
+			return l, nil
+		}
 	}
+	return nil, err
+}
+
+func (s *Server) accept(l net.Listener) {
 	s.mu.Lock()
 	s.listener = l
 	s.mu.Unlock()
@@ -168,7 +178,6 @@ func (s *Server) listen() error {
 			s.http.Serve(l)
 		}
 	})
-	return nil
 }
 
 func (s *Server) connState(c net.Conn, state http.ConnState) {
@@ -205,7 +214,14 @@ func (s *Server) Refuse() {
 }
 
 // Accept takes connections again.
-func (s *Server) Accept() error { return s.listen() }
+func (s *Server) Accept() error {
+	l, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		return err
+	}
+	s.accept(l)
+	return nil
+}
 
 // Put places an object at a path, which begins with a slash and is as a client sends it, escapes and all. A path with a
 // query is for requests with that query; the others answer whatever the query is.

@@ -197,6 +197,7 @@ func offline(t *testing.T, e Ecosystem) {
 	h, rs := stocked(t, e)
 	h.Good("index", h.Index(e.Package), nil)
 	h.Good("file", h.File(e.Package, rs[0]), nil)
+	h.Idle() // what is fetched ahead is not asked for offline
 	h.Configure(repo.Settings{Offline: true}, h.Config("r", h.Up))
 	h.Up.Forget()
 	h.Pass(time.Hour)

@@ -265,6 +265,18 @@ func TestCase10HeldNewest(t *testing.T) {
 	}
 }
 
+// Of a module with one version the list is empty and then is not: the stamp must tell the two apart.
+func TestCase10HeldOnly(t *testing.T) {
+	u := newUpstream(t)
+	u.publish(t, testPath, "v1.0.0", testMod)
+	p := newPond(t, []string{u.URL})
+	u.set(at+"v1.0.0.info", `{"Version":"v1.0.0","Time":"`+p.now().UTC().Format(time.RFC3339)+`"}`)
+	p.rules(map[string]any{"hold": "7d"})
+	p.want(at+"list", 200, "")
+	p.pass(8 * 24 * time.Hour)
+	p.want(at+"list", 200, "v1.0.0\n")
+}
+
 func TestCase11ZipBeforeInfoUnderAHold(t *testing.T) {
 	u := newUpstream(t)
 	u.publish(t, testPath, "v1.0.0", testMod)
@@ -536,10 +548,13 @@ func TestCase29Index(t *testing.T) {
 	for _, v := range []string{"v1.0.0", "v1.1.0", "v1.2.0"} {
 		u.publish(t, testPath, v, testMod)
 	}
-	p.want(at+"list", 200, "*")
-	for _, v := range []string{"v1.0.0", "v1.2.0"} {
-		p.want(at+v+".mod", 200, "*")
+	p.want(at+"v1.0.0.mod", 200, "*") // of a module whose list nobody has asked for
+	if a := p.want("/index", 200, "*"); !strings.Contains(a.Body, `"Version":"v1.0.0"`) {
+		t.Errorf("index %q; want v1.0.0 in it", a.Body)
 	}
+	p.pass(time.Hour)
+	p.want(at+"list", 200, "*")
+	p.want(at+"v1.2.0.mod", 200, "*")
 	lines := strings.Split(strings.TrimSpace(p.want("/index", 200, "*").Body), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], "v1.0.0") || !strings.Contains(lines[1], "v1.2.0") {
 		t.Errorf("index %q; want the two versions of which something is held", lines)

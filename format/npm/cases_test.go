@@ -373,6 +373,31 @@ func TestCase20IntegrityOnARealRepository(t *testing.T) {
 	}
 }
 
+func TestALockFileAsksNobodyForWhatIsHeld(t *testing.T) {
+	h := formattest.New(t, ecosystem)
+	var all []formattest.Release
+	for i := range 5 {
+		all = append(all, release(fmt.Sprintf("1.%d.0", i), 30-i))
+	}
+	putPackage(h.Up, "x", all...)
+	install := func(what string) {
+		t.Helper()
+		for _, r := range all {
+			sum := sha512.Sum512(tarball("x", r))
+			header := http.Header{"Pacote-Integrity": {"sha512-" + base64.StdEncoding.EncodeToString(sum[:])}, "User-Agent": {"npm/11.0.0"}}
+			h.Good(what, h.Do("GET", "/r/x/-/x-"+r.Version+".tgz", header), tarball("x", r))
+		}
+	}
+	install("cold")
+	h.Up.Want(t, root+"x", 1)
+	h.Up.Forget()
+	h.Pass(30 * 24 * time.Hour)
+	install("a month later")
+	if n := h.Up.Count("", ""); n != 0 {
+		t.Errorf("the upstream was asked %d times: %v", n, h.Up.Requests(""))
+	}
+}
+
 func TestCase22HostsAndPlaces(t *testing.T) {
 	h := formattest.New(t, ecosystem)
 	cdn := faulty.New(t)

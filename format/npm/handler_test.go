@@ -447,7 +447,7 @@ func TestCase11AuditWithTheUpstreamDown(t *testing.T) {
 	if r := ask(); r.StatusCode != 503 {
 		t.Errorf("no answer: got %d, want 503", r.StatusCode)
 	}
-	for status, want := range map[int]int{500: 503, 502: 503, 429: 429, 404: 404, 400: 400} {
+	for status, want := range map[int]int{500: 503, 502: 503, 429: 429, 404: 404, 405: 404, 501: 404, 400: 400} {
 		s.relay = func(format.Question) (*http.Response, error) {
 			return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader("{}"))}, nil
 		}

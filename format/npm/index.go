@@ -225,49 +225,6 @@ func (x *index) record() *millpond.Package {
 	return p
 }
 
-// nameFiles gives each version's file its name: the last element of its address where that is a name for one version
-// alone, else the usual one.
-func nameFiles(name string, versions []millpond.Version) {
-	usual := make(map[string]int, len(versions)) // whose usual name a name is
-	tails := make(map[string]int, len(versions)) // how many addresses end so
-	tail := make([]string, len(versions))
-	for i := range versions {
-		v := &versions[i]
-		usual[standardFile(name, v.Name)] = i
-		if len(v.Files) == 0 {
-			continue
-		}
-		tail[i] = lastElement(v.Files[0].URL)
-		tails[tail[i]]++
-	}
-	for i := range versions {
-		v := &versions[i]
-		if len(v.Files) == 0 {
-			continue
-		}
-		owner, taken := usual[tail[i]]
-		if tail[i] == "" || tails[tail[i]] > 1 || taken && owner != i {
-			v.Files[0].Name = standardFile(name, v.Name)
-		} else {
-			v.Files[0].Name = tail[i]
-		}
-	}
-}
-
-// lastElement is the name of a tgz at the end of an address; "" if the address does not end in one.
-func lastElement(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	path := u.EscapedPath()
-	last, err := url.PathUnescape(path[strings.LastIndexByte(path, '/')+1:])
-	if err != nil || !strings.HasSuffix(last, ".tgz") || last == ".tgz" || !plainFile(last) {
-		return ""
-	}
-	return last
-}
-
 // version reads one version's member.
 func (x *index) version(n name) error {
 	if err := x.ctx.Err(); err != nil {

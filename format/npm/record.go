@@ -5,7 +5,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"millpond"
 )
@@ -154,42 +153,6 @@ func decodeMember(raw json.RawMessage) (m member, ok bool) {
 		m.attestations.to = m.attestations.from + numbers[8]
 	}
 	return m, true
-}
-
-// standardFile is the usual name of a version's file.
-func standardFile(name, version string) string {
-	if _, base, scoped := strings.Cut(name, "/"); scoped {
-		name = base
-	}
-	return name + "-" + version + ".tgz"
-}
-
-// versionOf is the version whose standard file has that name; "" if none could.
-func versionOf(name, file string) string {
-	if _, base, scoped := strings.Cut(name, "/"); scoped {
-		name = base
-	}
-	version, ok := strings.CutPrefix(file, name+"-")
-	if !ok {
-		return ""
-	}
-	if version, ok = strings.CutSuffix(version, ".tgz"); !ok {
-		return ""
-	}
-	return version
-}
-
-// plainFile reports whether a name can be one element of a path.
-func plainFile(s string) bool {
-	if s == "" || s == "." || s == ".." || len(s) > 512 || !utf8.ValidString(s) {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == 0x7f || c == '/' || c == '\\' {
-			return false
-		}
-	}
-	return true
 }
 
 // onlySecurityHolder reports whether the registry's placeholder is all that is left.

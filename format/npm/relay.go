@@ -49,10 +49,10 @@ func (h *handler) answer(w http.ResponseWriter, resp *http.Response, err error) 
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		return &millpond.Error{Kind: millpond.Throttled, Why: "the upstream asks for patience"}
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusMethodNotAllowed, resp.StatusCode == http.StatusNotImplemented:
+		return &millpond.Error{Kind: millpond.NotFound, Why: "the upstream does not offer that"}
 	case resp.StatusCode >= 500 || resp.StatusCode < 200:
 		return &millpond.Error{Kind: millpond.BadUpstream, Why: fmt.Sprintf("the upstream answered %d", resp.StatusCode)}
-	case resp.StatusCode == http.StatusNotFound:
-		return &millpond.Error{Kind: millpond.NotFound, Why: "the upstream does not offer that"}
 	case resp.StatusCode >= 300:
 		return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("the upstream refused the question with %d", resp.StatusCode)}
 	}

@@ -84,9 +84,7 @@ func entry(h *formattest.House, name string, body []byte, more map[string]any) m
 
 func TestCase01OneProjectInManySpellings(t *testing.T) {
 	h := formattest.New(t, ecosystem())
-	r := formattest.Release{Version: "1.0", Published: old.Published}
 	putPage(h.Up, "friendly-bard", 0, []map[string]any{}, nil)
-	_ = r
 	for spelling, to := range map[string]string{
 		"/simple/FrIeNdLy-._.-bArD/": "../friendly-bard/", "/simple/friendly_bard": "friendly-bard/", "/simple/friendly.bard/": "../friendly-bard/",
 		"/simple/friendly-bard": "friendly-bard/", "/simple": "simple/", "/pypi/Friendly.Bard/json": "../friendly-bard/json",

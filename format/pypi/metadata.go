@@ -137,11 +137,6 @@ func (m *coreMetadata) one(name string) string {
 	return values[0]
 }
 
-// licence is the licence that the metadata names.
-func (m *coreMetadata) licence() string {
-	return chooseLicence(m.one("license-expression"), m.one("license"), m.fields["classifier"])
-}
-
 // chooseLicence takes the expression, else the first line of the free text, else what the classifiers say.
 func chooseLicence(expression, text string, classifiers []string) string {
 	if expression != "" {

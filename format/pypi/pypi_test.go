@@ -18,12 +18,12 @@ import (
 
 // wheelName is the main file of a release.
 func wheelName(pkg string, r formattest.Release) string {
-	return pkg + "-" + r.Version + "-py3-none-any.whl"
+	return pkg + "-" + r.Version + "-py2.py3-none-any.whl"
 }
 
 // coreText is the METADATA of a release.
 func coreText(pkg string, r formattest.Release) []byte {
-	return fmt.Appendf(nil, "Metadata-Version: 2.1\nName: %s\nVersion: %s\nSummary: variant %d\nLicense: MIT\nRequires-Python: >=3.8\nProject-URL: Home, https://home.example/\n\nThe description.\n",
+	return fmt.Appendf(nil, "Metadata-Version: 2.1\nName: %s\nVersion: %s\nSummary: variant %d\nLicense: MIT\nRequires-Python: >=2.7\nProject-URL: Home, https://home.example/\n\nThe description.\n",
 		pkg, r.Version, r.Variant)
 }
 
@@ -38,7 +38,7 @@ func wheel(pkg string, r formattest.Release) []byte {
 	}{
 		{pkg + ".py", fmt.Appendf(nil, "print(%q, %d)\n", pkg+" "+r.Version, r.Variant)},
 		{dir + "METADATA", coreText(pkg, r)},
-		{dir + "WHEEL", []byte("Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")},
+		{dir + "WHEEL", []byte("Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n")},
 		{dir + "RECORD", fmt.Appendf(nil, "%s.py,,\n%sMETADATA,,\n%sWHEEL,,\n%sRECORD,,\n", pkg, dir, dir, dir)},
 	} {
 		w, err := z.CreateHeader(&zip.FileHeader{Name: f.name, Method: zip.Deflate})
@@ -66,7 +66,7 @@ func pageEntry(pkg string, r formattest.Release) map[string]any {
 	return map[string]any{
 		"filename": wheelName(pkg, r), "url": "../.." + upstreamFile(pkg, r), "size": len(body),
 		"hashes":      map[string]string{"sha256": millpond.SHA256(body).Hex()},
-		"upload-time": r.Published.UTC().Format(uploadTime), "requires-python": ">=3.8", "yanked": false,
+		"upload-time": r.Published.UTC().Format(uploadTime), "requires-python": ">=2.7", "yanked": false,
 		"core-metadata": map[string]string{"sha256": millpond.SHA256(coreText(pkg, r)).Hex()},
 	}
 }
@@ -175,7 +175,7 @@ func TestSuiteHTML(t *testing.T) {
 	e := ecosystem()
 	e.Header = http.Header{"Accept": {"text/html"}}
 	e.Lists = func(index []byte, version string) bool {
-		return bytes.Contains(index, []byte(">alpha-"+version+"-py3-none-any.whl</a>"))
+		return bytes.Contains(index, []byte(">alpha-"+version+"-py2.py3-none-any.whl</a>"))
 	}
 	e.Links = func(index []byte, from *url.URL) (out []string) {
 		for part := range strings.SplitSeq(string(index), `href="`) {

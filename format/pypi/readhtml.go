@@ -169,6 +169,7 @@ func (l *listing) readAnchor(href string, attr map[string]string) (_ *listed, ok
 		}
 	}
 	f.why, f.yanked = attr["data-yanked"]
+	f.uploaded = parseTime(attr["data-upload-time"]) // in no specification, but some mirrors have it, and holds need it
 	f.signed = attr["data-gpg-sig"] == "true"
 	f.attested = attr["data-provenance"]
 	metadata, ok := attr["data-core-metadata"]

@@ -206,7 +206,7 @@ const pageHTML = `<!DOCTYPE html><html><head><meta name="pypi:repository-version
 <A HREF="../x-1.1%2Blocal.tar.gz#md5=d41d8cd98f00b204e9800998ecf8427e" data-yanked>whatever text</A>
 <a href="x-1.2.whl" data-core-metadata="false">x</a>
 <a href="../">Parent</a><a>no target</a>
-<a href="x-1.3-py3-none-any.whl" data-core-metadata="true"></body></html>
+<a href="x-1.3-py3-none-any.whl" data-core-metadata="true" data-upload-time="2020-01-02T03:04:05.5Z"></body></html>
 <!--SERIAL 99-->`
 
 func TestReadHTMLPage(t *testing.T) {
@@ -234,6 +234,9 @@ func TestReadHTMLPage(t *testing.T) {
 		if !strings.Contains(missing, line) {
 			t.Errorf("no file\n%s\namong\n%s", line, missing)
 		}
+	}
+	if got := p.Versions[0].Published.Format(uploadTime); got != "2020-01-02T03:04:05.500000Z" {
+		t.Errorf("1.3 published %s, want what its anchor says", got)
 	}
 	if m := readParts(p.Parts); m.Status != "archived" || m.Reason != "no time" || m.Serial != 99 {
 		t.Errorf("package record %+v; want archived, no time, 99", m)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"millpond"
 	"millpond/format"
 )
 
@@ -29,11 +30,8 @@ type machine struct{ patience time.Duration }
 // Run implements format.Machine.
 func (m machine) Run(ctx context.Context, name string, args ...string) (string, error) {
 	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", err
-	}
-	if !filepath.IsAbs(path) { // what lies about in a directory is not the machine's
-		return "", fmt.Errorf("%s: %w", name, exec.ErrNotFound)
+	if err != nil || !filepath.IsAbs(path) { // what lies about in a directory is not the machine's
+		return "", &millpond.Error{Kind: millpond.NotFound, Why: name + " is not installed", Err: exec.ErrNotFound}
 	}
 	dir, err := os.MkdirTemp("", "millpond-asks-*")
 	if err != nil {

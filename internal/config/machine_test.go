@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"millpond"
 )
 
 // tool makes a command of the tests' own, and a PATH that finds it.
@@ -41,7 +43,7 @@ func TestMachineRuns(t *testing.T) {
 }
 
 func TestMachineFails(t *testing.T) {
-	if _, err := Machine().Run(t.Context(), "no-such-client-anywhere"); !errors.Is(err, exec.ErrNotFound) {
+	if _, err := Machine().Run(t.Context(), "no-such-client-anywhere"); !errors.Is(err, exec.ErrNotFound) || !millpond.Is(err, millpond.NotFound) {
 		t.Errorf("a command that is not installed: %v", err)
 	}
 	tool(t, "client", "echo out; echo first >&2; echo 'cannot do it' >&2; exit 3\n")

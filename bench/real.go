@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// An install is something that people do all day, with a client's caches empty.
+type install struct {
+	what    string
+	command func(dir string) []string // an empty folder of its own
+	env     func(dir string) []string
+	through func(base string) []string // the environment that points the client at a pond
+}
+
+var allInstalls = []install{
+	{
+		what: "pip install flask numpy pandas requests cryptography",
+		command: func(dir string) []string {
+			return []string{"python3", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check",
+				"--target", filepath.Join(dir, "site"), "flask", "numpy", "pandas", "requests", "cryptography"}
+		},
+		env:     func(string) []string { return nil },
+		through: func(base string) []string { return []string{"PIP_INDEX_URL=" + base + "pypi/simple/"} },
+	},
+	{
+		what: "npm install express react webpack typescript eslint",
+		command: func(string) []string {
+			return []string{"npm", "install", "--silent", "--no-audit", "--no-fund", "express", "react", "webpack", "typescript", "eslint"}
+		},
+		env: func(dir string) []string {
+			return []string{"npm_config_cache=" + filepath.Join(dir, "cache"), "npm_config_update_notifier=false"}
+		},
+		through: func(base string) []string { return []string{"npm_config_registry=" + base + "npm/"} },
+	},
+	{
+		what:    "go mod download all, of this program",
+		command: func(string) []string { return []string{"go", "mod", "download", "all"} },
+		env: func(dir string) []string {
+			return []string{"GOMODCACHE=" + filepath.Join(dir, "cache"), "GOFLAGS=-modcacherw", "GOWORK=off", "GOTOOLCHAIN=local"}
+		},
+		through: func(base string) []string { return []string{"GOPROXY=" + base + "golang"} },
+	},
+}
+
+// installs: real clients on real packages, from where this machine's clients are set up to read: at first themselves, then
+// through a pond that holds nothing, then through one that holds all. The best of two counts, for networks differ by the
+// minute.
+func installs(ctx context.Context, r *rig) error {
+	for _, in := range allInstalls {
+		direct, cold, warm := time.Duration(0), time.Duration(0), time.Duration(0)
+		for range 2 {
+			took, err := r.install(ctx, in, "")
+			if err != nil {
+				return err
+			}
+			direct = least(direct, took)
+			p, err := r.adopting(ctx)
+			if err != nil {
+				return err
+			}
+			if took, err = r.install(ctx, in, p.addr); err != nil {
+				return err
+			}
+			cold = least(cold, took)
+			if took, err = r.install(ctx, in, p.addr); err != nil {
+				return err
+			}
+			warm = least(warm, took)
+			r.stop(p.process)
+		}
+		r.print(Row{What: in.what + ", cold", Unit: "ns", Pond: float64(cold)}.against("direct", float64(direct)).ratioAtMost(1.05))
+		r.print(Row{What: in.what + ", warm", Unit: "ns", Pond: float64(warm)}.against("direct", float64(direct)).ratioAtMost(1))
+	}
+	return nil
+}
+
+// least is the smaller of two times, of which the first may not be known yet.
+func least(a, b time.Duration) time.Duration {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
+}
+
+// adopting starts an empty pond without a configuration: it reads from where this machine's clients do.
+func (r *rig) adopting(ctx context.Context) (*pond, error) {
+	addr, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	dir := r.folder("pond")
+	p, err := r.start(launch(ctx, "pond", addr, "/-/readyz", dir+".log", r.options.pond, "serve", "--data", dir, "--listen", addr))
+	return &pond{p, dir}, err
+}
+
+// install runs one install in empty folders, from a pond's address or as this machine is set up.
+func (r *rig) install(ctx context.Context, in install, addr string) (time.Duration, error) {
+	dir := r.folder("install")
+	defer os.RemoveAll(dir)
+	if err := prepare(dir); err != nil {
+		return 0, err
+	}
+	command := in.command(dir)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), in.env(dir)...)
+	if addr != "" {
+		cmd.Env = append(cmd.Env, in.through("http://"+addr+"/")...)
+	}
+	began := time.Now()
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w\n%s", in.what, err, last(said, 2000))
+	}
+	return time.Since(began), nil
+}
+
+// prepare gives clients what they look for in their folder: this program's own modules, and a package.
+func prepare(dir string) error {
+	root, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return err
+	}
+	module := filepath.Dir(string(root))
+	for _, name := range []string{"go.mod", "go.sum"} {
+		b, err := os.ReadFile(filepath.Join(module, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"name":"bench","version":"1.0.0","private":true}`), 0o644)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"millpond"
+	"millpond/catalog"
+	"millpond/catalog/sql"
+)
+
+// start: how soon a pond is ready, what it takes while it does nothing, and what it is as a file.
+func start(ctx context.Context, r *rig) error {
+	times := 5
+	if r.quick {
+		times = 2
+	}
+	p, err := r.newPond(ctx)
+	if err != nil {
+		return err
+	}
+	empty, err := r.starts(ctx, p, times)
+	if err != nil {
+		return err
+	}
+	r.print(Row{What: "start until ready, with a configuration", Unit: "ns", Pond: empty}.atMost(300e6))
+	count := 100_000
+	switch {
+	case r.full:
+		count = 1_000_000
+	case r.quick:
+		count = 1000
+	}
+	if err := fill(ctx, p.data, count); err != nil {
+		return err
+	}
+	full, err := r.starts(ctx, p, times)
+	if err != nil {
+		return err
+	}
+	r.print(Row{What: fmt.Sprintf("start until ready, with %d files held", count), Unit: "ns", Pond: full}.atMost(1e9))
+	if p, err = r.newPond(ctx, p.data); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(3 * time.Second): // what a start leaves behind is collected, and the pond's own work has begun
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	rss, err := p.memory("VmRSS")
+	if err != nil {
+		return err
+	}
+	r.print(Row{What: "resident memory, idle", Unit: "B", Pond: rss}.atMost(40e6))
+	info, err := os.Stat(r.options.pond)
+	if err != nil {
+		return err
+	}
+	r.print(Row{What: "the program", Unit: "B", Pond: float64(info.Size())}.atMost(60e6))
+	needs, err := dynamic(r.options.pond)
+	if err != nil {
+		return err
+	}
+	r.print(Row{What: "shared libraries that it needs", Pond: float64(needs)}.atMost(0))
+	return nil
+}
+
+// starts stops the pond, and starts it so many times; the last is stopped too. It returns the median time until ready.
+func (r *rig) starts(ctx context.Context, p *pond, times int) (float64, error) {
+	r.stop(p.process)
+	var took []float64
+	for range times {
+		began := time.Now()
+		again, err := r.newPond(ctx, p.data)
+		if err != nil {
+			return 0, err
+		}
+		took = append(took, float64(time.Since(began)))
+		r.stop(again.process)
+	}
+	return median(took), nil
+}
+
+// fill puts files of eight bytes each into the store and records them, as if they had been fetched. It leaves out what a
+// fetch does to be safe against a power cut.
+func fill(ctx context.Context, data string, count int) error {
+	c, err := sql.Open(ctx, data, sql.Options{})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for i := range count {
+		body := binary.BigEndian.AppendUint64(nil, uint64(i))
+		d := millpond.SHA256(body)
+		dir := filepath.Join(data, "blobs", d.Hex()[:2])
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, d.Hex()), body, 0o444); err != nil {
+			return err
+		}
+		name := fmt.Sprintf("file-%d", i)
+		err := c.PutHolding(ctx, &catalog.Holding{
+			Layer: "pypi/127.0.0.1", Key: millpond.Key{Package: name, Version: "1.0", File: name + "-1.0.tar.gz"},
+			Blob: d, Size: 8, SHA256: d, Digests: []millpond.Digest{d}, Modified: published,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dynamic counts the shared libraries that a program needs, its loader among them.
+func dynamic(program string) (int, error) {
+	f, err := elf.Open(program)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	libraries, err := f.ImportedLibraries()
+	if err != nil {
+		return 0, err
+	}
+	n := len(libraries)
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			n++
+		}
+	}
+	return n, nil
+}
