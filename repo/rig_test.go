@@ -26,6 +26,7 @@ import (
 	"millpond/catalog/sql"
 	"millpond/fetch"
 	"millpond/fetch/faulty"
+	"millpond/format/npm"
 	"millpond/format/pypi"
 	"millpond/policy"
 	"millpond/repo"
@@ -279,6 +280,38 @@ func (e entry) bytes() []byte {
 		panic(err) // memory does not fail
 	}
 	return b
+}
+
+// asNPM makes the repository one of npm, whose documents are written from the upstream's own text.
+func asNPM(r *rig) {
+	u := *r.config.Upstreams[0].URL
+	u.Path = "/"
+	r.config.Format, r.config.Upstreams[0].URL = npm.Format{}, &u
+}
+
+// putPackument lays a packument of alpha on the upstream.
+func (r *rig) putPackument(versions int) {
+	var b bytes.Buffer
+	b.WriteString(`{"name":"alpha","dist-tags":{"latest":"1.0.0"},"versions":{`)
+	for i := range versions {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `"1.0.%d":{"name":"alpha","version":"1.0.%d","description":"%x","dist":{"tarball":"%s/alpha/-/alpha-1.0.%d.tgz","shasum":"%040x"}}`,
+			i, i, noise(uint64(i), 200), r.up.URL, i, i)
+	}
+	b.WriteString(`}}`)
+	r.up.Put("/alpha", faulty.Object{Body: b.Bytes(), Type: "application/json", ETag: fmt.Sprintf("%q", millpond.SHA256(b.Bytes()).Short())})
+}
+
+// versions is how many versions a packument has.
+func versions(packument []byte) int { return bytes.Count(packument, []byte(`"version":"1.0.`)) }
+
+// restart stops the pond and starts it anew: memory is empty.
+func (r *rig) restart() {
+	r.t.Helper()
+	r.stop(10 * time.Second)
+	r.start()
 }
 
 // A reply is an answer, read whole.
