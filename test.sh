@@ -4,13 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 say() { printf '\n== %s\n' "$*"; }
-long=()
-[ "${1:-}" = --long ] && long=(-args -long)
+long=
+[ "${1:-}" = --long ] && long=1
 
 # Tools of our own go into a folder of the user's cache, so that nothing of the machine is changed but what apt installs.
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/millpond-test"
 mkdir -p "$tools/bin"
-export PATH="$tools/bin:$tools/venv/bin:$tools/node/node_modules/.bin:$PATH"
+export PATH="$tools/bin:$PATH"
 
 say "clients"
 missing=()
@@ -25,19 +25,35 @@ if [ ${#missing[@]} -gt 0 ]; then
 		echo "not installed, and this script cannot install them: ${missing[*]}; the scripts that need them are skipped"
 	fi
 fi
+without() { echo "$1 cannot be installed; its scripts are skipped"; }
+python() { # python NAME PROGRAM [REQUIREMENT…]: has PROGRAM, in a virtual environment of its own, as NAME
+	local name="$1" program="$2" at="$tools/python/$1"
+	shift 2
+	[ -x "$tools/bin/$name" ] && return
+	python3 -m venv "$at" && { [ $# = 0 ] || "$at/bin/pip" install -q --disable-pip-version-check --upgrade "$@"; } &&
+		ln -sfn "../python/$name/bin/$program" "$tools/bin/$name"
+}
+node() { # node NAME PACKAGE@VERSION BIN: has the program BIN of an npm package as NAME
+	[ -x "$tools/bin/$1" ] && return
+	npm install --silent --no-audit --no-fund --prefix "$tools/npm/$1" "$2" && ln -sfn "../npm/$1/node_modules/.bin/$3" "$tools/bin/$1"
+}
 if command -v python3 >/dev/null; then
-	[ -x "$tools/venv/bin/pip" ] || python3 -m venv "$tools/venv"
-	[ -x "$tools/venv/bin/uv" ] || "$tools/venv/bin/pip" install -q uv || echo "uv cannot be installed; its scripts are skipped"
+	python pip pip || without pip # the one that came with Python
+	python newpip pip pip || without "the newest pip"
+	python uv uv uv || without uv
+	python poetry poetry poetry || without poetry
 fi
 if command -v npm >/dev/null; then
-	[ -x "$tools/node/node_modules/.bin/pnpm" ] || npm install --silent --no-audit --no-fund --prefix "$tools/node" pnpm@10 yarn@1 @yarnpkg/cli-dist@4 ||
-		echo "pnpm and yarn cannot be installed; their scripts are skipped"
+	node pnpm pnpm@12 pnpm || without pnpm
+	node yarn yarn@1 yarn || without yarn
+	node yarn4 @yarnpkg/cli-dist@4 yarn || without "yarn 4"
+	node bun bun@1 bun || without bun
 fi
 tool() { # tool NAME MODULE@VERSION: installs a Go program unless it is there
 	[ -x "$tools/bin/$1" ] || GOBIN="$tools/bin" go install "$2" || echo "$1 cannot be installed; it is skipped"
 }
 tool staticcheck honnef.co/go/tools/cmd/staticcheck@v0.8.2
-tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.9.0
+tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 say "gofmt"
 unformatted=$(gofmt -l $(git ls-files '*.go'))
@@ -65,4 +81,12 @@ if command -v govulncheck >/dev/null; then
 fi
 
 say "go test -race"
-go test -race -timeout 20m ./... "${long[@]}"
+go test -race -timeout 20m ./...
+
+if [ -n "$long" ]; then
+	say "the long loops"
+	CATALOGTEST_KILLS=1000 go test -race -timeout 60m ./catalog/...
+	go test -race -timeout 120m ./blob/disk ./repo -args -long
+else
+	echo "the long loops (a thousand kills, power cuts at every call) were not run: ./test.sh --long runs them"
+fi
