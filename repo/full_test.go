@@ -160,6 +160,11 @@ type failing struct {
 	err atomic.Pointer[millpond.Error] // of every write of bookkeeping; nil is none
 }
 
+// wrapped puts a catalog that fails on order before the real one.
+func wrapped(c *failing) func(*rig) {
+	return func(r *rig) { r.wrap = func(real *sql.Catalog) catalog.Catalog { c.Catalog = real; return c } }
+}
+
 func (c *failing) fail() error {
 	if err := c.err.Load(); err != nil {
 		return err
@@ -214,7 +219,7 @@ func TestF33CatalogThatTakesNoWrites(t *testing.T) {
 	for _, kind := range []millpond.Kind{millpond.Full, millpond.Unready, millpond.Throttled} {
 		t.Run(kind.String(), func(t *testing.T) {
 			c := &failing{}
-			r := newRig(t, func(r *rig) { r.wrap = func(real *sql.Catalog) catalog.Catalog { c.Catalog = real; return c } })
+			r := newRig(t, wrapped(c))
 			held, cold := r.put("alpha", "1.0", noise(1, 300*kib)), r.put("alpha", "2.0", noise(2, 300*kib))
 			beta := r.put("beta", "1.0", noise(3, 10*kib))
 			r.hold(held)

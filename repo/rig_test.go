@@ -63,6 +63,7 @@ type entry struct {
 	sum          millpond.Digest
 	published    time.Time
 	mute         bool // its date is not told
+	bare         bool // its digest is not told
 }
 
 // began is when the clock of every rig begins.
@@ -251,7 +252,10 @@ func (r *rig) page(pkg string) {
 	r.t.Helper()
 	files := []map[string]any{}
 	for _, e := range r.pages[pkg] {
-		f := map[string]any{"filename": e.name(), "url": "../.." + e.upstream(), "size": e.size, "hashes": map[string]string{"sha256": e.sum.Hex()}}
+		f := map[string]any{"filename": e.name(), "url": "../.." + e.upstream(), "size": e.size, "hashes": map[string]string{}}
+		if !e.bare {
+			f["hashes"] = map[string]string{"sha256": e.sum.Hex()}
+		}
 		if !e.mute {
 			f["upload-time"] = e.published.Format("2006-01-02T15:04:05Z")
 		}
