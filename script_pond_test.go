@@ -1,6 +1,7 @@
 package millpond_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -81,6 +82,10 @@ func (s *scene) start(ts *testscript.TestScript, env, args []string) error {
 		return err
 	}
 	defer log.Close()
+	before, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return err
@@ -90,7 +95,11 @@ func (s *scene) start(ts *testscript.TestScript, env, args []string) error {
 		p.err = cmd.Wait()
 		close(p.ended)
 	}(s.pond)
-	if err := s.until("get ready", func() bool { return s.listens() }); err != nil {
+	err = s.until("get ready", func() bool {
+		said, err := os.ReadFile(s.log)
+		return err == nil && bytes.Contains(said[before:], []byte("millpond test serves "))
+	})
+	if err != nil {
 		return errors.Join(err, s.stop())
 	}
 	return nil

@@ -42,6 +42,9 @@ type Info struct {
 	Roots []string
 	// HeldListed says that a version held here stays in the index though its upstream's list does not name it.
 	HeldListed bool
+	// Main names the file without which a version is of no use, where an index lists no files: a version that lacks it
+	// here is not held, whatever else of it is. Nil takes any file for it.
+	Main func(version string) string
 	// Fresh is how long an index or a ref is served without asking its upstream, and Absent how long an absence is
 	// believed. The configuration may change both. While an upstream is ill an absence up to OldAbsence ago is believed.
 	Fresh, Absent, OldAbsence time.Duration

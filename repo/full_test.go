@@ -1,7 +1,6 @@
 package repo_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -16,8 +15,6 @@ import (
 	"millpond/blob/mem"
 	"millpond/catalog"
 	"millpond/catalog/sql"
-	"millpond/fetch/faulty"
-	"millpond/format/npm"
 )
 
 // A disk that the test fills.
@@ -134,47 +131,25 @@ func TestP07IndexesOfAFullStore(t *testing.T) {
 // it is lost.
 func TestP07PackumentOfAFullStore(t *testing.T) {
 	limited := &mem.Store{}
-	r := newRig(t, func(r *rig) {
-		limited.Now = r.now
-		r.blobs = limited
-		u := *r.config.Upstreams[0].URL
-		u.Path = "/"
-		r.config.Format, r.config.Upstreams[0].URL = npm.Format{}, &u
-	})
-	text := func(versions int) []byte {
-		var b bytes.Buffer
-		b.WriteString(`{"name":"alpha","dist-tags":{"latest":"1.0.0"},"versions":{`)
-		for i := range versions {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			fmt.Fprintf(&b, `"1.0.%d":{"name":"alpha","version":"1.0.%d","description":"%x","dist":{"tarball":"%s/alpha/-/alpha-1.0.%d.tgz","shasum":"%040x"}}`, i, i, noise(uint64(i), 200), r.up.URL, i, i)
-		}
-		b.WriteString(`}}`)
-		return b.Bytes()
-	}
-	put := func(versions int) {
-		b := text(versions)
-		r.up.Put("/alpha", faulty.Object{Body: b, Type: "application/json", ETag: fmt.Sprintf("%q", millpond.SHA256(b).Short())})
-	}
+	r := newRig(t, asNPM, func(r *rig) { limited.Now = r.now; r.blobs = limited })
 	limited.Limit = 1
-	for _, versions := range []int{3, 3000} { // in the second the text alone is a megabyte
-		put(versions)
+	for _, n := range []int{3, 3000} { // in the second the text alone is a megabyte
+		r.putPackument(n)
 		r.pass(time.Hour)
 		a := r.good("packument", r.get("/r/alpha"), nil)
-		if want := fmt.Sprintf(`"version":"1.0.%d"`, versions-1); !contains(a.Body, want) {
-			t.Errorf("the packument of %d versions has no %s: %s", versions, want, a)
+		if got := versions(a.Body); got != n {
+			t.Errorf("the packument has %d versions, want %d: %s", got, n, a)
 		}
 		r.good("again", r.get("/r/alpha"), a.Body)
 	}
 	r.stop(time.Second)
 	r.start()
-	if a := r.good("after a restart", r.get("/r/alpha"), nil); !contains(a.Body, `"version":"1.0.2999"`) {
+	if a := r.good("after a restart", r.get("/r/alpha"), nil); versions(a.Body) != 3000 {
 		t.Errorf("after a restart: %s", a)
 	}
 	limited.Limit = 0
 	r.pass(time.Hour)
-	put(4)
+	r.putPackument(4)
 	r.good("room again", r.get("/r/alpha"), nil)
 	r.check("room again")
 }
@@ -183,6 +158,11 @@ func TestP07PackumentOfAFullStore(t *testing.T) {
 type failing struct {
 	*sql.Catalog
 	err atomic.Pointer[millpond.Error] // of every write of bookkeeping; nil is none
+}
+
+// wrapped puts a catalog that fails on order before the real one.
+func wrapped(c *failing) func(*rig) {
+	return func(r *rig) { r.wrap = func(real *sql.Catalog) catalog.Catalog { c.Catalog = real; return c } }
 }
 
 func (c *failing) fail() error {
@@ -239,7 +219,7 @@ func TestF33CatalogThatTakesNoWrites(t *testing.T) {
 	for _, kind := range []millpond.Kind{millpond.Full, millpond.Unready, millpond.Throttled} {
 		t.Run(kind.String(), func(t *testing.T) {
 			c := &failing{}
-			r := newRig(t, func(r *rig) { r.wrap = func(real *sql.Catalog) catalog.Catalog { c.Catalog = real; return c } })
+			r := newRig(t, wrapped(c))
 			held, cold := r.put("alpha", "1.0", noise(1, 300*kib)), r.put("alpha", "2.0", noise(2, 300*kib))
 			beta := r.put("beta", "1.0", noise(3, 10*kib))
 			r.hold(held)

@@ -115,15 +115,19 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 	}
 	gone = 0
 	for _, u := range victims {
-		// The record first: a record without its blob is a refetch, a blob without a record is swept.
+		// The record first: a record without its blob is a refetch, a blob without a record is swept. What is sealed anew
+		// in between has a new record, and stays.
+		since := p.now().Truncate(time.Second)
 		if err := p.catalog.LoseBlob(ctx, u.Blob); err != nil {
 			return gone, err
 		}
 		p.forgetBlob(u.Blob)
-		if err := p.blobs.Delete(ctx, u.Blob); err != nil && !millpond.Is(err, millpond.NotFound) {
+		switch err := p.sweepOne(ctx, u.Blob, since); {
+		case err == nil:
+			gone += u.Size
+		case !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Conflict):
 			return gone, err
 		}
-		gone += u.Size
 	}
 	p.log.InfoContext(ctx, "evicted", "blobs", len(victims), "bytes", gone)
 	return gone, nil

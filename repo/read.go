@@ -101,13 +101,24 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 	return c, nil
 }
 
-// readUnlisted opens a file that is held although no listing names it any more: its whole package is gone upstream. The
-// answer is absent where there is none.
+// readUnlisted opens a file that is held although no listing names it any more: its whole package is gone upstream. What a
+// sibling hides is refused in its words. The answer is absent where there is nothing of either.
 func (b *bound) readUnlisted(ctx context.Context, k millpond.Key, o opening, absent error) (*millpond.Content, error) {
 	for _, l := range b.layersFor(k.Package) {
 		up, ok := l.(*upstream)
 		if !ok {
-			continue
+			c, err := l.open(ctx, k, nil, opening{asking: o.asking, stat: true})
+			if millpond.Is(err, millpond.Blocked) {
+				return nil, err
+			}
+			if err != nil || b.policy != nil && k.Version == "" {
+				continue
+			}
+			f := &millpond.File{Name: k.File, Size: c.Size, Type: c.Type, Vanished: true, Published: c.Modified}
+			if _, err := b.judgeUntil(ctx, l, k, f, o); err != nil {
+				return nil, err
+			}
+			return l.open(ctx, k, f, o)
 		}
 		held, err := up.holdings(ctx, k.Package)
 		if err != nil {

@@ -26,6 +26,7 @@ import (
 	"millpond/catalog/sql"
 	"millpond/fetch"
 	"millpond/fetch/faulty"
+	"millpond/format/npm"
 	"millpond/format/pypi"
 	"millpond/policy"
 	"millpond/repo"
@@ -62,6 +63,7 @@ type entry struct {
 	sum          millpond.Digest
 	published    time.Time
 	mute         bool // its date is not told
+	bare         bool // its digest is not told
 }
 
 // began is when the clock of every rig begins.
@@ -250,7 +252,10 @@ func (r *rig) page(pkg string) {
 	r.t.Helper()
 	files := []map[string]any{}
 	for _, e := range r.pages[pkg] {
-		f := map[string]any{"filename": e.name(), "url": "../.." + e.upstream(), "size": e.size, "hashes": map[string]string{"sha256": e.sum.Hex()}}
+		f := map[string]any{"filename": e.name(), "url": "../.." + e.upstream(), "size": e.size, "hashes": map[string]string{}}
+		if !e.bare {
+			f["hashes"] = map[string]string{"sha256": e.sum.Hex()}
+		}
 		if !e.mute {
 			f["upload-time"] = e.published.Format("2006-01-02T15:04:05Z")
 		}
@@ -279,6 +284,38 @@ func (e entry) bytes() []byte {
 		panic(err) // memory does not fail
 	}
 	return b
+}
+
+// asNPM makes the repository one of npm, whose documents are written from the upstream's own text.
+func asNPM(r *rig) {
+	u := *r.config.Upstreams[0].URL
+	u.Path = "/"
+	r.config.Format, r.config.Upstreams[0].URL = npm.Format{}, &u
+}
+
+// putPackument lays a packument of alpha on the upstream.
+func (r *rig) putPackument(versions int) {
+	var b bytes.Buffer
+	b.WriteString(`{"name":"alpha","dist-tags":{"latest":"1.0.0"},"versions":{`)
+	for i := range versions {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `"1.0.%d":{"name":"alpha","version":"1.0.%d","description":"%x","dist":{"tarball":"%s/alpha/-/alpha-1.0.%d.tgz","shasum":"%040x"}}`,
+			i, i, noise(uint64(i), 200), r.up.URL, i, i)
+	}
+	b.WriteString(`}}`)
+	r.up.Put("/alpha", faulty.Object{Body: b.Bytes(), Type: "application/json", ETag: fmt.Sprintf("%q", millpond.SHA256(b.Bytes()).Short())})
+}
+
+// versions is how many versions a packument has.
+func versions(packument []byte) int { return bytes.Count(packument, []byte(`"version":"1.0.`)) }
+
+// restart stops the pond and starts it anew: memory is empty.
+func (r *rig) restart() {
+	r.t.Helper()
+	r.stop(10 * time.Second)
+	r.start()
 }
 
 // A reply is an answer, read whole.

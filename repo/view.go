@@ -223,7 +223,7 @@ func (r *Repository) onlyHeld(ctx context.Context, p *millpond.Package, id hash.
 		of := holds[layerOf(v.Layer)]
 		if len(v.Files) == 0 { // a format that lists no files
 			for k := range of {
-				if k[0] == v.Name {
+				if k[0] == v.Name && r.isMain(k) {
 					kept = append(kept, v)
 					fmt.Fprintf(id, "has %s\n", v.Name)
 					break
@@ -244,6 +244,11 @@ func (r *Repository) onlyHeld(ctx context.Context, p *millpond.Package, id hash.
 	}
 	p.Versions = kept
 	return nil
+}
+
+// isMain reports whether a version is held when this file of it is.
+func (r *Repository) isMain(versionAndFile [2]string) bool {
+	return r.info.Main == nil || r.info.Main(versionAndFile[0]) == versionAndFile[1]
 }
 
 // layerOf is the repository's own layer in the name of a version's layer.

@@ -495,6 +495,8 @@ func TestCase23OnlyWhatIsHeld(t *testing.T) {
 	p := newPond(t, []string{u.URL})
 	p.want(at+"list", 200, "*")
 	p.want(at+"v1.0.0.info", 200, m.Info)
+	p.want(at+"v1.0.0.zip", 200, m.Zip)
+	p.want(at+"v1.1.0.mod", 200, "*") // as go reads that of the newest version, which is not held by that
 	p.want("/git.example/never/listed/@v/v1.0.0.zip", 200, "*")
 	u.forget()
 	for _, way := range []struct {
@@ -505,7 +507,7 @@ func TestCase23OnlyWhatIsHeld(t *testing.T) {
 		p.want(way.prefix+at+"v1.0.0.info", 200, m.Info, way.header...)
 		p.want(way.prefix+"/git.example/team/x/@latest", 200, m.Info, way.header...)
 		p.want(way.prefix+"/git.example/never/listed/@v/list", 200, "v1.0.0\n", way.header...)
-		for _, path := range []string{at + "v1.0.0.zip", at + "v1.1.0.info", at + "master.info", "/git.example/unknown/@v/list", "/git.example/unknown/@latest"} {
+		for _, path := range []string{at + "v1.1.0.zip", at + "v1.1.0.info", at + "master.info", "/git.example/unknown/@v/list", "/git.example/unknown/@latest"} {
 			if a := p.want(way.prefix+path, 404, "not held here\n", way.header...); a.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s%s: Cache-Control %q; want no-store", way.prefix, path, a.Header.Get("Cache-Control"))
 			}
@@ -548,16 +550,17 @@ func TestCase29Index(t *testing.T) {
 	for _, v := range []string{"v1.0.0", "v1.1.0", "v1.2.0"} {
 		u.publish(t, testPath, v, testMod)
 	}
-	p.want(at+"v1.0.0.mod", 200, "*") // of a module whose list nobody has asked for
+	p.want(at+"v1.0.0.zip", 200, "*") // of a module whose list nobody has asked for
 	if a := p.want("/index", 200, "*"); !strings.Contains(a.Body, `"Version":"v1.0.0"`) {
 		t.Errorf("index %q; want v1.0.0 in it", a.Body)
 	}
 	p.pass(time.Hour)
 	p.want(at+"list", 200, "*")
-	p.want(at+"v1.2.0.mod", 200, "*")
+	p.want(at+"v1.1.0.mod", 200, "*")
+	p.want(at+"v1.2.0.zip", 200, "*")
 	lines := strings.Split(strings.TrimSpace(p.want("/index", 200, "*").Body), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], "v1.0.0") || !strings.Contains(lines[1], "v1.2.0") {
-		t.Errorf("index %q; want the two versions of which something is held", lines)
+		t.Errorf("index %q; want the two versions that are held", lines)
 	}
 }
 

@@ -26,8 +26,10 @@ func (Format) Info() format.Info {
 		Title:      "Go modules",
 		PURL:       "golang",
 		HeldListed: true,
-		Fresh:      time.Minute,
-		Absent:     time.Minute,
+		// The go.mod is read of versions too that nobody uses.
+		Main:   func(version string) string { return version + ".zip" },
+		Fresh:  time.Minute,
+		Absent: time.Minute,
 		// While an upstream is ill an old absence is still the answer: `go get` asks for every prefix of a path, and would
 		// fail on one that was never a module.
 		OldAbsence: 30 * 24 * time.Hour,

@@ -83,6 +83,8 @@ func (s *Server) listParts(b *strings.Builder, t *table, stats repo.Stats, err e
 		for _, u := range m.repository.Upstreams() {
 			name := "upstream " + m.name + "/" + u.Name
 			switch {
+			case t.settings.Offline:
+				line("ok", name, "not asked: the pond is offline")
 			case u.Alarm != "":
 				line("degraded", name, u.Alarm)
 			case u.Open:
