@@ -163,7 +163,7 @@ var acceptRanges = []string{"bytes"} // never changed
 // notModified evaluates If-None-Match, and If-Modified-Since where there is no tag to compare (RFC 9110, 13.2.2).
 func notModified(r *http.Request, tag string, modified time.Time) bool {
 	if inm := r.Header["If-None-Match"]; len(inm) > 0 {
-		return tag != "" && matchTag(inm, tag)
+		return Matches(strings.Join(inm, ","), tag)
 	}
 	ims := r.Header.Get("If-Modified-Since")
 	if ims == "" || modified.IsZero() {
@@ -173,13 +173,15 @@ func notModified(r *http.Request, tag string, modified time.Time) bool {
 	return err == nil && !modified.Truncate(time.Second).After(t)
 }
 
-func matchTag(fields []string, tag string) bool {
-	for _, field := range fields {
-		for one := range strings.SplitSeq(field, ",") {
-			one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
-			if one == tag || one == "*" {
-				return true
-			}
+// Matches reports whether an If-None-Match names an entity tag; "" is no tag.
+func Matches(condition, tag string) bool {
+	if tag == "" {
+		return false
+	}
+	for one := range strings.SplitSeq(condition, ",") {
+		one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
+		if one == tag || one == "*" {
+			return true
 		}
 	}
 	return false
@@ -275,6 +277,9 @@ func Find(r *http.Request, repo Repo, k millpond.Key) (*millpond.Content, error)
 // first, and Vary if it chose the document by more than Accept-Encoding.
 func ServeDerived(w http.ResponseWriter, r *http.Request, repo Repo, d Derivation, write func(io.Writer) error) error {
 	d.Encoding = Encoding(r)
+	if tags := r.Header["If-None-Match"]; len(tags) > 0 {
+		d.Have = strings.Join(tags, ",")
+	}
 	c, err := repo.Derive(r.Context(), d, write)
 	if err != nil {
 		return err

@@ -50,6 +50,10 @@ func (b *bound) Derive(ctx context.Context, d format.Derivation, write func(io.W
 	p := b.pond
 	key := derivedKey{b.config.Name, d.Name, d.Stamp, d.Encoding}
 	if got, ok := p.derived.GetIfPresent(key); ok {
+		if d.Have != "" && format.Matches(d.Have, got.content.Tag()) {
+			c := got.content
+			return &c, nil
+		}
 		if c, err := p.openDerived(ctx, got); err == nil {
 			return c, nil
 		}
