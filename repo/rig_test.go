@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -475,19 +474,5 @@ func await(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// goroutines are the stacks of goroutines that run the house's own code, but for the test's.
-func goroutines() []string {
-	buf := make([]byte, 4<<20)
-	var ours []string
-	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if strings.Contains(stack, "millpond/fetch.") || strings.Contains(stack, "millpond/repo.") || strings.Contains(stack, "catalog/sql.") {
-			ours = append(ours, stack)
-		}
-	}
-	return ours
-}
-
 // contains reports whether a text has a word in it.
 func contains(text []byte, word string) bool { return bytes.Contains(text, []byte(word)) }
-
-var errTest = errors.New("ordered by the test") // never changed
