@@ -52,7 +52,7 @@ var doors = map[string][]string{
 var testDoors = map[string][]string{
 	"*":               {"blob/blobtest", "blob/mem", "blob/disk", "catalog/catalogtest", "fetch/faulty"},
 	"format/*":        {"format/formattest", "fetch", "repo", "policy", "catalog", "catalog/sql", "blob"},
-	"repo":            {"catalog/sql", "format/*"},
+	"repo":            {"catalog/sql", "format/*", "blob/disk/durable"},
 	"mirror":          {"format/*", "policy"},
 	"internal/server": {"catalog/sql", "format/all", "format/*"},
 	"internal/config": {"format/all", "format/*"},

@@ -94,6 +94,7 @@ func (v *Version) File(name string) *File {
 // A File is one downloadable part of a version. To catalogue it says nothing about having its bytes.
 type File struct {
 	Name      string
+	Of        string   // the file of this version that it describes or vouches for, as which it is judged; "" if it stands alone
 	Platform  string   // "" if it suits all
 	Size      int64    // -1 if not known
 	Digests   []Digest // as its publisher declared them, strongest first

@@ -118,7 +118,7 @@ func setUp(env *testscript.Env) error {
 		"UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": "http://127.0.0.1:1/simple/", "UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "120", "UV_PYTHON_DOWNLOADS": "never",
 		"POETRY_VIRTUALENVS_IN_PROJECT": "1", "POETRY_KEYRING_ENABLED": "0", "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
 		"npm_config_cache": home + "/npm", "npm_config_audit": "false", "npm_config_fund": "false", "npm_config_update_notifier": "false",
-		"npm_config_fetch_retries": "0", "npm_config_fetch_timeout": "120000",
+		"npm_config_fetch_retries": "0", "pnpm_config_fetch_retries": "0", "npm_config_fetch_timeout": "120000",
 		"YARN_ENABLE_TELEMETRY": "0", "YARN_ENABLE_GLOBAL_CACHE": "0", "YARN_IGNORE_PATH": "1", "YARN_HTTP_RETRY": "0",
 		"BUN_INSTALL_CACHE_DIR": home + "/bun", "DO_NOT_TRACK": "1", "COREPACK_ENABLE_STRICT": "0",
 		"GOPATH": home + "/go", "GOCACHE": cache, "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local",

@@ -4,8 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 say() { printf '\n== %s\n' "$*"; }
-long=()
-[ "${1:-}" = --long ] && long=(-args -long)
+long=
+[ "${1:-}" = --long ] && long=1
 
 # Tools of our own go into a folder of the user's cache, so that nothing of the machine is changed but what apt installs.
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/millpond-test"
@@ -81,4 +81,12 @@ if command -v govulncheck >/dev/null; then
 fi
 
 say "go test -race"
-go test -race -timeout 20m ./... "${long[@]}"
+go test -race -timeout 20m ./...
+
+if [ -n "$long" ]; then
+	say "the long loops"
+	CATALOGTEST_KILLS=1000 go test -race -timeout 60m ./catalog/...
+	go test -race -timeout 120m ./blob/disk ./repo -args -long
+else
+	echo "the long loops (a thousand kills, power cuts at every call) were not run: ./test.sh --long runs them"
+fi

@@ -51,20 +51,48 @@ func (s *spool) Write(p []byte) (int, error) {
 	}
 	if s.pack == nil {
 		w, err := s.blobs.Create(s.ctx)
-		var to io.Writer = w
-		if millpond.Is(err, millpond.Full) {
+		switch {
+		case noPlace(err):
 			s.memory = &memory{most: spoolPacked, full: err}
-			to = s.memory
-		} else if err != nil {
+		case err != nil:
 			return 0, err
+		default:
+			s.w = w
 		}
-		s.w, s.pack = w, seekable.NewWriter(to)
+		s.pack = seekable.NewWriter(packed{s})
 		if _, err := s.pack.Write(s.small); err != nil {
 			return 0, err
 		}
 		s.small = nil
 	}
 	return s.pack.Write(p)
+}
+
+// noPlace reports whether a store says that it takes nothing now.
+func noPlace(err error) bool {
+	return millpond.Is(err, millpond.Full) || millpond.Is(err, millpond.Unready)
+}
+
+// packed takes the packed text, past the store once that takes no more.
+type packed struct{ s *spool }
+
+func (p packed) Write(b []byte) (int, error) {
+	s := p.s
+	if s.memory != nil {
+		return s.memory.Write(b)
+	}
+	n, err := s.w.Write(b)
+	if !noPlace(err) {
+		return n, err
+	}
+	m := &memory{most: spoolPacked, full: err}
+	if _, err := io.Copy(m, io.NewSectionReader(s.w, 0, s.w.Size())); err != nil {
+		return n, err
+	}
+	discard(s.w)
+	s.w, s.memory = nil, m
+	k, err := m.Write(b[n:])
+	return n + k, err
 }
 
 // end is called when the text is complete: it can be read from then on.

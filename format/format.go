@@ -270,6 +270,8 @@ type Derivation struct {
 	Stamp    string // of the view it is computed from
 	Type     string // Content-Type
 	Encoding string // "", "gzip" or "zstd"
+	// Have is an If-None-Match: the document may be given without its body if it is what the asker has.
+	Have string
 }
 
 // A Question is a request to be relayed.

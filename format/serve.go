@@ -66,7 +66,7 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 		return nil
 	}
 	if c.Encoding == "" {
-		h.Set("Accept-Ranges", "bytes")
+		h["Accept-Ranges"] = acceptRanges
 	}
 	off, n, status, err := chooseRange(r, c, tag)
 	if err != nil {
@@ -97,11 +97,11 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 	if status == http.StatusPartialContent && c.Growing {
 		last = min(n, lastBytes) // of a whole body the reader itself keeps them back
 	}
-	err = send(w, c, n-last)
+	err = send(w, c, off, n-last)
 	if err == nil && last > 0 {
 		http.NewResponseController(w).Flush() // a writer that cannot sends it later
 		if err = sealed(r.Context(), c); err == nil {
-			err = send(w, c, last)
+			err = send(w, c, off+n-last, last)
 		}
 	}
 	if err == nil {
@@ -115,17 +115,32 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 	panic(http.ErrAbortHandler)
 }
 
-// send copies n bytes (all, if n is negative).
-func send(w http.ResponseWriter, c *millpond.Content, n int64) error {
-	if n < 0 {
-		_, err := io.Copy(w, c.ReadSeekCloser)
+// send copies the n bytes from off on, where c stands (all, if n is negative).
+func send(w http.ResponseWriter, c *millpond.Content, off, n int64) error {
+	var copied int64
+	var err error
+	if body, ok := inMemory(c); ok && off+n == c.Size {
+		copied, err = body.WriteTo(w)
+	} else if n < 0 {
+		_, err = io.Copy(w, c.ReadSeekCloser)
 		return err
+	} else {
+		copied, err = io.Copy(w, &io.LimitedReader{R: c.ReadSeekCloser, N: n})
 	}
-	copied, err := io.Copy(w, &io.LimitedReader{R: c.ReadSeekCloser, N: n})
 	if err == nil && copied < n {
 		err = io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// inMemory is a body that writes itself, in one piece and without a buffer between. A file does not: it leaves by sendfile,
+// which the ReadFrom of w sees to.
+func inMemory(c *millpond.Content) (io.WriterTo, bool) {
+	if _, isFile := c.ReadSeekCloser.(syscall.Conn); isFile || c.Growing {
+		return nil, false
+	}
+	body, ok := c.ReadSeekCloser.(io.WriterTo)
+	return body, ok
 }
 
 // sealed waits until all of a growing body is verified, and says what is wrong with it if it never will be.
@@ -143,10 +158,12 @@ func sealed(ctx context.Context, c *millpond.Content) error {
 	return io.ErrUnexpectedEOF
 }
 
+var acceptRanges = []string{"bytes"} // never changed
+
 // notModified evaluates If-None-Match, and If-Modified-Since where there is no tag to compare (RFC 9110, 13.2.2).
 func notModified(r *http.Request, tag string, modified time.Time) bool {
 	if inm := r.Header["If-None-Match"]; len(inm) > 0 {
-		return tag != "" && matchTag(inm, tag)
+		return Matches(strings.Join(inm, ","), tag)
 	}
 	ims := r.Header.Get("If-Modified-Since")
 	if ims == "" || modified.IsZero() {
@@ -156,13 +173,15 @@ func notModified(r *http.Request, tag string, modified time.Time) bool {
 	return err == nil && !modified.Truncate(time.Second).After(t)
 }
 
-func matchTag(fields []string, tag string) bool {
-	for _, field := range fields {
-		for one := range strings.SplitSeq(field, ",") {
-			one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
-			if one == tag || one == "*" {
-				return true
-			}
+// Matches reports whether an If-None-Match names an entity tag; "" is no tag.
+func Matches(condition, tag string) bool {
+	if tag == "" {
+		return false
+	}
+	for one := range strings.SplitSeq(condition, ",") {
+		one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
+		if one == tag || one == "*" {
+			return true
 		}
 	}
 	return false
@@ -258,6 +277,9 @@ func Find(r *http.Request, repo Repo, k millpond.Key) (*millpond.Content, error)
 // first, and Vary if it chose the document by more than Accept-Encoding.
 func ServeDerived(w http.ResponseWriter, r *http.Request, repo Repo, d Derivation, write func(io.Writer) error) error {
 	d.Encoding = Encoding(r)
+	if tags := r.Header["If-None-Match"]; len(tags) > 0 {
+		d.Have = strings.Join(tags, ",")
+	}
 	c, err := repo.Derive(r.Context(), d, write)
 	if err != nil {
 		return err

@@ -225,3 +225,23 @@ func TestReaderWhoLeaves(t *testing.T) {
 		})
 	}
 }
+
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		condition, tag string
+		want           bool
+	}{
+		{`"a"`, `"a"`, true},
+		{`W/"a"`, `"a"`, true},
+		{`"b", "a"`, `"a"`, true},
+		{`*`, `"a"`, true},
+		{`*`, ``, false},
+		{``, `"a"`, false},
+		{`"ab"`, `"a"`, false},
+		{`a`, `"a"`, false},
+	} {
+		if got := format.Matches(c.condition, c.tag); got != c.want {
+			t.Errorf("Matches(%q, %q) = %t, want %t", c.condition, c.tag, got, c.want)
+		}
+	}
+}

@@ -147,12 +147,12 @@ func (c *call) each() iter.Seq2[int, *millpond.Version] {
 	}
 }
 
-// filesOf yields the files of version i that no rule has decided.
+// filesOf yields the files of version i that no rule has decided. A file that describes another is judged as that one is.
 func (c *call) filesOf(i int) iter.Seq2[int, *millpond.File] {
 	return func(yield func(int, *millpond.File) bool) {
 		files := c.j.pkg.Versions[i].Files
 		for k := range files {
-			if !c.j.decided(i, k) && !yield(k, &files[k]) {
+			if files[k].Of == "" && !c.j.decided(i, k) && !yield(k, &files[k]) {
 				return
 			}
 		}
@@ -173,7 +173,7 @@ func (j *Judgement) shown(i int) bool {
 		return true
 	}
 	for k := range j.files[i] {
-		if !j.files[i][k].hides() {
+		if j.pkg.Versions[i].Files[k].Of == "" && !j.files[i][k].hides() {
 			return true
 		}
 	}

@@ -144,7 +144,7 @@ func (j *Judgement) View(p *millpond.Package) *millpond.Package {
 		if j.files != nil && j.files[i] != nil {
 			kept := make([]millpond.File, 0, len(version.Files))
 			for k := range version.Files {
-				if !j.files[i][k].hides() {
+				if !j.files[i][judgedAs(&version, k)].hides() {
 					kept = append(kept, version.Files[k])
 				}
 			}
@@ -166,7 +166,7 @@ func (j *Judgement) ofVersion(i int) (*decision, about) {
 		return &j.versions[i], a
 	}
 	if len(v.Files) > 0 && j.files != nil && j.files[i] != nil && !j.shown(i) {
-		best := 0
+		best := judgedAs(v, 0)
 		for k := range v.Files {
 			after, least := j.files[i][k].after, j.files[i][best].after
 			if !after.IsZero() && (least.IsZero() || after.Before(least)) {
@@ -183,6 +183,7 @@ func (j *Judgement) ofVersion(i int) (*decision, about) {
 func (j *Judgement) ofFile(i, k int) (*decision, about) {
 	v := &j.pkg.Versions[i]
 	a := about{name: quotable(v.Files[k].Name), v: v, f: &v.Files[k]}
+	k = judgedAs(v, k)
 	switch {
 	case j.decided(i, k):
 		return &j.files[i][k], a
@@ -250,6 +251,16 @@ func (j *Judgement) findFile(version, file string) (int, int) {
 		}
 	}
 	return -1, -1
+}
+
+// judgedAs is the index of the file as which file k is judged: the one that it describes, or itself.
+func judgedAs(v *millpond.Version, k int) int {
+	if of := v.Files[k].Of; of != "" {
+		if i := fileIndex(v, of); i >= 0 && v.Files[i].Of == "" {
+			return i
+		}
+	}
+	return k
 }
 
 func fileIndex(v *millpond.Version, file string) int {

@@ -23,6 +23,8 @@ const (
 	doubt = 10 * time.Minute
 	// pause is how long an ill upstream is not asked the same question again while something older is kept.
 	pause = 5 * time.Second
+	// leap is how far a clock may be set back without anybody taking note.
+	leap = time.Minute
 )
 
 // An inquiry is one question to one upstream, and how to read the answer.
@@ -55,8 +57,8 @@ type flight struct {
 }
 
 type failure struct {
-	err   error
-	until time.Time
+	err       error
+	at, until time.Time
 }
 
 // ask answers an inquiry: from the kept answer while it is fresh, else from the upstream, else from the kept answer again.
@@ -68,7 +70,7 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	if err != nil && !millpond.Is(err, millpond.NotFound) {
 		return nil, err
 	}
-	if kept != nil && now.Before(kept.Fresh) {
+	if kept != nil && stands(now, kept.Checked, kept.Fresh) {
 		return l.reply(ctx, q, kept, doubted(kept))
 	}
 	if !asking {
@@ -107,6 +109,12 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// stands reports whether a word that was given at one time and is good until another is good now. A word from the future was
+// given by a clock that was wrong, and is not believed.
+func stands(now, given, until time.Time) bool {
+	return now.Before(until) && !given.After(now.Add(leap))
 }
 
 // reply turns a kept answer into what the asker gets.
@@ -161,7 +169,7 @@ func (l *upstream) recent(q catalog.Question, now time.Time) (error, bool) {
 	l.flights.mu.Lock()
 	defer l.flights.mu.Unlock()
 	f, ok := l.flights.failed[q]
-	if ok && now.After(f.until) {
+	if ok && !stands(now, f.at, f.until) {
 		delete(l.flights.failed, q)
 		return nil, false
 	}
@@ -190,7 +198,8 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 			if len(l.flights.failed) > 10_000 {
 				clear(l.flights.failed)
 			}
-			l.flights.failed[q.Question] = failure{f.err, l.pond.now().Add(pause)}
+			now := l.pond.now()
+			l.flights.failed[q.Question] = failure{f.err, now, now.Add(pause)}
 		} else {
 			delete(l.flights.failed, q.Question)
 		}
@@ -224,7 +233,7 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 	case errors.Is(err, format.Unchanged) && present != nil:
 		a := *present
 		a.Checked, a.Fresh, a.Doubt = now, now.Add(q.fresh), time.Time{}
-		return &a, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh)
+		return &a, l.spare(ctx, q, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh))
 	case err == nil:
 		a := &catalog.Answer{Question: q.Question, Record: record, Checked: now, Fresh: now.Add(q.fresh), Changed: now}
 		if a.Documents, err = s.keep(ctx); err != nil {
@@ -233,7 +242,7 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 		if present != nil && bytes.Equal(present.Record, a.Record) && sameTexts(present.Documents, a.Documents) {
 			a.Changed = present.Changed
 		}
-		if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
+		if err := l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, a)); err != nil {
 			return nil, err
 		}
 		if q.accepted != nil {
@@ -244,6 +253,11 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 		return l.absent(ctx, q, present, err)
 	}
 	return nil, err
+}
+
+// spare is Pond.spare for an answer: it is given to its readers though it cannot be kept.
+func (l *upstream) spare(ctx context.Context, q inquiry, err error) error {
+	return l.pond.spare(ctx, "the answer of "+l.name+" on "+q.Kind+" "+q.Package, err)
 }
 
 func sameTexts(a, b []catalog.Document) bool {
@@ -261,7 +275,7 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 		}
 		if now.Sub(a.Doubt) < doubt {
 			a.Fresh = now.Add(time.Minute)
-			return &a, l.pond.catalog.PutAnswer(ctx, &a)
+			return &a, l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, &a))
 		}
 		if err := l.keepAll(ctx, q.Package); err != nil {
 			return nil, err
@@ -272,7 +286,7 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 	}
 	why, _ := format.Words(said)
 	a := &catalog.Answer{Question: q.Question, Absent: true, Why: why, Checked: now, Fresh: now.Add(l.repo.absent()), Changed: now}
-	if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
+	if err := l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, a)); err != nil {
 		return nil, err
 	}
 	if q.accepted != nil {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"strings"
 
 	"millpond"
 	"millpond/blob"
@@ -192,6 +194,7 @@ func (p *Pond) Stats(ctx context.Context) (Stats, error) {
 	if s.Layers, err = p.catalog.Layers(ctx); err != nil {
 		return Stats{}, err
 	}
+	maps.DeleteFunc(s.Layers, func(name string, _ int64) bool { return !strings.Contains(name, "/") }) // views are no layer
 	if err := p.Stopped(); err != nil {
 		s.Stopped = err.Error()
 	}

@@ -50,6 +50,10 @@ func (b *bound) Derive(ctx context.Context, d format.Derivation, write func(io.W
 	p := b.pond
 	key := derivedKey{b.config.Name, d.Name, d.Stamp, d.Encoding}
 	if got, ok := p.derived.GetIfPresent(key); ok {
+		if d.Have != "" && format.Matches(d.Have, got.content.Tag()) {
+			c := got.content
+			return &c, nil
+		}
 		if c, err := p.openDerived(ctx, got); err == nil {
 			return c, nil
 		}
@@ -118,14 +122,23 @@ func (p *Pond) write(ctx context.Context, key derivedKey, kind string, write fun
 		return d, nil
 	}
 	digest, err := out.w.Commit(ctx)
+	if unkeepable(err) {
+		p.unkept(ctx, "derived document "+key.name, err)
+		if d.body, err = out.whole(); err == nil {
+			d.content.Digest = millpond.SHA256(d.body)
+			p.derived.Set(key, d)
+			return d, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("keep derived document %s: %w", key.name, err)
 	}
 	d.content.Digest = digest
-	if err := p.catalog.PutDerived(ctx, &catalog.Derived{
+	err = p.catalog.PutDerived(ctx, &catalog.Derived{
 		Repository: key.repository, Name: key.name, Stamp: key.stamp, Encoding: key.encoding,
 		Type: kind, Blob: digest, Size: out.size, Modified: modified,
-	}); err != nil {
+	})
+	if err := p.spare(ctx, "derived document "+key.name, err); err != nil {
 		return nil, err
 	}
 	p.derived.Set(key, d)
@@ -158,44 +171,114 @@ func encode(out io.Writer, encoding string, write func(io.Writer) error) error {
 	return write(out)
 }
 
-// A spill collects a document in memory, and in the store once it is too large for that.
+// A spill collects a document in memory, and in the store once it is too large for that; in memory again where the store
+// takes no more.
 type spill struct {
 	pond  *Pond
 	ctx   context.Context
 	small []byte
-	w     blob.Writer
+	w     blob.Writer // nil while memory has it all
+	full  error       // why the store took no more
+	large bool        // this one has a place among the large documents
 	size  int64
 }
+
+// spillMost is the largest document that memory takes in place of a full store.
+const spillMost = 64 << 20
 
 // Write implements io.Writer.
 func (s *spill) Write(b []byte) (int, error) {
 	s.size += int64(len(b))
-	if s.w == nil && s.size <= hotSize {
-		s.small = append(s.small, b...)
+	if s.w == nil && s.size > hotSize && s.full == nil {
+		if err := s.begin(); err != nil {
+			return 0, err
+		}
+	}
+	if s.w != nil {
+		n, err := s.w.Write(b)
+		if !unkeepable(err) {
+			return n, err
+		}
+		s.size -= int64(len(b) - n) // whole reads what was taken
+		if err := s.fallBack(err); err != nil {
+			return n, err
+		}
+		s.size += int64(len(b) - n)
+		s.small = append(s.small, b[n:]...)
 		return len(b), nil
 	}
-	if s.w == nil {
-		s.pond.deriving.large <- struct{}{} // large documents are written two at a time
-		w, err := s.pond.blobs.Create(s.ctx)
-		if err != nil {
-			<-s.pond.deriving.large
-			return 0, err
-		}
-		s.w = w
-		if _, err := w.Write(s.small); err != nil {
-			return 0, err
-		}
-		s.small = nil
+	if s.size > spillMost {
+		return 0, s.full
 	}
-	return s.w.Write(b)
+	s.small = append(s.small, b...)
+	return len(b), nil
+}
+
+// begin goes on in the store.
+func (s *spill) begin() error {
+	s.pond.deriving.large <- struct{}{} // large documents are written two at a time
+	s.large = true
+	w, err := s.pond.blobs.Create(s.ctx)
+	if unkeepable(err) {
+		s.pond.unkept(s.ctx, "a derived document", err)
+		s.full = err
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.w = w
+	if _, err := w.Write(s.small); unkeepable(err) {
+		small := s.small
+		s.drop(err)
+		s.small = small
+		return nil
+	} else if err != nil {
+		return err
+	}
+	s.small = nil
+	return nil
+}
+
+// fallBack goes on in memory.
+func (s *spill) fallBack(full error) error {
+	b, err := s.whole()
+	if err != nil {
+		return err
+	}
+	s.drop(full)
+	s.small = b
+	return nil
+}
+
+func (s *spill) drop(full error) {
+	s.pond.unkept(s.ctx, "a derived document", full)
+	s.full = full
+	s.w.Discard() // what cannot be removed is tidied up later
+	s.w.Close()
+	s.w = nil
+}
+
+// whole reads back what the store's writer has.
+func (s *spill) whole() ([]byte, error) {
+	if s.size > spillMost {
+		return nil, &millpond.Error{Kind: millpond.Full, Why: "there is no room for a document of so many bytes"}
+	}
+	b := make([]byte, s.size)
+	if n, err := s.w.ReadAt(b, 0); n < len(b) {
+		return nil, err
+	}
+	return b, nil
 }
 
 // discard ends the use of the store: what was not committed is dropped.
 func (s *spill) discard() {
+	if s.large {
+		<-s.pond.deriving.large
+	}
 	if s.w == nil {
 		return
 	}
-	<-s.pond.deriving.large
 	s.w.Discard() // after Commit there is nothing left to drop
 	s.w.Close()
 }

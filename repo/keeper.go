@@ -65,7 +65,8 @@ func (p *Pond) Run(ctx context.Context) error {
 // low reports whether the disk has so little room that fills are passed through and not kept.
 func (p *Pond) low() bool {
 	now := p.now().Unix()
-	if last := p.looked.Load(); now-last >= int64(lookEach/time.Second) && p.looked.CompareAndSwap(last, now) {
+	// A clock that was set back is a reason to look too.
+	if last := p.looked.Load(); (now < last || now-last >= int64(lookEach/time.Second)) && p.looked.CompareAndSwap(last, now) {
 		room, err := p.blobs.Room(p.life)
 		if err == nil {
 			low := room.Free >= 0 && room.Free < p.lowMark(room)
@@ -92,6 +93,9 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 	if err != nil || want <= 0 {
 		return 0, err
 	}
+	if err := p.flushUses(ctx); err != nil {
+		return 0, err
+	}
 	var gone int64
 	var victims []catalog.Use
 	for u, err := range p.catalog.Oldest(ctx) {
@@ -99,7 +103,7 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 			return gone, err
 		}
 		p.mu.Lock()
-		_, recent := p.uses[u.Blob]
+		_, recent := p.uses[u.Blob] // since the flush
 		p.mu.Unlock()
 		if recent {
 			continue
@@ -111,15 +115,19 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 	}
 	gone = 0
 	for _, u := range victims {
-		// The record first: a record without its blob is a refetch, a blob without a record is swept.
+		// The record first: a record without its blob is a refetch, a blob without a record is swept. What is sealed anew
+		// in between has a new record, and stays.
+		since := p.now().Truncate(time.Second)
 		if err := p.catalog.LoseBlob(ctx, u.Blob); err != nil {
 			return gone, err
 		}
 		p.forgetBlob(u.Blob)
-		if err := p.blobs.Delete(ctx, u.Blob); err != nil && !millpond.Is(err, millpond.NotFound) {
+		switch err := p.sweepOne(ctx, u.Blob, since); {
+		case err == nil:
+			gone += u.Size
+		case !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Conflict):
 			return gone, err
 		}
-		gone += u.Size
 	}
 	p.log.InfoContext(ctx, "evicted", "blobs", len(victims), "bytes", gone)
 	return gone, nil

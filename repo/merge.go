@@ -103,6 +103,7 @@ func join(out, more *millpond.Package, compare func(a, b string) int) {
 		out.Versions = slices.Clone(more.Versions)
 		out.Refs = slices.Clone(more.Refs)
 		out.Parts = slices.Clone(more.Parts)
+		out.Hidden = slices.Clone(more.Hidden)
 		out.Blocked = more.Blocked
 		return
 	}
@@ -121,6 +122,8 @@ func join(out, more *millpond.Package, compare func(a, b string) int) {
 		}
 	}
 	out.Parts = append(out.Parts, more.Parts...)
+	out.Hidden = append(slices.Clone(out.Hidden), more.Hidden...)
+	out.Hidden = slices.DeleteFunc(out.Hidden, func(h millpond.Hidden) bool { return out.Version(h.Version.Name) != nil }) // another layer shows it
 	if out.Blocked == "" {
 		out.Blocked = more.Blocked
 	}

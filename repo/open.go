@@ -3,11 +3,13 @@ package repo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"millpond"
@@ -31,7 +33,7 @@ func (f *failures) recent(name string, now time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if x, ok := f.m[name]; ok {
-		if now.Before(x.until) {
+		if stands(now, x.at, x.until) {
 			return x.err
 		}
 		delete(f.m, name)
@@ -39,13 +41,13 @@ func (f *failures) recent(name string, now time.Time) error {
 	return nil
 }
 
-func (f *failures) remember(name string, until time.Time, err error) {
+func (f *failures) remember(name string, now time.Time, d time.Duration, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.m == nil || len(f.m) > 10_000 {
 		f.m = map[string]failure{}
 	}
-	f.m[name] = failure{err, until}
+	f.m[name] = failure{err, now, now.Add(d)}
 }
 
 // open opens a file of this upstream: the held bytes, or a download that is under way or begun now.
@@ -62,12 +64,16 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 			t.Result, t.Digest = "hit", h.Blob.String()
 			return c, nil
 		}
-		if !millpond.Is(err, millpond.NotFound) {
+		switch {
+		case errors.Is(err, syscall.EIO):
+			l.pond.damaged(h.Blob, err)
+		case !millpond.Is(err, millpond.NotFound):
 			return nil, err
-		}
-		// The blob is gone: what can be fetched again is.
-		if err := l.pond.catalog.LoseBlob(ctx, h.Blob); err != nil {
-			return nil, err
+		default:
+			// The blob is gone: what can be fetched again is.
+			if err := l.pond.spare(ctx, k.String(), l.pond.catalog.LoseBlob(ctx, h.Blob)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if !o.asking || o.mode == CachedOnly {
@@ -125,7 +131,7 @@ func (l *upstream) knownAbsent(ctx context.Context, k millpond.Key, o opening) (
 		return nil, err
 	}
 	now := l.pond.now()
-	if now.Before(a.Fresh) || (!o.asking || l.up.State().Open) && now.Sub(a.Checked) < l.format.Info().OldAbsence {
+	if stands(now, a.Checked, a.Fresh) || (!o.asking || l.up.State().Open) && now.Sub(a.Checked) < l.format.Info().OldAbsence {
 		return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: a.Why}, nil
 	}
 	return nil, nil
@@ -147,7 +153,7 @@ func (l *upstream) noteAbsence(ctx context.Context, k millpond.Key, err error) e
 		put := l.pond.catalog.PutAnswer(ctx, &catalog.Answer{
 			Question: l.absence(k), Absent: true, Why: why, Checked: now, Fresh: now.Add(l.repo.absent()), Changed: now,
 		})
-		return firstError(put, err)
+		return firstError(l.pond.spare(ctx, "that "+l.name+" has no "+k.String(), put), err)
 	case millpond.BadUpstream, millpond.Throttled:
 		a, e := l.pond.catalog.Answer(ctx, l.absence(k))
 		if e == nil && now.Sub(a.Checked) < l.format.Info().OldAbsence {
@@ -256,7 +262,10 @@ func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File,
 	if before != nil {
 		h.Modified, h.Keep = before.Modified, before.Keep
 	}
-	if err := l.pond.catalog.PutHolding(ctx, h); err != nil {
+	if err := l.pond.catalog.PutHolding(ctx, h); unkeepable(err) {
+		l.pond.unkept(ctx, k.String(), err) // its readers have right bytes; nothing names the blob, and it is swept
+		return nil
+	} else if err != nil {
 		return err
 	}
 	l.pond.used(got.Blob, got.Size)
@@ -279,7 +288,7 @@ func (l *upstream) failed(k millpond.Key, f *millpond.File, err error) {
 		return
 	}
 	ctx := l.pond.life
-	l.corrupt.remember(k.Package+"\x00"+k.Version+"\x00"+k.File, l.pond.now().Add(remembered), err)
+	l.corrupt.remember(k.Package+"\x00"+k.Version+"\x00"+k.File, l.pond.now(), remembered, err)
 	why, _ := format.Words(err)
 	l.pond.event(ctx, millpond.Event{Verb: "corrupt", Repository: l.repo.config.Name, Layer: l.name, Key: k, Detail: detail("why", why)})
 	if err := l.mark(ctx, k, true); err != nil {

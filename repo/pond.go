@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,7 @@ type Pond struct {
 	derived  *otter.Cache[derivedKey, *derived]
 	stamps   *otter.Cache[string, time.Time] // since when readers see what a stamp stands for
 	deriving derivations
+	loose    loose
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -79,6 +81,9 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		return nil, err
 	}
 	if p.stamps, err = otter.New(&otter.Options[string, time.Time]{MaximumSize: 10_000}); err != nil {
+		return nil, err
+	}
+	if p.loose, err = newLoose(); err != nil {
 		return nil, err
 	}
 	if p.instance, err = p.identify(ctx); err != nil {
@@ -271,6 +276,11 @@ func (p *Pond) forgetHeld(name string) {
 // forgetBlob drops what memory holds under a digest.
 func (p *Pond) forgetBlob(d millpond.Digest) {
 	for _, r := range p.Repositories() {
+		for k, v := range r.views.All() {
+			if slices.ContainsFunc(v.all.Parts, func(one millpond.Part) bool { return one.Document == d }) {
+				r.forget(k.name)
+			}
+		}
 		for k, f := range r.hot.All() {
 			if f.content.Digest == d {
 				r.hot.Invalidate(k)

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -17,7 +18,8 @@ type hotFile struct {
 	content millpond.Content // without a body
 	body    []byte           // nil if it is too large
 	layer   string
-	stamp   string    // of the view whose verdict it rests on; "" if it was judged by itself
+	stamp   string // of the view whose verdict it rests on; "" if it was judged by itself
+	judged  time.Time
 	until   time.Time // until when the verdict stands; zero is for ever
 }
 
@@ -32,6 +34,17 @@ func (b *bound) Stat(ctx context.Context, k millpond.Key) (*millpond.Content, er
 }
 
 func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.Content, error) {
+	c, err := b.readOnce(ctx, k, o)
+	if errors.Is(err, errDamaged) {
+		c, err = b.readOnce(ctx, k, o) // it was set aside: this one fetches it
+	}
+	return c, err
+}
+
+// errDamaged says that held bytes could not be read, before any of them left.
+var errDamaged = &millpond.Error{Kind: millpond.Unready, Why: "the held bytes are damaged"}
+
+func (b *bound) readOnce(ctx context.Context, k millpond.Key, o opening) (*millpond.Content, error) {
 	t := TraceOf(ctx)
 	t.Package, t.Version, t.File = k.Package, k.Version, k.File
 	if c := b.fromMemory(ctx, k); c != nil {
@@ -83,18 +96,29 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 		return nil, err
 	}
 	if !o.stat {
-		b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), stamp: v.stamp, until: v.until})
+		return b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), stamp: v.stamp, judged: v.built, until: v.until})
 	}
 	return c, nil
 }
 
-// readUnlisted opens a file that is held although no listing names it any more: its whole package is gone upstream. The
-// answer is absent where there is none.
+// readUnlisted opens a file that is held although no listing names it any more: its whole package is gone upstream. What a
+// sibling hides is refused in its words. The answer is absent where there is nothing of either.
 func (b *bound) readUnlisted(ctx context.Context, k millpond.Key, o opening, absent error) (*millpond.Content, error) {
 	for _, l := range b.layersFor(k.Package) {
 		up, ok := l.(*upstream)
 		if !ok {
-			continue
+			c, err := l.open(ctx, k, nil, opening{asking: o.asking, stat: true})
+			if millpond.Is(err, millpond.Blocked) {
+				return nil, err
+			}
+			if err != nil || b.policy != nil && k.Version == "" {
+				continue
+			}
+			f := &millpond.File{Name: k.File, Size: c.Size, Type: c.Type, Vanished: true, Published: c.Modified}
+			if _, err := b.judgeUntil(ctx, l, k, f, o); err != nil {
+				return nil, err
+			}
+			return l.open(ctx, k, f, o)
 		}
 		held, err := up.holdings(ctx, k.Package)
 		if err != nil {
@@ -217,7 +241,7 @@ func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key,
 		c, err := l.open(ctx, k, f, o)
 		if err == nil {
 			if !o.stat {
-				b.toMemory(ctx, k, c, &hotFile{layer: l.layerName(), until: until})
+				return b.toMemory(ctx, k, c, &hotFile{layer: l.layerName(), judged: b.pond.now(), until: until})
 			}
 			return c, nil
 		}
@@ -309,7 +333,8 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 	if !ok {
 		return nil
 	}
-	if !f.until.IsZero() && !b.pond.now().Before(f.until) || f.stamp != "" && !b.current(k.Package, f.stamp) {
+	now := b.pond.now()
+	if !f.until.IsZero() && !now.Before(f.until) || f.judged.After(now.Add(leap)) || f.stamp != "" && !b.current(k.Package, f.stamp) {
 		b.hot.Invalidate(k)
 		return nil
 	}
@@ -332,24 +357,28 @@ func (b *bound) current(name, stamp string) bool {
 	return ok && now.stamp == stamp
 }
 
-// toMemory keeps a held file for the next reader. A small body is read into memory; c then reads from there.
-func (b *bound) toMemory(ctx context.Context, k millpond.Key, c *millpond.Content, f *hotFile) {
+// toMemory keeps a held file for the next reader and returns c. A small body is read into memory, where c then reads from;
+// if that fails the bytes are set aside and the error is errDamaged.
+func (b *bound) toMemory(_ context.Context, k millpond.Key, c *millpond.Content, f *hotFile) (*millpond.Content, error) {
 	if c.Growing || c.Location != "" || c.ReadSeekCloser == nil || c.Digest.IsZero() {
-		return
+		return c, nil
 	}
 	if c.Size <= hotSize {
 		body := make([]byte, c.Size)
-		if _, err := io.ReadFull(c, body); err != nil {
-			if c.Damaged != nil {
-				c.Damaged(err)
-			}
-			return // the reader finds the body short, and is cut off
-		}
+		_, err := io.ReadFull(c, body)
 		c.Close()
+		if err != nil && c.Damaged != nil && !millpond.Is(err, millpond.Canceled) {
+			c.Damaged(err)
+			return nil, errDamaged
+		}
+		if err != nil {
+			return nil, err
+		}
 		f.body = body
 		c.ReadSeekCloser = newMemory(body)
 	}
 	f.content = *c
 	f.content.ReadSeekCloser, f.content.Damaged = nil, nil
 	b.hot.Set(k, f)
+	return c, nil
 }

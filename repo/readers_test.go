@@ -47,11 +47,11 @@ func (r *rig) many(n int, path string) []reply {
 
 func TestP03OneColdFileIsOneRequest(t *testing.T) {
 	r := newRig(t)
-	e := r.put("alpha", "1.0", noise(1, 24*mib))
-	gate := r.up.Gate(e.upstream(), 8*mib)
+	e := r.put("alpha", "1.0", noise(1, 6*mib))
+	gate := r.up.Gate(e.upstream(), 3*mib)
 	r.good("index", r.index("alpha"), nil)
 	go func() { <-gate.Reached; gate.Open() }() // ends with the download
-	for i, a := range r.many(60, e.path()) {
+	for i, a := range r.many(50, e.path()) {
 		if a.Err != nil || a.Status != 200 || millpond.SHA256(a.Body) != e.sum {
 			t.Errorf("reader %d: got %d, %d bytes, %v", i, a.Status, len(a.Body), a.Err)
 		}

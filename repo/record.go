@@ -18,7 +18,7 @@ var errRecord = errors.New("record is damaged or of another release")
 // encodeListing writes a package as one compact record: what an upstream's listing said, without what is computed from it.
 // Strings are kept whole and in order, so that decoding allocates one string for the record and slices it.
 func encodeListing(p *millpond.Package) []byte {
-	e := encoder{b: make([]byte, 0, 256+64*len(p.Versions))}
+	e := encoder{b: make([]byte, 0, roomFor(p))}
 	e.uint(recordVersion)
 	e.string(p.Name)
 	e.string(p.Blocked)
@@ -26,7 +26,7 @@ func encodeListing(p *millpond.Package) []byte {
 	for _, part := range p.Parts {
 		e.string(part.Layer)
 		e.digest(part.Document)
-		e.string(string(part.Meta))
+		e.bytes(part.Meta)
 	}
 	e.uint(uint64(len(p.Refs)))
 	for _, r := range p.Refs {
@@ -38,6 +38,24 @@ func encodeListing(p *millpond.Package) []byte {
 		e.version(&p.Versions[i])
 	}
 	return e.b
+}
+
+// roomFor is about as many bytes as the record of a package takes, and seldom less: a large one that grows as it is written
+// is copied a dozen times.
+func roomFor(p *millpond.Package) int {
+	n := 1 << 10
+	for i := range p.Versions {
+		v := &p.Versions[i]
+		n += 64 + len(v.Name) + len(v.YankedWhy) + len(v.Licence) + len(v.Meta)
+		for j := range v.Files {
+			f := &v.Files[j]
+			n += 40 + len(f.Name) + len(f.Platform) + len(f.URL) + len(f.Type) + len(f.YankedWhy) + len(f.Meta)
+			for _, d := range f.Digests {
+				n += 2 + len(d.String())
+			}
+		}
+	}
+	return n
 }
 
 // decodeListing reads what encodeListing wrote; every version's Layer is layer.
@@ -101,6 +119,7 @@ type encoder struct{ b []byte }
 func (e *encoder) uint(n uint64)            { e.b = binary.AppendUvarint(e.b, n) }
 func (e *encoder) int(n int64)              { e.b = binary.AppendVarint(e.b, n) }
 func (e *encoder) string(s string)          { e.uint(uint64(len(s))); e.b = append(e.b, s...) }
+func (e *encoder) bytes(b []byte)           { e.uint(uint64(len(b))); e.b = append(e.b, b...) }
 func (e *encoder) digest(d millpond.Digest) { e.string(d.String()) }
 
 func (e *encoder) time(t time.Time) {
@@ -128,12 +147,13 @@ func (e *encoder) version(v *millpond.Version) {
 	e.time(v.Seen)
 	e.string(v.YankedWhy)
 	e.string(v.Licence)
-	e.string(string(v.Meta))
+	e.bytes(v.Meta)
 	e.uint(uint64(len(v.Files)))
 	for i := range v.Files {
 		f := &v.Files[i]
 		e.string(f.Name)
 		e.flags(false, f.Yanked, false, f.Vanished, f.Corrupt)
+		e.string(f.Of)
 		e.string(f.Platform)
 		e.int(f.Size)
 		e.string(f.URL)
@@ -141,7 +161,7 @@ func (e *encoder) version(v *millpond.Version) {
 		e.time(f.Published)
 		e.time(f.Seen)
 		e.string(f.YankedWhy)
-		e.string(string(f.Meta))
+		e.bytes(f.Meta)
 		e.uint(uint64(len(f.Digests)))
 		for _, d := range f.Digests {
 			e.digest(d)
@@ -227,6 +247,7 @@ func (d *decoder) version(v *millpond.Version) {
 		f.Name = d.string()
 		flags := d.uint()
 		f.Yanked, f.Vanished, f.Corrupt = flags&flagYanked != 0, flags&flagVanished != 0, flags&flagCorrupt != 0
+		f.Of = d.string()
 		f.Platform = d.string()
 		f.Size = d.int()
 		f.URL, f.Type = d.string(), d.string()

@@ -21,7 +21,7 @@ func listingOfAll() *millpond.Package {
 				Meta: json.RawMessage(`[1,2]`), Files: []millpond.File{
 					{Name: "alpha-2.0.tgz", Platform: "linux", Size: 12, Digests: []millpond.Digest{millpond.SHA256([]byte("a"))}, URL: "https://upstream.example/a",
 						Type: "application/gzip", Published: at, Seen: at, Yanked: true, YankedWhy: "why", Vanished: true, Corrupt: true, Meta: json.RawMessage(`"m"`)},
-					{Name: "alpha-2.0.whl", Size: -1, Digests: []millpond.Digest{}},
+					{Name: "alpha-2.0.whl", Of: "alpha-2.0.tgz", Size: -1, Digests: []millpond.Digest{}},
 				}},
 			{Name: "1.0", Layer: "up", Partial: true, Files: []millpond.File{}},
 		},

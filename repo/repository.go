@@ -374,6 +374,14 @@ func blocked(k millpond.Key, v millpond.Verdict) error {
 // Kept implements format.Reader.
 func (b *bound) Kept(ctx context.Context, p millpond.Part) (*format.Document, error) {
 	d, err := b.pond.kept(ctx, p.Document)
+	if millpond.Is(err, millpond.NotFound) && !p.Document.IsZero() {
+		// Its listing is here, and says that there is such a package.
+		if e := b.pond.spare(ctx, "a lost document", b.pond.catalog.LoseBlob(ctx, p.Document)); e != nil {
+			return nil, e
+		}
+		b.pond.forgetBlob(p.Document)
+		err = lostDocument(err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ import (
 	"millpond/catalog/sql"
 	"millpond/fetch"
 	"millpond/fetch/faulty"
+	"millpond/format/npm"
 	"millpond/format/pypi"
 	"millpond/policy"
 	"millpond/repo"
@@ -47,7 +48,8 @@ type rig struct {
 
 	settings repo.Settings
 	config   repo.Config
-	setUp    func(*fetch.Engine) // before each start
+	setUp    func(*fetch.Engine)                // before each start; nil does nothing
+	wrap     func(*sql.Catalog) catalog.Catalog // at each start; nil takes the catalog as it is
 	server   *httptest.Server
 	clock    atomic.Int64 // unix nanoseconds
 	pages    map[string][]entry
@@ -61,6 +63,7 @@ type entry struct {
 	sum          millpond.Digest
 	published    time.Time
 	mute         bool // its date is not told
+	bare         bool // its digest is not told
 }
 
 // began is when the clock of every rig begins.
@@ -138,7 +141,11 @@ func (r *rig) start() {
 	if r.setUp != nil {
 		r.setUp(r.engine)
 	}
-	if r.pond, err = repo.New(ctx, repo.Parts{Blobs: r.blobs, Catalog: r.catalog, Fetch: r.engine, Now: r.now}); err != nil {
+	var records catalog.Catalog = r.catalog
+	if r.wrap != nil {
+		records = r.wrap(r.catalog)
+	}
+	if r.pond, err = repo.New(ctx, repo.Parts{Blobs: r.blobs, Catalog: records, Fetch: r.engine, Now: r.now}); err != nil {
 		r.t.Fatal(err)
 	}
 	r.configure()
@@ -205,6 +212,7 @@ type traced struct {
 
 func (w traced) WriteHeader(status int) {
 	w.Header().Set("X-Result", w.trace.Result)
+	w.Header().Set("X-Upstream", w.trace.Upstream.String())
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -244,7 +252,10 @@ func (r *rig) page(pkg string) {
 	r.t.Helper()
 	files := []map[string]any{}
 	for _, e := range r.pages[pkg] {
-		f := map[string]any{"filename": e.name(), "url": "../.." + e.upstream(), "size": e.size, "hashes": map[string]string{"sha256": e.sum.Hex()}}
+		f := map[string]any{"filename": e.name(), "url": "../.." + e.upstream(), "size": e.size, "hashes": map[string]string{}}
+		if !e.bare {
+			f["hashes"] = map[string]string{"sha256": e.sum.Hex()}
+		}
 		if !e.mute {
 			f["upload-time"] = e.published.Format("2006-01-02T15:04:05Z")
 		}
@@ -273,6 +284,38 @@ func (e entry) bytes() []byte {
 		panic(err) // memory does not fail
 	}
 	return b
+}
+
+// asNPM makes the repository one of npm, whose documents are written from the upstream's own text.
+func asNPM(r *rig) {
+	u := *r.config.Upstreams[0].URL
+	u.Path = "/"
+	r.config.Format, r.config.Upstreams[0].URL = npm.Format{}, &u
+}
+
+// putPackument lays a packument of alpha on the upstream.
+func (r *rig) putPackument(versions int) {
+	var b bytes.Buffer
+	b.WriteString(`{"name":"alpha","dist-tags":{"latest":"1.0.0"},"versions":{`)
+	for i := range versions {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `"1.0.%d":{"name":"alpha","version":"1.0.%d","description":"%x","dist":{"tarball":"%s/alpha/-/alpha-1.0.%d.tgz","shasum":"%040x"}}`,
+			i, i, noise(uint64(i), 200), r.up.URL, i, i)
+	}
+	b.WriteString(`}}`)
+	r.up.Put("/alpha", faulty.Object{Body: b.Bytes(), Type: "application/json", ETag: fmt.Sprintf("%q", millpond.SHA256(b.Bytes()).Short())})
+}
+
+// versions is how many versions a packument has.
+func versions(packument []byte) int { return bytes.Count(packument, []byte(`"version":"1.0.`)) }
+
+// restart stops the pond and starts it anew: memory is empty.
+func (r *rig) restart() {
+	r.t.Helper()
+	r.stop(10 * time.Second)
+	r.start()
 }
 
 // A reply is an answer, read whole.
@@ -443,5 +486,8 @@ func goroutines() []string {
 	}
 	return ours
 }
+
+// contains reports whether a text has a word in it.
+func contains(text []byte, word string) bool { return bytes.Contains(text, []byte(word)) }
 
 var errTest = errors.New("ordered by the test") // never changed

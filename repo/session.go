@@ -1,10 +1,13 @@
 package repo
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"syscall"
 	"time"
 
 	"millpond"
@@ -42,17 +45,31 @@ func (s *session) close() {
 // keep seals the documents that were read and returns what to remember of them.
 func (s *session) keep(ctx context.Context) ([]catalog.Document, error) {
 	docs := make([]catalog.Document, len(s.got))
-	for i, g := range s.got {
-		if g.fetched != nil && g.Blob.IsZero() {
-			blob, err := g.fetched.Keep(ctx)
-			if err != nil {
-				return nil, fmt.Errorf("keep document of %s: %w", s.layer.name, err)
-			}
-			g.Blob = blob
+	for i := range s.got {
+		if err := s.keepOne(ctx, &s.got[i]); err != nil {
+			return nil, err
 		}
-		docs[i] = g.Document
+		docs[i] = s.got[i].Document
 	}
 	return docs, nil
+}
+
+// keepOne seals a document that was read. Where the store takes nothing, memory keeps it for a while: what can be read is
+// served though it cannot be kept.
+func (s *session) keepOne(ctx context.Context, g *gotten) error {
+	if g.fetched == nil || !g.Blob.IsZero() {
+		return nil
+	}
+	blob, err := g.fetched.Keep(ctx)
+	if unkeepable(err) {
+		s.layer.pond.unkept(ctx, "a document of "+s.layer.name, err)
+		blob, err = s.layer.pond.loose.add(g.fetched, g.fetched.Size)
+	}
+	if err != nil {
+		return fmt.Errorf("keep document of %s: %w", s.layer.name, err)
+	}
+	g.Blob = blob
+	return nil
 }
 
 // document keeps the n-th document read and returns the digest of its kept form.
@@ -60,15 +77,8 @@ func (s *session) document(ctx context.Context, n int) (millpond.Digest, error) 
 	if n >= len(s.got) {
 		return millpond.Digest{}, nil
 	}
-	g := &s.got[n]
-	if g.fetched != nil && g.Blob.IsZero() {
-		blob, err := g.fetched.Keep(ctx)
-		if err != nil {
-			return millpond.Digest{}, err
-		}
-		g.Blob = blob
-	}
-	return g.Blob, nil
+	err := s.keepOne(ctx, &s.got[n])
+	return s.got[n].Blob, err
 }
 
 // Name implements format.Remote.
@@ -177,6 +187,13 @@ func (p *Pond) kept(ctx context.Context, d millpond.Digest) (*format.Document, e
 	if d.IsZero() {
 		return nil, &millpond.Error{Kind: millpond.NotFound, Why: "no document is kept"}
 	}
+	if b, ok := p.loose.get(d); ok {
+		r, err := seekable.NewReader(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return nil, err
+		}
+		return &format.Document{ReaderAt: r, Closer: nothing{}, Size: r.Size()}, nil
+	}
 	info, err := p.blobs.Stat(ctx, d)
 	if err != nil {
 		return nil, fmt.Errorf("open kept document: %w", err)
@@ -188,9 +205,35 @@ func (p *Pond) kept(ctx context.Context, d millpond.Digest) (*format.Document, e
 	r, err := seekable.NewReader(at, info.Size)
 	if err != nil {
 		at.Close()
-		return nil, fmt.Errorf("open kept document %s: %w", d.Short(), err)
+		return nil, p.judgeKept(d, fmt.Errorf("open kept document %s: %w", d.Short(), err))
 	}
-	return &format.Document{ReaderAt: r, Closer: at, Size: r.Size()}, nil
+	return &format.Document{ReaderAt: watched{r, p, d}, Closer: at, Size: r.Size()}, nil
+}
+
+// watched sets a kept document aside when it turns out to be damaged while it is read.
+type watched struct {
+	io.ReaderAt
+	pond   *Pond
+	digest millpond.Digest
+}
+
+func (w watched) ReadAt(b []byte, off int64) (int, error) {
+	n, err := w.ReaderAt.ReadAt(b, off)
+	return n, w.pond.judgeKept(w.digest, err)
+}
+
+// judgeKept sees whether an error of a kept document is damage, and what to say of it then: it is not that there is no such
+// package.
+func (p *Pond) judgeKept(d millpond.Digest, err error) error {
+	if !millpond.Is(err, millpond.Corrupt) && !errors.Is(err, syscall.EIO) {
+		return err
+	}
+	p.damaged(d, err)
+	return lostDocument(err)
+}
+
+func lostDocument(err error) error {
+	return &millpond.Error{Kind: millpond.BadUpstream, Why: "what was kept of the index is damaged; it is read anew", Err: err}
 }
 
 // A blobAt reads a blob at any offset: through the file where the store is on disk, else by ranges.

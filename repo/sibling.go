@@ -47,7 +47,10 @@ func (l *sibling) listing(ctx context.Context, name string, asking bool) (*listi
 	for i := range pkg.Parts {
 		pkg.Parts[i].Layer = l.name + "/" + pkg.Parts[i].Layer
 	}
-	pkg.Hidden = nil
+	pkg.Hidden = append([]millpond.Hidden(nil), pkg.Hidden...) // whoever asks for one is told why
+	for i := range pkg.Hidden {
+		pkg.Hidden[i].Version.Layer = l.name + "/" + pkg.Hidden[i].Version.Layer
+	}
 	return &listing{pkg: &pkg, id: pkg.Stamp, changed: v.modify, checked: v.check, fresh: earlier(v.fresh, v.until), stale: v.stale}, nil
 }
 

@@ -42,6 +42,43 @@ func (l *upstream) slow() time.Duration {
 
 // listing asks for the package's listing: kept and fresh, or read anew.
 func (l *upstream) listing(ctx context.Context, name string, asking bool) (*listing, error) {
+	got, err := l.listed(ctx, name, asking)
+	if err != nil || !asking || got.stale != nil || l.pond.hasDocument(ctx, got.pkg) {
+		return got, err
+	}
+	// Its document is lost: that is read anew before somebody needs it.
+	if err := l.expire(ctx, name); err != nil {
+		return nil, err
+	}
+	return l.listed(ctx, name, true)
+}
+
+// hasDocument reports whether the document that a listing was read from is still here.
+func (p *Pond) hasDocument(ctx context.Context, pkg *millpond.Package) bool {
+	if len(pkg.Parts) == 0 || pkg.Parts[0].Document.IsZero() {
+		return true
+	}
+	if _, ok := p.loose.get(pkg.Parts[0].Document); ok {
+		return true
+	}
+	_, err := p.blobs.Stat(ctx, pkg.Parts[0].Document)
+	return !millpond.Is(err, millpond.NotFound)
+}
+
+// expire makes a kept listing one to ask for again.
+func (l *upstream) expire(ctx context.Context, name string) error {
+	q := catalog.Question{Layer: l.id, Kind: "package", Package: name}
+	a, err := l.pond.catalog.Answer(ctx, q)
+	if millpond.Is(err, millpond.NotFound) || err == nil && a.Absent {
+		return nil
+	}
+	if err == nil {
+		err = l.pond.catalog.Confirm(ctx, q, a.Checked, time.Time{})
+	}
+	return l.pond.spare(ctx, "that the listing of "+name+" is old", err)
+}
+
+func (l *upstream) listed(ctx context.Context, name string, asking bool) (*listing, error) {
 	r, err := l.ask(ctx, inquiry{
 		Question: catalog.Question{Kind: "package", Package: name},
 		fresh:    l.repo.fresh(),
@@ -64,10 +101,10 @@ func (l *upstream) listing(ctx context.Context, name string, asking bool) (*list
 func (l *upstream) again(ctx context.Context, name string) (*listing, error) {
 	now := l.pond.now()
 	if l.refresh.recent(name, now) == nil {
-		l.refresh.remember(name, now.Add(10*time.Second), errRefreshed)
+		l.refresh.remember(name, now, 10*time.Second, errRefreshed)
 		q := catalog.Question{Layer: l.id, Kind: "package", Package: name}
-		if a, err := l.pond.catalog.Answer(ctx, q); err == nil && now.Sub(a.Checked) > time.Second && !a.Absent {
-			if err := l.pond.catalog.Confirm(ctx, q, a.Checked, time.Time{}); err != nil {
+		if a, err := l.pond.catalog.Answer(ctx, q); err == nil && now.Sub(a.Checked) > time.Second {
+			if err := l.expire(ctx, name); err != nil {
 				return nil, err
 			}
 		}
@@ -88,7 +125,11 @@ func (l *upstream) decoded(a *catalog.Answer) (*millpond.Package, string, error)
 // readListing reads the upstream's listing and brings it together with what was known before.
 func (l *upstream) readListing(ctx context.Context, s *session, kept *catalog.Answer, name string) ([]byte, error) {
 	var before *millpond.Package
+	seen := l.pond.now()
 	if kept != nil {
+		if kept.Checked.After(seen) {
+			seen = kept.Checked // what is new now was not there then, whatever a clock that was set back says
+		}
 		var err error
 		if before, err = decodeListing(kept.Record, l.name); err != nil {
 			before, s.kept = nil, nil // of another release: read it anew
@@ -119,7 +160,7 @@ func (l *upstream) readListing(ctx context.Context, s *session, kept *catalog.An
 		return nil, err
 	}
 	pkg.Name = name
-	if err := l.reconcile(ctx, before, pkg); err != nil {
+	if err := l.reconcile(ctx, before, pkg, seen); err != nil {
 		return nil, err
 	}
 	return encodeListing(pkg), nil
@@ -127,10 +168,9 @@ func (l *upstream) readListing(ctx context.Context, s *session, kept *catalog.An
 
 // reconcile carries over from the last listing what the upstream cannot know: when this pond first saw each version, which
 // bytes are held under a name that it now gives other digests, and the held files that it no longer lists.
-func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package) error {
-	now := l.pond.now()
+func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package, seen time.Time) error {
 	for i := range pkg.Versions {
-		pkg.Versions[i].Seen = now
+		pkg.Versions[i].Seen = seen
 	}
 	if before == nil {
 		return nil
@@ -162,7 +202,7 @@ func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package)
 		if v.Published.IsZero() && v.Partial {
 			v.Published = old.Published
 		}
-		if err := l.reconcileFiles(ctx, pkg.Name, old, v, held); err != nil {
+		if err := l.reconcileFiles(ctx, pkg.Name, old, v, held, seen); err != nil {
 			return err
 		}
 	}
@@ -170,8 +210,7 @@ func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package)
 }
 
 // reconcileFiles does for the files of one version what reconcile does for versions.
-func (l *upstream) reconcileFiles(ctx context.Context, pkg string, old, v *millpond.Version, held map[[2]string]*catalog.Holding) error {
-	now := l.pond.now()
+func (l *upstream) reconcileFiles(ctx context.Context, pkg string, old, v *millpond.Version, held map[[2]string]*catalog.Holding, seen time.Time) error {
 	var was map[string]*millpond.File
 	if len(old.Files) > 0 {
 		was = make(map[string]*millpond.File, len(old.Files))
@@ -185,7 +224,7 @@ func (l *upstream) reconcileFiles(ctx context.Context, pkg string, old, v *millp
 		delete(was, f.Name)
 		if o == nil {
 			if len(old.Files) > 0 {
-				f.Seen = now
+				f.Seen = seen
 			}
 			continue
 		}
@@ -206,7 +245,7 @@ func (l *upstream) reconcileFiles(ctx context.Context, pkg string, old, v *millp
 		if h != nil && !h.Blob.IsZero() {
 			f.Digests, f.Size = o.Digests, o.Size // the first bytes stay
 		} else {
-			f.Seen = now
+			f.Seen = seen
 		}
 	}
 	var rest []millpond.File

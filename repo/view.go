@@ -38,6 +38,7 @@ type view struct {
 // to know whether a verdict still stands. It is small, and outlives the records in memory.
 type shown struct {
 	stamp  string
+	built  time.Time
 	modify time.Time // since when readers see this
 	fresh  time.Time // until when no upstream needs asking
 	until  time.Time // until when the verdicts stand; zero is for ever
@@ -49,7 +50,7 @@ type place struct{ version, file int }
 
 // good reports whether the view may be shown at that time.
 func (v *shown) good(now time.Time, s scope) bool {
-	if !v.until.IsZero() && !now.Before(v.until) {
+	if !v.until.IsZero() && !now.Before(v.until) || v.built.After(now.Add(leap)) {
 		return false
 	}
 	return s != fresh || now.Before(v.fresh)
@@ -166,7 +167,7 @@ func (v *shown) trace(ctx context.Context) {
 
 // build asks the layers, merges what they say and applies the rules.
 func (r *Repository) build(ctx context.Context, name string, s scope) (*view, error) {
-	v := &view{shown: &shown{}}
+	v := &view{shown: &shown{built: r.pond.now()}}
 	merged, id, err := r.merge(ctx, name, s, v)
 	if err != nil {
 		return nil, err
@@ -348,5 +349,6 @@ func (r *Repository) since(ctx context.Context, name string, s scope, stamp stri
 		return time.Time{}, err
 	}
 	now := r.pond.now().Truncate(time.Second)
-	return now, r.pond.catalog.PutAnswer(ctx, &catalog.Answer{Question: q, Record: []byte(stamp), Checked: now, Changed: now})
+	err := r.pond.catalog.PutAnswer(ctx, &catalog.Answer{Question: q, Record: []byte(stamp), Checked: now, Changed: now})
+	return now, r.pond.spare(ctx, "since when readers see "+name, err)
 }

@@ -58,13 +58,12 @@ func TestIndexReadsWhatJavaScriptReads(t *testing.T) {
 		{"policy that is none", `{"name":"x","dist-tags":{},"policyRestrictions":"no","versions":{}}`, "", `{"name":"x","dist-tags":{},"policyRestrictions":{},"versions":{}}`},
 		{"a time that is none", `{"name":"x","dist-tags":{},"time":[],"versions":{}}`, "", `{"name":"x","dist-tags":{},"time":{},"versions":{}}`},
 	} {
-		p, err := readText("x", []byte(c.text))
-		if err != nil {
+		if _, err := readText("x", []byte(c.text)); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
 		s := newShelf()
-		p = s.put(t, "x", layer{"up", []byte(c.text)})
+		p := s.put(t, "x", layer{"up", []byte(c.text)})
 		var versions []string
 		for _, v := range p.Versions {
 			versions = append(versions, v.Name)

@@ -31,7 +31,6 @@ type remote struct {
 	base    *url.URL
 	options map[string]string
 	asked   []string // what it was asked for
-	header  http.Header
 }
 
 func newRemote(t *testing.T, h http.HandlerFunc) *remote {

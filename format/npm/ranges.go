@@ -262,13 +262,3 @@ func hyphen(from, to partial, prerelease bool) (set []bound) {
 	}
 	return set
 }
-
-// highest is the highest of the versions in range, "" if there is none. versions are newest first.
-func (r span) highest(versions []string) string {
-	for _, name := range versions {
-		if v, ok := parseVersion(name); ok && r.has(&v) {
-			return name
-		}
-	}
-	return ""
-}

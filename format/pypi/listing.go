@@ -136,7 +136,7 @@ func side(f *millpond.File, end string, digests []millpond.Digest) millpond.File
 		address += "?" + query
 	}
 	return millpond.File{
-		Name: f.Name + end, Platform: f.Platform, Size: -1, Digests: digests, URL: address,
+		Name: f.Name + end, Of: f.Name, Platform: f.Platform, Size: -1, Digests: digests, URL: address,
 		Published: f.Published, Yanked: f.Yanked, YankedWhy: f.YankedWhy,
 	}
 }

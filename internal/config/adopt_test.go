@@ -173,7 +173,7 @@ func TestAdoptRemembers(t *testing.T) {
 	if got, want := upstreamsOf(c), "pypi https://upstream.example/simple/\npypi json=off\nnpm https://upstream.example/npm/"; got != want {
 		t.Errorf("with a client that gives no answer: got\n%s\nwant\n%s", got, want)
 	}
-	c, _ = start(finding("pypi", nil, format.Adopted{URL: "https://other.example/", From: "pip"}), finding("npm", nil))
+	start(finding("pypi", nil, format.Adopted{URL: "https://other.example/", From: "pip"}), finding("npm", nil))
 	c, _ = start(itself, finding("npm", errors.New("npm gave no answer")))
 	if got, want := upstreamsOf(c), "pypi https://other.example/\nnpm https://upstream.example/npm/"; got != want {
 		t.Errorf("after another adoption: got\n%s\nwant\n%s", got, want)

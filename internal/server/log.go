@@ -35,8 +35,7 @@ func (s *Server) logRequest(x *response, r *http.Request, took time.Duration) {
 	if !h.Enabled(ctx, level) {
 		return
 	}
-	var list [24]slog.Attr
-	a := list[:0]
+	a := x.attrs[:0]
 	text := func(key, value string) {
 		if value != "" {
 			a = append(a, slog.String(key, value))
@@ -76,8 +75,8 @@ func (s *Server) logRequest(x *response, r *http.Request, took time.Duration) {
 	}
 	text("agent", r.UserAgent())
 	rec := slog.NewRecord(x.start, level, "request", 0)
-	rec.AddAttrs(a...)
-	h.Handle(ctx, rec) // a log that cannot be written fails no request
+	rec.AddAttrs(slog.Attr{Value: slog.GroupValue(a...)}) // a group without a name is as if its members stood there
+	h.Handle(ctx, rec)                                    // a log that cannot be written fails no request
 }
 
 // outcome is the kind and the words of what went wrong, if anything did.

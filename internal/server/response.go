@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -33,6 +34,7 @@ type response struct {
 	bytes        int64
 	err          error
 	aborted      bool
+	attrs        [24]slog.Attr // of the log line; here because a response is used again
 }
 
 func (x *response) begin(s *Server, w http.ResponseWriter, r *http.Request, ex *exchange) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -56,6 +57,7 @@ type Hook func(c *Call, do func() error) error
 type Dir struct {
 	root *os.Root
 	hook Hook
+	near sync.Map // from name to *os.Root: the directories that files were opened in
 }
 
 // Open opens a directory. It makes it, and those above it, where they are missing. The Dir's own entry is durable then.
@@ -95,7 +97,14 @@ func makeAll(name string) error {
 }
 
 // Close ends the use of the Dir; files that were opened in it can be used on.
-func (d *Dir) Close() error { return d.root.Close() }
+func (d *Dir) Close() error {
+	err := d.root.Close()
+	for name, root := range d.near.Range {
+		d.near.Delete(name)
+		err = errors.Join(err, root.(*os.Root).Close())
+	}
+	return err
+}
 
 // Path is the directory's absolute path.
 func (d *Dir) Path() string { return d.root.Name() }
@@ -138,11 +147,39 @@ func (d *Dir) Edit(name string) (*File, error) {
 
 // Open opens a file for reading.
 func (d *Dir) Open(name string) (*os.File, error) {
-	f, err := d.open(Call{Op: OpOpen, Name: name}, OpSync, os.O_RDONLY)
+	var f *os.File
+	err := d.do(Call{Op: OpOpen, Name: name}, func() (err error) {
+		f, err = d.openNear(name)
+		return err
+	})
 	if err != nil {
+		if f != nil {
+			f.Close()
+		}
 		return nil, err
 	}
-	return f.f, nil
+	return f, nil
+}
+
+// openNear opens a file from its directory, which stays open: the way down to it costs more than the file. What is not
+// found so is looked for from the top, for a directory may have been replaced by another of its name.
+func (d *Dir) openNear(name string) (*os.File, error) {
+	above, base := path.Split(name)
+	if near, ok := d.near.Load(above); ok {
+		if f, err := near.(*os.Root).Open(base); err == nil {
+			return f, nil
+		}
+		return d.root.Open(name)
+	}
+	f, err := d.root.Open(name)
+	if err == nil && above != "" {
+		if near, e := d.root.OpenRoot(above); e == nil { // it need not succeed
+			if _, there := d.near.LoadOrStore(above, near); there {
+				near.Close()
+			}
+		}
+	}
+	return f, err
 }
 
 func (d *Dir) open(c Call, sync Op, flag int) (*File, error) {
