@@ -97,8 +97,14 @@ func setUp(env *testscript.Env) error {
 	if err := os.Mkdir(home, 0o755); err != nil {
 		return err
 	}
-	if err := quietGo(home); err != nil {
-		return err
+	for name, text := range homeFiles {
+		path := filepath.Join(home, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
 	}
 	cache, err := goCache()
 	if err != nil {
@@ -109,14 +115,14 @@ func setUp(env *testscript.Env) error {
 		"LISTEN": s.listen, "POND": "http://" + s.listen, "MILLPOND_URL": "http://" + s.listen, "MILLPOND_DATA": env.WorkDir + "/data",
 		"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_RETRIES": "1", "PIP_NO_CACHE_DIR": "1", "PIP_DEFAULT_TIMEOUT": "120",
 		"PIP_ROOT_USER_ACTION": "ignore", "PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_COMPILE": "1",
-		"UV_NO_CONFIG": "1", "UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "120", "UV_PYTHON_DOWNLOADS": "never",
+		"UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": "http://127.0.0.1:1/simple/", "UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "120", "UV_PYTHON_DOWNLOADS": "never",
 		"POETRY_VIRTUALENVS_IN_PROJECT": "1", "POETRY_KEYRING_ENABLED": "0", "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
 		"npm_config_cache": home + "/npm", "npm_config_audit": "false", "npm_config_fund": "false", "npm_config_update_notifier": "false",
 		"npm_config_fetch_retries": "0", "pnpm_config_fetch_retries": "0", "npm_config_fetch_timeout": "120000",
 		"YARN_ENABLE_TELEMETRY": "0", "YARN_ENABLE_GLOBAL_CACHE": "0", "YARN_IGNORE_PATH": "1", "YARN_HTTP_RETRY": "0",
 		"BUN_INSTALL_CACHE_DIR": home + "/bun", "DO_NOT_TRACK": "1", "COREPACK_ENABLE_STRICT": "0",
 		"GOPATH": home + "/go", "GOCACHE": cache, "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local",
-		"GOSUMDB": "off", "GONOSUMDB": "", "GOENV": "off", "GOWORK": "off", "GO111MODULE": "on",
+		"GOPROXY": "off", "GOSUMDB": "off", "GONOSUMDB": "", "GOENV": "off", "GOWORK": "off", "GO111MODULE": "on",
 	} {
 		env.Setenv(k, v)
 	}
@@ -129,18 +135,14 @@ var goCache = sync.OnceValues(func() (string, error) {
 	return string(bytes.TrimSpace(out)), err
 })
 
-// quietGo tells go to keep no count of its own runs: it would write into the home after the script is over.
-func quietGo(home string) error {
-	for _, dir := range []string{"config", ".config"} {
-		telemetry := filepath.Join(home, dir, "go", "telemetry")
-		if err := os.MkdirAll(telemetry, 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(telemetry, "mode"), []byte("off"), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
+// homeFiles are in every home: a client that a script has not told where to read from reads from nowhere, and go keeps no count
+// of its own runs, which it would write when the script is over.
+var homeFiles = map[string]string{
+	".npmrc":                    "registry=http://127.0.0.1:1/\n",
+	".yarnrc.yml":               "npmRegistryServer: http://127.0.0.1:1/\nunsafeHttpWhitelist: [127.0.0.1]\n",
+	"config/pip/pip.conf":       "[global]\nindex-url = http://127.0.0.1:1/simple/\n",
+	"config/go/telemetry/mode":  "off",
+	".config/go/telemetry/mode": "off",
 }
 
 // condition adds [real]: the upstreams of this machine's own clients can be reached.
