@@ -19,7 +19,14 @@ func modules(ctx context.Context, r *rig) error {
 	if err != nil {
 		return err
 	}
-	for _, files := range [][]string{{".mod"}, {".info", ".mod", ".zip"}} {
+	for _, set := range []struct {
+		files     []string
+		wall, cpu float64 // that the format's page allows
+	}{
+		{[]string{".mod"}, 0.2e9, 0},
+		{[]string{".info", ".mod", ".zip"}, 1.5e9, 1.4e9},
+	} {
+		files := set.files
 		var cpu, ref time.Duration
 		var took, direct []float64
 		zips := 0
@@ -72,7 +79,10 @@ func modules(ctx context.Context, r *rig) error {
 		}
 		r.print(Row{What: what + ", CPU", Unit: "ns", Pond: float64(cpu) / float64(rounds)}.
 			against("a plain client's copy", float64(ref)/float64(rounds)).ratioAtMost(2))
-		r.print(Row{What: what + ", wall", Unit: "ns", Pond: median(took)}.against("direct", median(direct)))
+		if set.cpu > 0 {
+			r.print(Row{What: what + ", CPU", Unit: "ns", Pond: float64(cpu) / float64(rounds)}.atMost(set.cpu))
+		}
+		r.print(Row{What: what + ", wall", Unit: "ns", Pond: median(took)}.against("direct", median(direct)).atMost(set.wall))
 	}
 	rss, err := p.memory("VmRSS")
 	if err != nil {

@@ -129,6 +129,7 @@ func warmIndexes(ctx context.Context, r *rig) error {
 		warmth{what: "warm pypi index", path: "/pypi/simple/page-10/", headers: []string{pypiJSON}, most: 1.5},
 		warmth{what: "warm npm packument", path: "/npm/pkg-8-800", headers: []string{npmShort}, most: 1.5},
 		warmth{what: "the same, packed", path: "/npm/pkg-8-800", headers: []string{npmShort, gzipped}, most: 1.5, rate: 20_000, tail: 8e6},
+		warmth{what: "warm npm packument of 500 kB, packed", path: "/npm/pkg-250-2000", headers: []string{npmShort, gzipped}, most: 1.5, rate: 1000, tail: 100e6},
 		warmth{what: "warm golang list", path: "/golang/bench.example/mod-1000-a/@v/list", most: 1.5},
 	)
 	if err != nil {
