@@ -161,14 +161,48 @@ type Arriving interface {
 	Await(ctx context.Context, n int64) bool
 }
 
+// An Actor is who asks, and by what: what an event says of whoever made the change.
+type Actor struct {
+	Name    string // a person, a service, "pond" for what it does by itself; "" is anonymous
+	Token   string // the id of the token used; "" if it was none
+	Client  string // the network address
+	Request string // the id of the request, as the request log has it
+}
+
 // An Event is one change, as the log tells it. Events and the changes they tell of are one transaction.
 type Event struct {
-	Seq        int64
-	Time       time.Time
-	Actor      string // who; "pond" for what it does by itself
+	Epoch int64 // which life of the log: a restore from a backup begins another
+	Seq   int64 // 1, 2, 3 … without gaps, in the order of the transactions
+	Time  time.Time
+	Actor
 	Verb       string // publish, yank, delete, corrupt, replaced, vanished, hidden …
 	Repository string
 	Layer      string // the upstream concerned; "" is hosted
 	Key        Key
 	Detail     json.RawMessage // more about it, a JSON object; nil if there is nothing more to say
+	Hash       Digest          // of the log up to and with this event
+}
+
+// A Verb is what a caller does, and may or may not do. Every route and every door of a repository declares one.
+type Verb string
+
+// The verbs.
+const (
+	VerbRead      Verb = "read"      // see and download
+	VerbPublish   Verb = "publish"   // bring a new version, file or ref
+	VerbOverwrite Verb = "overwrite" // bring other bytes for a version that exists, in a volatile repository
+	VerbMove      Verb = "move"      // point a ref that exists elsewhere
+	VerbYank      Verb = "yank"      // amend what a record says: withdrawn, deprecated, its owners
+	VerbDelete    Verb = "delete"    // remove, and restore
+	VerbPromote   Verb = "promote"   // bring into this repository what another one hosts
+	VerbGrant     Verb = "grant"     // members, tokens of services, claims, publisher rules
+	VerbRule      Verb = "rule"      // policy, waivers, release of a hold
+	VerbOperate   Verb = "operate"   // upstreams, sweep, check, takedown; no VerbRead by itself
+	VerbAudit     Verb = "audit"     // read all events and verify them
+	VerbFollow    Verb = "follow"    // the feed and blobs by digest, for edges
+)
+
+// Verbs are all verbs.
+func Verbs() []Verb {
+	return []Verb{VerbRead, VerbPublish, VerbOverwrite, VerbMove, VerbYank, VerbDelete, VerbPromote, VerbGrant, VerbRule, VerbOperate, VerbAudit, VerbFollow}
 }

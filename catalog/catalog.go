@@ -21,10 +21,11 @@ type Catalog interface {
 	View(ctx context.Context, f func(Tx) error) error
 	// Update commits f's changes and the events they imply in one transaction, durably before it returns; if f fails
 	// nothing is changed. f may be run more than once and must not keep what it was given.
-	Update(ctx context.Context, actor string, f func(Tx) error) error
+	Update(ctx context.Context, by millpond.Actor, f func(Tx) error) error
 	// Events yields what happened after seq, oldest first, and then waits for more until ctx ends.
 	Events(ctx context.Context, seq int64) iter.Seq2[millpond.Event, error]
 
+	Log
 	Answers
 	Holdings
 	Derivations
@@ -37,12 +38,15 @@ type Catalog interface {
 
 // A Tx is a transaction.
 type Tx interface {
-	// Emit adds an event. Seq, Time and Actor are filled in by the catalog.
+	// Emit adds an event. Epoch, Seq, Time, Actor and Hash are filled in by the catalog.
 	Emit(e millpond.Event) error
 	// Setting is a value that belongs to the pond, such as its instance's id; nil if there is none.
 	Setting(name string) (json.RawMessage, error)
 	// SetSetting keeps it; nil removes it.
 	SetSetting(name string, value json.RawMessage) error
+
+	Entries
+	Hosted
 }
 
 // A Question is what an upstream can be asked. Layer is the repository's name, a slash, and the upstream's name.

@@ -209,6 +209,8 @@ func (d *Document) Reader() *io.SectionReader { return io.NewSectionReader(d.Rea
 // holds no permission checks, and cannot forget one.
 type Repo interface {
 	Reader
+	Writer
+	Accounts
 	Tools
 }
 

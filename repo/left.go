@@ -55,7 +55,7 @@ func (p *Pond) leave(ctx context.Context) {
 		return err
 	})
 	if err == nil && !same {
-		err = p.catalog.Update(ctx, "pond", func(tx catalog.Tx) error { return tx.SetSetting(leftovers, list) })
+		err = p.catalog.Update(ctx, byPond, func(tx catalog.Tx) error { return tx.SetSetting(leftovers, list) })
 	}
 	if err != nil {
 		p.log.ErrorContext(ctx, "cannot keep which downloads are left over; they begin anew", "error", err)

@@ -21,6 +21,9 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
+// byPond is who makes the changes that nobody asked for.
+var byPond = millpond.Actor{Name: "pond"}
+
 var errClosing = &millpond.Error{Kind: millpond.BadUpstream, Why: "the pond is being stopped", Hint: "ask again in a moment"}
 
 // A Pond is all repositories of one process.
@@ -115,7 +118,7 @@ func (p *Pond) identify(ctx context.Context) (string, error) {
 	}
 	random := make([]byte, 8)
 	rand.Read(random) // never fails
-	return hex.EncodeToString(random), p.catalog.Update(ctx, "pond", func(tx catalog.Tx) error {
+	return hex.EncodeToString(random), p.catalog.Update(ctx, byPond, func(tx catalog.Tx) error {
 		if err := read(tx); err != nil {
 			return err
 		}
@@ -254,7 +257,7 @@ func (p *Pond) Close(ctx context.Context) error {
 // event records a change that the pond itself saw. It is logged where it cannot be recorded.
 func (p *Pond) event(ctx context.Context, e millpond.Event) {
 	p.log.WarnContext(ctx, "event", "verb", e.Verb, "repository", e.Repository, "layer", e.Layer, "key", e.Key.String(), "detail", string(e.Detail))
-	if err := p.catalog.Update(ctx, "pond", func(tx catalog.Tx) error { return tx.Emit(e) }); err != nil {
+	if err := p.catalog.Update(ctx, byPond, func(tx catalog.Tx) error { return tx.Emit(e) }); err != nil {
 		p.log.ErrorContext(ctx, "cannot record an event", "verb", e.Verb, "key", e.Key.String(), "error", err)
 	}
 }

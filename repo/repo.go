@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"millpond"
 	"millpond/blob"
 	"millpond/catalog"
 	"millpond/fetch"
@@ -20,8 +21,15 @@ type Parts struct {
 	Blobs   blob.Store
 	Catalog catalog.Catalog
 	Fetch   *fetch.Engine
+	Secrets Secrets          // nil refuses whatever wants to sign
 	Log     *slog.Logger     // nil discards
 	Now     func() time.Time // nil is time.Now
+}
+
+// Secrets keep keys apart from the catalog and its backups.
+type Secrets interface {
+	// Secret returns the secret of that name, made by make, and kept durably, if there was none.
+	Secret(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error)
 }
 
 // Settings are those of the pond as a whole. They may change while it runs.
@@ -48,6 +56,11 @@ type Config struct {
 	Absent    time.Duration // 0 is the format's
 	Public    bool          // anonymous callers may read
 	Options   map[string]string
+
+	Volatile  bool  // versions may be overwritten and deleted
+	Unpublish bool  // versions may be deleted; their numbers stay taken
+	ReadOnly  bool  // nothing can be published here
+	MaxFile   int64 // bytes; 0 is 16 GiB
 }
 
 // An Upstream is a URL or a sibling.
@@ -75,10 +88,25 @@ type Fill struct {
 	Mode    Mode
 }
 
-// A Caller is who asks.
+// A Caller is who asks, and what they may do.
 type Caller struct {
-	Name   string // "" is anonymous
-	Client string // its address, for the log
+	millpond.Actor
+	// Rights are what the caller may do; nil is what the configuration grants to everybody: to read public repositories.
+	Rights Rights
+	// Accounts are the caller's own door to tokens and logins; nil answers Unsupported to everything.
+	Accounts format.Accounts
+}
+
+// Rights say what a caller may do. They are pure and cheap: asked on every request, they answer from memory.
+type Rights interface {
+	// May reports whether the caller may do verb to a package of a repository. With pkg "" it is asked of the repository as
+	// a whole: whether there is any name in it for which the caller may.
+	May(v millpond.Verb, repository, pkg string) bool
+	// Scope tells apart the sets of names of a repository to which a caller may do verb: equal for two callers only if the
+	// sets are. It is "*" if that is all names, and "" if it is none.
+	Scope(v millpond.Verb, repository string) string
+	// Now are the rights as the catalog knows them within a transaction: what is granted is asked again where it counts.
+	Now(tx catalog.Tx) (Rights, error)
 }
 
 // A Trace is what happened to one request inside the pond. The server begins one, the repository fills it in, and the log,

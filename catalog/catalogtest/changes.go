@@ -55,19 +55,19 @@ func testChanges(t *testing.T, open Open) {
 		if v := setting(t, c, "a"); v != nil {
 			t.Errorf("before: got %s; want nil", v)
 		}
-		must(t, c.Update(ctx, "me", set("a", `{"x": 1}`)))
-		must(t, c.Update(ctx, "me", set("a", `{"x": "é"}`)))
-		must(t, c.Update(ctx, "me", set("b", `null`)))
+		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, set("a", `{"x": 1}`)))
+		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, set("a", `{"x": "é"}`)))
+		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, set("b", `null`)))
 		same(t, "a", string(setting(t, c, "a")), `{"x": "é"}`)
 		same(t, "b", string(setting(t, c, "b")), `null`)
-		must(t, c.Update(ctx, "me", func(tx catalog.Tx) error { return tx.SetSetting("a", nil) }))
+		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error { return tx.SetSetting("a", nil) }))
 		if v := setting(t, c, "a"); v != nil {
 			t.Errorf("removed: got %s; want nil", v)
 		}
-		kind(t, "not JSON", c.Update(ctx, "me", set("a", `{`)), millpond.Invalid)
+		kind(t, "not JSON", c.Update(ctx, millpond.Actor{Name: "me"}, set("a", `{`)), millpond.Invalid)
 	})
 	t.Run("an update sees what it did", func(t *testing.T) {
-		must(t, c.Update(ctx, "me", func(tx catalog.Tx) error {
+		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 			must(t, tx.SetSetting("own", json.RawMessage(`7`)))
 			got, err := tx.Setting("own")
 			same(t, "own", string(got), `7`)
@@ -76,7 +76,7 @@ func testChanges(t *testing.T, open Open) {
 	})
 	t.Run("nothing is left of one that fails", func(t *testing.T) {
 		before := past(t, c, 0)
-		err := c.Update(ctx, "me", func(tx catalog.Tx) error {
+		err := c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 			must(t, tx.SetSetting("half", json.RawMessage(`1`)))
 			must(t, tx.Emit(millpond.Event{Verb: "half"}))
 			return errWanted
@@ -98,7 +98,7 @@ func testChanges(t *testing.T, open Open) {
 					t.Errorf("recovered %v; want the function's own panic", got)
 				}
 			}()
-			c.Update(ctx, "me", func(tx catalog.Tx) error {
+			c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 				must(t, tx.SetSetting("panic", json.RawMessage(`1`)))
 				panic(errWanted)
 			})
@@ -119,11 +119,11 @@ func testChanges(t *testing.T, open Open) {
 		}
 	})
 	t.Run("a view is of one moment", func(t *testing.T) {
-		must(t, c.Update(ctx, "me", set("moment", `1`)))
+		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, set("moment", `1`)))
 		must(t, c.View(ctx, func(tx catalog.Tx) error {
 			before, err := tx.Setting("moment")
 			must(t, err)
-			must(t, c.Update(ctx, "me", set("moment", `2`)))
+			must(t, c.Update(ctx, millpond.Actor{Name: "me"}, set("moment", `2`)))
 			after, err := tx.Setting("moment")
 			same(t, "the same view, later", string(after), string(before))
 			return err
@@ -133,7 +133,7 @@ func testChanges(t *testing.T, open Open) {
 	t.Run("a transaction cannot be kept", func(t *testing.T) {
 		var kept []catalog.Tx
 		keep := func(tx catalog.Tx) error { kept = append(kept, tx); return nil }
-		must(t, c.Update(ctx, "me", keep))
+		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, keep))
 		must(t, c.View(ctx, keep))
 		for i, tx := range kept {
 			if _, err := tx.Setting("a"); err == nil || tx.Emit(millpond.Event{}) == nil || tx.SetSetting("a", nil) == nil {
@@ -155,7 +155,7 @@ func testChanges(t *testing.T, open Open) {
 func testEvents(t *testing.T, open Open) {
 	ctx := t.Context()
 	emit := func(c catalog.Catalog, verbs ...string) error {
-		return c.Update(ctx, "me", func(tx catalog.Tx) error {
+		return c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 			for _, v := range verbs {
 				if err := tx.Emit(millpond.Event{Verb: v}); err != nil {
 					return err
@@ -171,14 +171,14 @@ func testEvents(t *testing.T, open Open) {
 			Key: millpond.Key{Package: "p", Version: "v", File: "f"}, Detail: json.RawMessage(`{"bytes": 7}`),
 		}
 		before := time.Now().Add(-time.Second)
-		must(t, c.Update(ctx, "me", func(tx catalog.Tx) error { return tx.Emit(e) }))
+		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error { return tx.Emit(e) }))
 		got := past(t, c, 0)
 		if len(got) != 1 || got[0].Time.Before(before) || got[0].Time.After(time.Now().Add(time.Second)) {
 			t.Fatalf("got %v; want one event of now", got)
 		}
 		e.Seq, e.Actor, e.Time = 1, "me", got[0].Time
 		same(t, "event", got[0], e)
-		kind(t, "detail that is not JSON", c.Update(ctx, "me", func(tx catalog.Tx) error {
+		kind(t, "detail that is not JSON", c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 			return tx.Emit(millpond.Event{Detail: json.RawMessage(`{`)})
 		}), millpond.Invalid)
 	})
@@ -186,7 +186,7 @@ func testEvents(t *testing.T, open Open) {
 		c := fresh(t, open)
 		for i := range 600 { // more than any page
 			if i%7 == 0 {
-				c.Update(ctx, "me", func(tx catalog.Tx) error { must(t, tx.Emit(millpond.Event{})); return errWanted })
+				c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error { must(t, tx.Emit(millpond.Event{})); return errWanted })
 			}
 			must(t, emit(c, strconv.Itoa(i)))
 		}
@@ -241,7 +241,7 @@ func testEvents(t *testing.T, open Open) {
 		defer ended.Wait()
 		ended.Go(func() {
 			for i := range 100 {
-				err := c.Update(ctx, "me", func(tx catalog.Tx) error {
+				err := c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 					name := fmt.Sprint("s", i)
 					return errors.Join(tx.Emit(millpond.Event{Verb: name}), tx.SetSetting(name, json.RawMessage(`1`)))
 				})

@@ -136,7 +136,7 @@ func testReopened(t *testing.T, open Open) {
 			put(t, c, "l", "old", "old", at(1))
 			must(t, c.Used(ctx, []catalog.Use{{Blob: sha("old"), At: at(77)}}))
 		}
-		must(t, c.Update(ctx, "me", increment("n")))
+		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, increment("n")))
 		same(t, "counted", string(setting(t, c, "n")), strconv.Itoa(round+1))
 		gotA, err := c.Answer(ctx, a.Question)
 		must(t, err)
@@ -179,7 +179,7 @@ func testClosed(t *testing.T, open Open) {
 		}
 		told <- last
 	}()
-	must(t, c.Update(ctx, "me", increment("n")))
+	must(t, c.Update(ctx, millpond.Actor{Name: "me"}, increment("n")))
 	<-waiting
 	must(t, c.Close())
 	must(t, c.Close())
@@ -189,7 +189,7 @@ func testClosed(t *testing.T, open Open) {
 	_, answer := c.Answer(ctx, question("l", "p"))
 	_, check := c.Check(ctx)
 	for what, err := range map[string]error{
-		"Update": c.Update(ctx, "me", increment("n")), "View": c.View(ctx, func(tx catalog.Tx) error { _, err := tx.Setting("n"); return err }),
+		"Update": c.Update(ctx, millpond.Actor{Name: "me"}, increment("n")), "View": c.View(ctx, func(tx catalog.Tx) error { _, err := tx.Setting("n"); return err }),
 		"PutAnswer": c.PutAnswer(ctx, fullAnswer("l", "p")), "Answer": answer, "Check": check,
 	} {
 		if err == nil || millpond.Is(err, millpond.NotFound) {

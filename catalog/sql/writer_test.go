@@ -105,7 +105,7 @@ func TestLeftWhileWaiting(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error)
 	go func() {
-		result <- c.Update(ctx, "me", func(catalog.Tx) error { t.Error("an update ran whose caller has left"); return nil })
+		result <- c.Update(ctx, millpond.Actor{Name: "me"}, func(catalog.Tx) error { t.Error("an update ran whose caller has left"); return nil })
 	}()
 	for len(c.changes.writer.queue) == 0 {
 		runtime.Gosched()
@@ -117,7 +117,7 @@ func TestLeftWhileWaiting(t *testing.T) {
 	release()
 
 	ctx, cancel = context.WithCancel(t.Context())
-	err := c.Update(ctx, "me", func(tx catalog.Tx) error {
+	err := c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 		cancel()
 		return tx.SetSetting("begun", []byte("1"))
 	})
