@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/netip"
@@ -134,12 +135,13 @@ func TestRun(t *testing.T) {
 		r := startOn(t, newRecords(c.Now), c)
 		r.user("ann")
 		node := startOn(t, r.records, c)
+		ctx, end := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			node.Run(t.Context())
+			node.Run(ctx)
 		}()
-		defer func() { <-ended }()
+		defer func() { end(); <-ended }()
 		secret := r.token(r.as("ann"), token{})
 		time.Sleep(2*time.Second + time.Millisecond) // of the bubble's clock
 		synctest.Wait()
