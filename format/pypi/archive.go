@@ -4,11 +4,16 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bufio"
+	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -63,33 +68,46 @@ func readWheel(r io.ReaderAt, size int64) (*packed, error) {
 	return p, err
 }
 
-// checkRecord refuses a wheel with files that its RECORD does not name: an installer that goes by RECORD and one that
-// unpacks would install two things. Signatures of RECORD itself cannot stand in it.
+// checkRecord refuses a wheel whose RECORD does not name every file that is in it, or says something else of one: an
+// installer that goes by RECORD and one that unpacks would install two things. Signatures of RECORD cannot stand in it.
 func checkRecord(record *zip.File, files []*zip.File) error {
 	text, err := zipText(record)
 	if err != nil {
 		return err
 	}
-	named := map[string]bool{}
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimRight(line, "\r\n")
-		name := line
-		if rest, ok := strings.CutPrefix(line, `"`); ok {
-			name, _, _ = strings.Cut(strings.ReplaceAll(rest, `""`, "\x00"), `"`)
-			name = strings.ReplaceAll(name, "\x00", `"`)
-		} else if i := strings.IndexByte(line, ','); i >= 0 {
-			name = line[:i]
-		}
-		if name != "" {
-			named[name] = true
-		}
+	in := csv.NewReader(bytes.NewReader(text))
+	in.FieldsPerRecord = -1
+	rows, err := in.ReadAll()
+	if err != nil {
+		return readError(record.Name, err)
 	}
-	dir := path.Dir(record.Name) + "/RECORD"
+	named := make(map[string][]string, len(rows))
+	for _, row := range rows {
+		named[row[0]] = row[1:]
+	}
+	dir := path.Dir(record.Name)
 	for _, f := range files {
-		if strings.HasSuffix(f.Name, "/") || named[f.Name] || f.Name == dir || f.Name == dir+".jws" || f.Name == dir+".p7s" {
+		row, ok := named[f.Name]
+		switch {
+		case strings.HasSuffix(f.Name, "/"), f.Name == dir+"/RECORD", f.Name == dir+"/RECORD.jws", f.Name == dir+"/RECORD.p7s":
+			continue
+		case !ok:
+			return badArchive("the wheel's RECORD does not name %.200q, which is in the wheel", f.Name)
+		case len(row) > 1 && row[1] != "" && row[1] != strconv.FormatUint(f.UncompressedSize64, 10):
+			return badArchive("the wheel's RECORD says that %.200q has %.20s bytes; it has %d", f.Name, row[1], f.UncompressedSize64)
+		}
+		sum, ok := strings.CutPrefix(strings.Join(row[:min(len(row), 1)], ""), "sha256=")
+		if !ok || f.Name != dir+"/METADATA" { // what is read here anyhow
 			continue
 		}
-		return badArchive("the wheel's RECORD does not name %.200q, which is in the wheel", f.Name)
+		text, err := zipText(f)
+		if err != nil {
+			return err
+		}
+		got := sha256.Sum256(text)
+		if have := base64.RawURLEncoding.EncodeToString(got[:]); have != strings.TrimRight(sum, "=") {
+			return badArchive("the wheel's RECORD says that METADATA has sha256 %.60s; it has %s", sum, have)
+		}
 	}
 	return nil
 }

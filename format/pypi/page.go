@@ -30,6 +30,7 @@ type pageFile struct {
 	version  string
 	metadata *millpond.File // nil if it is not promised
 	signed   bool
+	proved   bool // there are attestations, published with it here
 	record   *fileRecord
 }
 
@@ -44,7 +45,7 @@ type fileRecord struct {
 // newPage gathers the files that a reader may see, oldest version first, by name within a version.
 func newPage(p *millpond.Package, base string) *page {
 	g := &page{name: p.Name, meta: readParts(p.Parts), api: "1.4", base: base}
-	if p.Blocked != "" {
+	if blocked(p) != "" {
 		return g
 	}
 	n := 0
@@ -97,6 +98,8 @@ func (g *page) addFiles(v *millpond.Version, records map[string]*fileRecord) {
 				one.metadata = s
 			case end == Signature:
 				one.signed = true
+			case end == Attested:
+				one.proved = true
 			}
 		}
 		g.files = append(g.files, one)
@@ -139,8 +142,14 @@ func readRecord(meta []byte) *fileRecord {
 
 // digests are those that a page shows: the declared ones, else the one of the bytes that were first seen.
 func digests(f *millpond.File) []millpond.Digest {
-	if len(f.Digests) == 0 && !f.Blob.IsZero() {
+	if len(f.Digests) == 0 {
+		if f.Blob.IsZero() {
+			return nil
+		}
 		return []millpond.Digest{f.Blob}
+	}
+	if f.URL == "" && f.Digests[0].Algorithm() == "sha256" {
+		return f.Digests[:1] // hosted: one that every client knows is enough; the JSON API has the others
 	}
 	return f.Digests
 }
@@ -174,7 +183,7 @@ func (g *page) appendURL(dst []byte, f *pageFile) []byte {
 }
 
 func (g *page) provenance(f *pageFile) string {
-	if g.base == "" || f.record.attested == "" {
+	if g.base == "" || f.record.attested == "" && !f.proved {
 		return ""
 	}
 	return g.base + "integrity/" + g.name + "/" + escape(f.version) + "/" + escape(f.Name) + "/provenance"
