@@ -69,7 +69,10 @@ func drain(w http.ResponseWriter, r *http.Request) {
 
 // phrase is one line of what a status line may hold.
 func phrase(s string) string {
-	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	s = strings.TrimSpace(s)
+	if i := strings.IndexAny(s, "\r\n"); i >= 0 {
+		s = s[:i]
+	}
 	s = strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' {
 			return '?'

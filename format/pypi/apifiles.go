@@ -115,7 +115,7 @@ func (a *apiWriter) writeFiles(b *bufio.Writer, x *apiIndex, v *millpond.Version
 		}
 		b.WriteString(comma)
 		comma = ","
-		entry, err := a.entry(x, v, f)
+		entry, err := a.entry(x, v, marked(v, f))
 		if err != nil {
 			return err
 		}

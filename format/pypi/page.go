@@ -82,7 +82,7 @@ func (g *page) addFiles(v *millpond.Version, records map[string]*fileRecord) {
 		if _, side := cutSide(f.Name); side != "" {
 			continue
 		}
-		one := pageFile{File: f, version: v.Name, record: records[string(f.Meta)]}
+		one := pageFile{File: marked(v, f), version: v.Name, record: records[string(f.Meta)]}
 		if one.record == nil {
 			one.record = readRecord(f.Meta)
 			records[string(f.Meta)] = one.record
@@ -104,6 +104,16 @@ func (g *page) addFiles(v *millpond.Version, records map[string]*fileRecord) {
 		}
 		g.files = append(g.files, one)
 	}
+}
+
+// marked is the file as pages show it: what is hosted here can be yanked by the version too, files that come later with it.
+func marked(v *millpond.Version, f *millpond.File) *millpond.File {
+	if v.Layer != "" || !v.Yanked || f.Yanked {
+		return f
+	}
+	yanked := *f
+	yanked.Yanked, yanked.YankedWhy = true, v.YankedWhy
+	return &yanked
 }
 
 // readRecord takes a file's Meta apart.
