@@ -41,4 +41,3 @@ func (p jsonPage) file(name string) *jsonEntry {
 	}
 	return nil
 }
-
