@@ -95,8 +95,8 @@ func versionKey(project string, v *millpond.Version) millpond.Key {
 // neither yanked nor a prerelease, if there is one.
 func chosen(p *millpond.Package, path Path) (*millpond.Version, error) {
 	key := millpond.Key{Package: p.Name, Version: path.Version}
-	if why := blocked(p); why != "" {
-		return nil, &millpond.Error{Kind: millpond.Blocked, Key: key, Why: why}
+	if p.Blocked != "" {
+		return nil, &millpond.Error{Kind: millpond.Blocked, Key: key, Why: p.Blocked}
 	}
 	if path.Kind == VersionJSON {
 		wanted := normalVersion(path.Version)

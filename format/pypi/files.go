@@ -23,9 +23,6 @@ func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path) error {
 		return redirect(w, r, http.StatusMovedPermanently, "../../"+name+"/"+p.Digest+"/"+escape(p.Name)+p.Side)
 	}
 	key := millpond.Key{Package: name, File: p.Name + p.Side}
-	if err := h.open(r.Context(), name); err != nil {
-		return err
-	}
 	c, err := format.Find(r, h.repo, key)
 	if err != nil && p.Side == Metadata && obtainable(err) {
 		c, err = h.extract(r.Context(), name, p, err)
@@ -48,18 +45,6 @@ func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path) error {
 	}
 	head["Cache-Control"] = []string{cache}
 	return format.Serve(w, r, c)
-}
-
-// open is nil unless the project is quarantined here. A project of which nothing can be said is for the repository to judge.
-func (h handler) open(ctx context.Context, name string) error {
-	view, err := h.repo.Held().Package(ctx, name) // no upstream is asked for it
-	if err != nil {
-		return nil
-	}
-	if why := blocked(view); why != "" {
-		return &millpond.Error{Kind: millpond.Blocked, Key: millpond.Key{Package: name}, Why: why}
-	}
-	return nil
 }
 
 // Content types of a file and its sides. They never change.
@@ -256,8 +241,8 @@ func (h handler) getProvenance(w http.ResponseWriter, r *http.Request, p Path) e
 	if err != nil {
 		return err
 	}
-	if why := blocked(view); why != "" {
-		return &millpond.Error{Kind: millpond.Blocked, Key: key, Why: why}
+	if view.Blocked != "" {
+		return &millpond.Error{Kind: millpond.Blocked, Key: key, Why: view.Blocked}
 	}
 	v, f := findFile(view, p.Name)
 	if f == nil { // perhaps a rule hides it: its words are the answer

@@ -45,7 +45,7 @@ type fileRecord struct {
 // newPage gathers the files that a reader may see, oldest version first, by name within a version.
 func newPage(p *millpond.Package, base string) *page {
 	g := &page{name: p.Name, meta: readParts(p.Parts), api: "1.4", base: base}
-	if blocked(p) != "" {
+	if p.Blocked != "" {
 		return g
 	}
 	n := 0
@@ -159,7 +159,7 @@ func digests(f *millpond.File) []millpond.Digest {
 		return []millpond.Digest{f.Blob}
 	}
 	if f.URL == "" && f.Digests[0].Algorithm() == "sha256" {
-		return f.Digests[:1] // hosted: one that every client knows is enough; the JSON API has the others
+		return f.Digests[:1:1] // hosted: one that every client knows is enough; the JSON API has the others
 	}
 	return f.Digests
 }

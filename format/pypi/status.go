@@ -39,23 +39,15 @@ func SetStatus(ctx context.Context, repo format.Repo, name, status, reason strin
 	}})
 }
 
-// blocked is why nothing of a project may be opened; "" if it may. A layer's own word on it is in p.Blocked already; what
-// is hosted says it by its status.
-func blocked(p *millpond.Package) string {
-	if p.Blocked != "" {
-		return p.Blocked
+// Blocked is why nothing of a hosted project may be opened: it is quarantined.
+func (Format) Blocked(name string, meta json.RawMessage) string {
+	m := readParts([]millpond.Part{{Meta: meta}})
+	if m.Status != quarantined {
+		return ""
 	}
-	for _, part := range p.Parts {
-		if part.Layer != "" {
-			continue
-		}
-		if meta := readParts([]millpond.Part{part}); meta.Status == quarantined {
-			why := p.Name + " is quarantined here"
-			if meta.Reason != "" {
-				why += ": " + meta.Reason
-			}
-			return why
-		}
+	why := name + " is quarantined here"
+	if m.Reason != "" {
+		why += ": " + m.Reason
 	}
-	return ""
+	return why
 }

@@ -329,7 +329,7 @@ func (s *submission) side(ctx context.Context, main *millpond.File, end string, 
 // settle fits a release to what is hosted at that moment: `1.0` and `1.0.0` are one version, and a file that is there
 // already stays as it was published, with what was said of it then.
 func settle(now *format.Hosting, r *format.Release, files []millpond.File) error {
-	r.Version.Files = slices.Clone(files)
+	r.Version.Files, r.Grows = slices.Clone(files), true
 	if now == nil {
 		return nil
 	}
@@ -354,15 +354,19 @@ func settle(now *format.Hosting, r *format.Release, files []millpond.File) error
 	v := &now.Versions[i]
 	r.Version.Name = v.Name
 	main := v.File(files[0].Name)
-	if main == nil || main.Blob != files[0].Blob {
+	if main == nil {
 		return nil
 	}
-	r.Version.Files = nil
+	same := main.Blob == files[0].Blob
+	if same {
+		r.Version.Files = nil
+	}
 	for _, f := range v.Files {
-		if f.Name == main.Name || f.Of == main.Name {
+		if mine := f.Name == main.Name || f.Of == main.Name; mine == same {
 			r.Version.Files = append(r.Version.Files, f)
 		}
 	}
+	r.Grows = same // other bytes, where they may be, take what was said of the old ones away
 	return nil
 }
 
