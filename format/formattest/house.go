@@ -29,7 +29,8 @@ type House struct {
 	Pond    *repo.Pond
 	Blobs   *mem.Store
 	Catalog *sql.Catalog
-	URL     string // of the pond, without a slash at its end
+	URL     string      // of the pond, without a slash at its end
+	Caller  repo.Caller // who asks; the zero Caller is anonymous
 
 	e     Ecosystem
 	clock atomic.Int64 // unix nanoseconds
@@ -149,7 +150,7 @@ func (h *House) serve(w http.ResponseWriter, r *http.Request) {
 		trace := &repo.Trace{}
 		inner := r.WithContext(repo.WithTrace(r.Context(), trace))
 		inner.URL = &u
-		one.Config().Format.Handler(one.For(repo.Caller{})).ServeHTTP(traced{w, trace}, inner)
+		one.Config().Format.Handler(one.For(h.Caller)).ServeHTTP(traced{w, trace}, inner)
 		return
 	}
 	http.Error(w, "no such repository", http.StatusNotFound)
