@@ -43,15 +43,6 @@ func pageOf(t *testing.T, h *formattest.House) jsonPage {
 	return parsePage(t, h.Good("page", h.Index("alpha"), nil).Body)
 }
 
-func (p jsonPage) file(name string) *jsonEntry {
-	for i := range p.Files {
-		if p.Files[i].Filename == name {
-			return &p.Files[i]
-		}
-	}
-	return nil
-}
-
 // at is the path, below the repository, of a URL that alpha's page gives.
 func at(t *testing.T, href string) string {
 	t.Helper()
