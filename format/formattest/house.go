@@ -31,7 +31,8 @@ type House struct {
 	Pond    *repo.Pond
 	Blobs   blob.Store
 	Catalog *sql.Catalog
-	URL     string // of the pond, without a slash at its end
+	URL     string      // of the pond, without a slash at its end
+	Caller  repo.Caller // who asks, where a Client says nobody; the zero Caller is anonymous
 
 	e     Ecosystem
 	clock atomic.Int64 // unix nanoseconds
@@ -197,7 +198,11 @@ func (h *House) serve(w http.ResponseWriter, r *http.Request) {
 		trace := &repo.Trace{}
 		inner := r.WithContext(repo.WithTrace(r.Context(), trace))
 		inner.URL = &u
-		one.Config().Format.Handler(one.For(h.callers[r.Header.Get(callerHeader)])).ServeHTTP(traced{w, trace}, inner)
+		caller := h.Caller
+		if name := r.Header.Get(callerHeader); name != "" {
+			caller = h.callers[name]
+		}
+		one.Config().Format.Handler(one.For(caller)).ServeHTTP(traced{w, trace}, inner)
 		return
 	}
 	http.Error(w, "no such repository", http.StatusNotFound)
