@@ -29,7 +29,7 @@ type Writer interface {
 	// Amend changes what the records say of a package: see Amendment. NotFound if nothing of that name is hosted.
 	Amend(ctx context.Context, a Amendment) error
 	// Move points refs elsewhere; a Target of "" removes one. A ref that is not there yet wants VerbPublish, another one
-	// VerbMove. NotFound if a target is not a version that is hosted, unless loose.
+	// VerbMove. NotFound if a target is not a version that is hosted.
 	Move(ctx context.Context, pkg string, refs ...millpond.Ref) error
 	// Delete removes a file, a version or a package: see Deletion. Unsupported where the repository does not allow it.
 	Delete(ctx context.Context, d Deletion) error
@@ -187,6 +187,12 @@ type LoginTicket struct {
 	URL     string // where the person logs in, absolute
 	Expires time.Time
 	Every   time.Duration // how often to poll
+}
+
+// A Blocker is a Format whose record of a hosted package can say that nothing of it may be opened. Blocked returns why, ""
+// if all may, of the record that its own Release or Amendment has set. It is pure and cheap.
+type Blocker interface {
+	Blocked(name string, meta json.RawMessage) string
 }
 
 // A Publisher is a Format whose packages can be published from one file, as people hand it to the command line: a wheel, a
