@@ -57,6 +57,7 @@ var testDoors = map[string][]string{
 	"mirror":          {"format/*", "policy"},
 	"internal/audit":  {"catalog/sql"},
 	"internal/server": {"catalog/sql", "format/all", "format/*"},
+	"internal/auth":   {"catalog/sql"},
 	"internal/config": {"format/all", "format/*"},
 	"internal/cli":    {"format/*"},
 	".":               {"internal/cli"}, // the scripts drive the whole
