@@ -30,6 +30,9 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case millpond.Unsupported:
 		f.Status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "GET, HEAD")
+		if p, err := Parse(r.URL.EscapedPath()); err == nil && (p.Kind == Access || p.Kind == Member) {
+			f.Status = http.StatusNotImplemented
+		}
 	case millpond.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case millpond.Throttled, millpond.BadUpstream, millpond.Offline, millpond.Corrupt:

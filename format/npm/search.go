@@ -118,7 +118,7 @@ func (h *handler) show(r *http.Request, found *searchResult) {
 func (h *handler) showOne(r *http.Request, object map[string]json.RawMessage) bool {
 	var pkg map[string]json.RawMessage
 	var name, version string
-	if json.Unmarshal(object["package"], &pkg) != nil || json.Unmarshal(pkg["name"], &name) != nil || h.ours(name) {
+	if json.Unmarshal(object["package"], &pkg) != nil || json.Unmarshal(pkg["name"], &name) != nil || h.ours(r.Context(), name) {
 		return false
 	}
 	if json.Unmarshal(pkg["version"], &version) != nil {
