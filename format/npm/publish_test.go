@@ -62,6 +62,7 @@ func TestPublishIsRefused(t *testing.T) {
 	p.put(401, "", good)
 	p.put(403, "reader-token", good)
 	putPackage(p.up, "left-pad", releaseOf("1.0.0"))
+	p.want(200, "", "GET", "left-pad", nil)
 	p.put(403, "pub-token", newJob("left-pad", "9.9.9")) // a name of the upstream's
 	p.put(400, "pub-token", newJob("Upper", "1.0.0"))
 	p.put(400, "pub-token", newJob("fs", "1.0.0"))
