@@ -294,6 +294,26 @@ func TestUnionOfHostedAndUpstream(t *testing.T) {
 	if got := sortedKeys(p.doc("@acme%2fx")["versions"].(map[string]any)); fmt.Sprint(got) != "[2.0.0]" {
 		t.Errorf("of a claimed name: got versions %v", got)
 	}
+
+	p.put(201, "pub-token", newJob("shared", "2.0.0"))
+	putPackage(p.up, "shared", releaseOf("1.0.0"), releaseOf("2.0.0"), releaseOf("3.0.0"))
+	for _, accept := range []string{"*/*", corgi} {
+		doc := p.doc("shared", "Accept", accept)
+		if got := sortedKeys(doc["versions"].(map[string]any)); fmt.Sprint(got) != "[1.0.0 2.0.0 3.0.0]" {
+			t.Errorf("%s: a union: got versions %v, want those of both", accept, got)
+		}
+		if got := at(doc, "dist-tags"); got != `{"latest":"2.0.0"}` {
+			t.Errorf("%s: a union: got tags %s, want the hosted word", accept, got)
+		}
+		for _, version := range []string{"1.0.0", "2.0.0", "3.0.0"} {
+			if got, want := at(doc, "versions", version, "dist", "tarball"), `"`+p.url+"shared/-/shared-"+version+`.tgz"`; got != want {
+				t.Errorf("%s: %s: got tarball %s, want %s", accept, version, got, want)
+			}
+		}
+		if got := at(doc, "versions", "2.0.0", "description"); accept == "*/*" && got != `"pressed"` {
+			t.Errorf("2.0.0 is not the hosted one: %s", got)
+		}
+	}
 }
 
 func TestSignaturesVerifyAndKeysSayHow(t *testing.T) {
