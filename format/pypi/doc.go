@@ -16,6 +16,12 @@
 //   - Clients retry little and badly; pip answers an error of the page by taking a package of that name from another index.
 //     That is why the set-up snippets know one index only.
 //
+//   - Publishing is one form with one file, sent to any of three addresses, which say yes only by 200: uv has no rule for "it
+//     is there already", so the same bytes again are 200, and twine takes every 409 for that, so a name that was deleted is
+//     400. twine prints the reason phrase and nothing else, so a refusal's words stand there. A version grows file by file.
+//   - What belongs to a published file is a file beside it: ".metadata" of a wheel, ".provenance", and ".pkg-info" of an sdist,
+//     which no page shows.
+//
 // A page's URL is /simple/<project>/; a file's names its project and the first 16 digits of its digest, so it is found and
 // judged without a table, and never changes its bytes.
 package pypi
