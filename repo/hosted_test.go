@@ -311,7 +311,7 @@ func TestImmutableAndVolatile(t *testing.T) {
 
 func TestHostedHidesUpstream(t *testing.T) {
 	r := newRig(t)
-	r.put("alpha", "9.0", []byte("from upstream"))
+	r.put("alpha", "9.0", []byte("PK\x03\x04from upstream"))
 	to := r.ours("r")
 	if err := r.pond.AddClaim(t.Context(), r.as("alice", "* * *"), "r", "alpha", "", false); err != nil {
 		t.Fatal(err)
@@ -336,7 +336,7 @@ func TestHostedHidesUpstream(t *testing.T) {
 
 func TestUpstreamsNameWantsAClaim(t *testing.T) {
 	r := newRig(t)
-	r.put("alpha", "1.0", []byte("from upstream"))
+	r.put("alpha", "1.0", []byte("PK\x03\x04from upstream"))
 	to := r.ours("r")
 	versionsOf(t, to, "alpha") // now it is known
 	_, err := release(t.Context(), to, "alpha", "1.0+ours", "fork")
@@ -363,8 +363,8 @@ func TestUpstreamsNameWantsAClaim(t *testing.T) {
 
 func TestTakedown(t *testing.T) {
 	r := newRig(t)
-	r.put("alpha", "1.0", []byte("from upstream"))
-	r.put("alpha", "1.1", []byte("malware"))
+	r.put("alpha", "1.0", []byte("PK\x03\x04from upstream"))
+	r.put("alpha", "1.1", []byte("PK\x03\x04malware"))
 	to := r.ours("r")
 	if _, err := bodyOf(t, to, "alpha", "1.1"); err != nil {
 		t.Fatal(err)
@@ -383,7 +383,7 @@ func TestTakedown(t *testing.T) {
 	if err != nil && !strings.Contains(err.Error(), "it steals keys") {
 		t.Errorf("the words: %v", err)
 	}
-	if _, err := r.blobs.Stat(t.Context(), millpond.SHA256([]byte("malware"))); err != nil {
+	if _, err := r.blobs.Stat(t.Context(), millpond.SHA256([]byte("PK\x03\x04malware"))); err != nil {
 		t.Errorf("the evidence: %v", err)
 	}
 	r.stop(time.Second)
@@ -396,7 +396,7 @@ func TestTakedown(t *testing.T) {
 	if _, err := bodyOf(t, r.ours("r"), "alpha", "1.1"); err != nil {
 		t.Errorf("lifted: %v", err)
 	}
-	if _, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Digest: millpond.SHA256([]byte("malware")), Why: "these bytes"}); err != nil {
+	if _, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Digest: millpond.SHA256([]byte("PK\x03\x04malware")), Why: "these bytes"}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = bodyOf(t, r.ours("r"), "alpha", "1.1")
