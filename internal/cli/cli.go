@@ -120,7 +120,7 @@ func Main(ctx context.Context, p Process) (code int) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.ExplicitGroups([]kong.Group{{Key: "pond", Title: "The pond:"}, {Key: "you", Title: "You and this machine:"},
 			{Key: "packages", Title: "Packages that are published here:"}, {Key: "team", Title: "The team:"}}),
-		kong.Vars{"pond": defaultURL},
+		kong.Vars{"pond": defaultURL, "clients": clients(p.formats())},
 		kong.Bind(&p),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
