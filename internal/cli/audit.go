@@ -220,4 +220,3 @@ func noteHead(path string, h headDocument) error {
 	_, err = f.Write(append(text, '\n'))
 	return errors.Join(err, f.Sync(), f.Close())
 }
-

@@ -239,9 +239,9 @@ func (c *groupRemoveCommand) Run(ctx context.Context, p *Process) error {
 }
 
 type serviceCommands struct {
-	List   serviceListCommand  `cmd:"" default:"1" help:"List services."`
-	Add    serviceAddCommand   `cmd:"" help:"Add a service."`
-	Token  serviceTokenCommand `cmd:"" help:"Make a token of a service's."`
+	List   serviceListCommand   `cmd:"" default:"1" help:"List services."`
+	Add    serviceAddCommand    `cmd:"" help:"Add a service."`
+	Token  serviceTokenCommand  `cmd:"" help:"Make a token of a service's."`
 	Tokens serviceTokensCommand `cmd:"" help:"List the tokens of a service."`
 	Revoke serviceRevokeCommand `cmd:"" help:"End a token of a service's."`
 	Remove serviceRemoveCommand `cmd:"" help:"Forget a service, its tokens and what was granted to it."`
