@@ -52,7 +52,7 @@ func TestClock(t *testing.T) {
 	c, err := Open(t.Context(), t.TempDir(), Options{Now: func() time.Time { return now }})
 	must(t, err)
 	defer closed(t, c)
-	must(t, c.Update(t.Context(), "me", func(tx catalog.Tx) error { return tx.Emit(millpond.Event{Verb: "v"}) }))
+	must(t, c.Update(t.Context(), millpond.Actor{Name: "me"}, func(tx catalog.Tx) error { return tx.Emit(millpond.Event{Verb: "v"}) }))
 	for e, err := range c.Events(t.Context(), 0) {
 		must(t, err)
 		if !e.Time.Equal(now) {

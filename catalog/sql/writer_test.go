@@ -21,7 +21,7 @@ func hold(t *testing.T, c *Catalog) (release func()) {
 	t.Helper()
 	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
-		ended <- c.Update(context.Background(), "holder", func(catalog.Tx) error {
+		ended <- c.Update(context.Background(), millpond.Actor{Name: "holder"}, func(catalog.Tx) error {
 			close(begun)
 			<-end
 			return nil
@@ -132,7 +132,7 @@ func TestGoexit(t *testing.T) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		c.Update(context.Background(), "me", func(tx catalog.Tx) error {
+		c.Update(context.Background(), millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 			must(t, tx.SetSetting("half", []byte("1")))
 			runtime.Goexit()
 			return nil
@@ -222,7 +222,7 @@ func TestNews(t *testing.T) {
 		}()
 		synctest.Wait()
 		begun := time.Now()
-		must(t, c.Update(t.Context(), "me", func(tx catalog.Tx) error { return tx.Emit(millpond.Event{Verb: "own"}) }))
+		must(t, c.Update(t.Context(), millpond.Actor{Name: "me"}, func(tx catalog.Tx) error { return tx.Emit(millpond.Event{Verb: "own"}) }))
 		if waited := (<-heard).Sub(begun); waited != 0 {
 			t.Errorf("an event of this process was heard of after %v; want at once", waited)
 		}
