@@ -54,6 +54,11 @@ func (s *Server) identify(x *response, r *http.Request, own bool) error {
 		r.RemoteAddr = netip.AddrPortFrom(x.peer.addr, 0).String()
 	}
 	c, err := s.parts.Callers.Identify(r.Context(), r)
+	if err != nil && own && !x.json && millpond.Is(err, millpond.Unauthenticated) && len(r.Header["Authorization"]) == 0 && len(r.Header["Cookie"]) > 0 {
+		// A browser whose login has ended must still be shown the page where to log in.
+		r.Header.Del("Cookie")
+		c, err = s.parts.Callers.Identify(r.Context(), r)
+	}
 	if err != nil {
 		return err
 	}
@@ -124,7 +129,14 @@ func (t *table) may(c *call) error {
 			return nil
 		}
 		return refuse(&x.caller, string(verb)+" in "+m.name, "an owner of "+m.name+" can grant it")
+	case inQuery:
+		if name := c.r.URL.Query().Get("repository"); name != "" && rights(verb, name, "") {
+			return nil
+		}
 	case inBody:
+		if verb == millpond.VerbRead {
+			return nil // what the caller may not read is left out of the answer
+		}
 		for _, m := range t.order {
 			if rights(verb, m.name, "") {
 				return nil

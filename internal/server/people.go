@@ -12,22 +12,47 @@ import (
 
 // People keeps who there is and what they may do. It judges the caller's rights itself. *auth.Auth does it.
 type People interface {
+	Users
+	Groups
+	Grants
+	Tokens
+	Logins
+	Publishers
+}
+
+// Users are people and services.
+type Users interface {
 	Users(ctx context.Context, c repo.Caller) ([]auth.User, error)
 	AddUser(ctx context.Context, c repo.Caller, u auth.User, password string) error
 	SetPassword(ctx context.Context, c repo.Caller, name, current, password string) error
 	Disable(ctx context.Context, c repo.Caller, name string) error
 	Enable(ctx context.Context, c repo.Caller, name string) error
 	RemoveUser(ctx context.Context, c repo.Caller, name string) error
+}
 
+// Groups are sets of them.
+type Groups interface {
 	Groups(ctx context.Context, c repo.Caller) ([]auth.Group, error)
 	AddGroup(ctx context.Context, c repo.Caller, name, title string) error
 	RemoveGroup(ctx context.Context, c repo.Caller, name string) error
 	AddMember(ctx context.Context, c repo.Caller, group, name string) error
 	RemoveMember(ctx context.Context, c repo.Caller, group, name string) error
+}
 
+// Grants give roles.
+type Grants interface {
 	Grants(ctx context.Context, c repo.Caller) ([]auth.Grant, error)
 	AddGrant(ctx context.Context, c repo.Caller, g auth.Grant) (*auth.Grant, error)
 	RemoveGrant(ctx context.Context, c repo.Caller, id string) error
+}
+
+// Tokens are those of others: what is the caller's own is format.Accounts'.
+type Tokens interface {
+	TokensFor(ctx context.Context, c repo.Caller, name string) ([]format.Token, error)
+	NewTokenFor(ctx context.Context, c repo.Caller, service string, t format.Token) (*format.Token, error)
+	RevokeFor(ctx context.Context, c repo.Caller, id string) error
+	// Burn ends the token that a secret is, for whoever has it.
+	Burn(ctx context.Context, client, secret string) error
 }
 
 // The documents of the calls about people.
@@ -100,6 +125,14 @@ func peopleRoutes() []route {
 		op("PUT", "/-/api/groups/{group}/members/{user}", millpond.VerbGrant, inPond, "Puts a user into a group.", (*Server).addMember),
 		op("DELETE", "/-/api/groups/{group}/members/{user}", millpond.VerbGrant, inPond, "Takes a user out of a group.", (*Server).removeMember),
 
+		op("GET", "/-/api/services", verbSelf, inPond, "The service accounts that the caller may see.", (*Server).listServices),
+		op("POST", "/-/api/services", millpond.VerbGrant, inBody, "Makes a service account.", (*Server).addService),
+		op("DELETE", "/-/api/services/{user}", millpond.VerbGrant, inBody, "Forgets a service account, and what was granted to it.", (*Server).removeUser),
+		op("GET", "/-/api/services/{user}/tokens", millpond.VerbGrant, inBody, "The tokens of a service account.", (*Server).listTokensOf),
+		op("POST", "/-/api/services/{user}/tokens", millpond.VerbGrant, inBody, "Makes a token of a service account.", (*Server).addTokenOf),
+		op("GET", "/-/api/users/{user}/tokens", millpond.VerbGrant, inPond, "The tokens of a person.", (*Server).listTokensOf),
+		op("DELETE", "/-/api/services/{user}/tokens/{id}", millpond.VerbGrant, inBody, "Ends a token of somebody else's.", (*Server).revokeOther),
+
 		op("GET", "/-/api/grants", verbSelf, inPond, "The grants that the caller may see.", (*Server).listGrants),
 		op("POST", "/-/api/grants", millpond.VerbGrant, inBody, "Gives a role: never more than the caller has.", (*Server).addGrant),
 		op("DELETE", "/-/api/grants/{id}", millpond.VerbGrant, inBody, "Takes a grant back.", (*Server).removeGrant),
@@ -166,6 +199,36 @@ func (s *Server) disable(c *call, _ nothing) (nothing, error) {
 
 func (s *Server) enable(c *call, _ nothing) (nothing, error) {
 	return s.tell(func(p People) error { return p.Enable(c.r.Context(), c.caller, c.arg("user")) })
+}
+
+func (s *Server) listServices(c *call, _ nothing) ([]UserDocument, error) {
+	return s.users(c, func(u *auth.User) bool { return u.Service })
+}
+
+func (s *Server) addService(c *call, in NewService) (nothing, error) {
+	u := auth.User{Name: in.Name, Display: in.Display, Service: true}
+	return s.tell(func(p People) error { return p.AddUser(c.r.Context(), c.caller, u, "") })
+}
+
+func (s *Server) listTokensOf(c *call, _ nothing) ([]TokenDocument, error) {
+	p, err := s.people()
+	if err != nil {
+		return nil, err
+	}
+	return describeTokens(p.TokensFor(c.r.Context(), c.caller, c.arg("user")))
+}
+
+func (s *Server) addTokenOf(c *call, in NewToken) (*TokenDocument, error) {
+	p, err := s.people()
+	if err != nil {
+		return nil, err
+	}
+	t, err := p.NewTokenFor(c.r.Context(), c.caller, c.arg("user"), in.token())
+	return (*TokenDocument)(t), err
+}
+
+func (s *Server) revokeOther(c *call, _ nothing) (nothing, error) {
+	return s.tell(func(p People) error { return p.RevokeFor(c.r.Context(), c.caller, c.arg("id")) })
 }
 
 func (s *Server) listGroups(c *call, _ nothing) ([]GroupDocument, error) {
@@ -244,6 +307,10 @@ func (n NewToken) token() format.Token {
 	return format.Token{Name: n.Name, Expires: n.Expires, Verbs: n.Verbs, Repositories: n.Repositories, Names: n.Names}
 }
 
-func describeToken(t *format.Token) *TokenDocument {
-	return (*TokenDocument)(t)
+func describeTokens(list []format.Token, err error) ([]TokenDocument, error) {
+	out := make([]TokenDocument, len(list))
+	for i, t := range list {
+		out[i] = TokenDocument(t)
+	}
+	return out, err
 }

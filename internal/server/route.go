@@ -27,12 +27,13 @@ const (
 	inPond scope = iota // of the pond as a whole
 	inPath              // of the repository, and the package, that the path names
 	inBody              // of any repository at all: which, the body says, and the pond's own door asks again
+	inQuery             // of the repository that the query names, else of the pond as a whole
 )
 
 // A route is one of the pond's own addresses. They are data, so that a test can walk them and a document can be made of
 // them.
 type route struct {
-	path    string // segments, of which "{name}" is any one; a subtree if it ends in "/" and is more than "/"
+	path    string // segments, of which "{name}" is any one; a subtree if it ends in "/" below "/-/"
 	methods string // "GET HEAD"
 	verb    millpond.Verb
 	scope   scope
@@ -75,7 +76,7 @@ func (c *call) arg(name string) string {
 // after they are told apart: "%2f" is part of a name.
 func (r *route) match(escaped string) (args []string, ok bool) {
 	if !strings.Contains(r.path, "{") {
-		under := len(r.path) > 1 && r.path[len(r.path)-1] == '/' && strings.HasPrefix(escaped, r.path)
+		under := len(r.path) > len("/-/") && r.path[len(r.path)-1] == '/' && strings.HasPrefix(escaped, r.path)
 		return nil, escaped == r.path || under
 	}
 	want, got := r.path, escaped
@@ -113,7 +114,7 @@ func routes() []route {
 		{path: "/-/api/why", methods: "GET HEAD", verb: verbStats, about: "What becomes of a package or a version, and why.", query: []string{"in", "package", "version", "purl"}, out: Answer{}, serve: (*Server).apiWhy},
 		{path: "/-/api/stats", methods: "GET HEAD", verb: verbStats, about: "The pond's figures.", out: Answer{}, serve: (*Server).apiStats},
 		{path: "/-/api/check", methods: "POST", verb: verbHere, about: "Looks for damage while the pond runs.", query: []string{"read_data", "repair"}, out: Answer{}, serve: (*Server).apiCheck},
-	}, selfRoutes(), peopleRoutes(), claimRoutes(), packageRoutes(), takedownRoutes(), eventRoutes(), exchangeRoutes(), pageRoutes())
+	}, selfRoutes(), peopleRoutes(), publisherRoutes(), claimRoutes(), packageRoutes(), takedownRoutes(), eventRoutes(), exchangeRoutes(), pageRoutes())
 }
 
 // find are the routes of an escaped path: one for each set of methods. A path without {names} comes before one with them.
