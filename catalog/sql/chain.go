@@ -63,7 +63,7 @@ func link(prev []byte, e *millpond.Event, salt []byte) ([]byte, error) {
 func origin() []byte { return make([]byte, sha256.Size) }
 
 const (
-	readHead  = `SELECT epoch, seq, hash, time FROM head`
+	readHead  = `SELECT epoch, seq, hash, time FROM head WHERE id = 1`
 	writeHead = `INSERT INTO head (id, epoch, seq, hash, time) VALUES (1, ?, ?, ?, ?)
 	ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, hash = excluded.hash, time = excluded.time`
 	insertEvent = `INSERT INTO events (epoch, seq, time, actor, token, client, request, verb, repository, layer, package, version, file,
@@ -129,7 +129,7 @@ func (c *Catalog) Begin(ctx context.Context, by millpond.Actor, why string) erro
 			Seq   int64           `json:"seq"`
 			Hash  millpond.Digest `json:"hash"`
 		}
-		if _, err := u.one(`SELECT epoch, seq, hash FROM head`, nil, &last.Epoch, &last.Seq, (*sum256)(&last.Hash)); err != nil {
+		if _, err := u.one(`SELECT epoch, seq, hash FROM head WHERE id = 1`, nil, &last.Epoch, &last.Seq, (*sum256)(&last.Hash)); err != nil {
 			return err
 		}
 		detail, err := json.Marshal(map[string]any{"why": why, "last": last})

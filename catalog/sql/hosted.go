@@ -195,7 +195,8 @@ func (u *update) count(repository string, pkg int64, was, is tally) error {
 
 const (
 	readHostedSums    = `SELECT what, SUM(n) FROM sums GROUP BY what`
-	readHostedSumsOne = `SELECT what, n FROM sums WHERE layer = ?`
+	readHostedSumsOne = `SELECT what, n FROM sums WHERE layer = ? AND what IN ('` + sumHostedPackages + `', '` + sumHostedVersions + `', '` +
+		sumHostedFiles + `', '` + sumHostedBytes + `')`
 )
 
 // HostedTotals is as catalog.Hosted says. It counts no rows.

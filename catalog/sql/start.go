@@ -32,13 +32,19 @@ func schemaOf(name string, id int64) (schema, error) {
 	return schema{steps: steps, id: id}, err
 }
 
+// changesSchema is that of catalog.db.
+func changesSchema() (schema, error) {
+	s, err := schemaOf("catalog", changesID)
+	s.more = []*goose.Migration{goose.NewGoMigration(3, &goose.GoFunc{RunTx: chainAll}, nil)}
+	return s, err
+}
+
 // openChanges opens catalog.db, or says why it cannot be used.
 func openChanges(ctx context.Context, dir string, o Options) (*file, error) {
-	s, err := schemaOf("catalog", changesID)
+	s, err := changesSchema()
 	if err != nil {
 		return nil, err
 	}
-	s.more = []*goose.Migration{goose.NewGoMigration(3, &goose.GoFunc{RunTx: chainAll}, nil)}
 	f, err := openFile(ctx, filepath.Join(dir, changesName), everyCommit, s, o)
 	if millpond.Is(err, millpond.Corrupt) {
 		e, _ := errors.AsType[*millpond.Error](err)
