@@ -15,9 +15,11 @@ import (
 type Hosted interface {
 	// HostedPackage returns the record of a name, or NotFound if nothing was ever published under it.
 	HostedPackage(repository, name string) (*HostedPackage, error)
-	// PutHostedPackage replaces the record. Its Changes is raised by one: it counts what was done to the package.
+	// PutHostedPackage replaces the record. Its Changes is raised by one, and set in p: it counts what was done to the
+	// package.
 	PutHostedPackage(p *HostedPackage) error
-	// FreeHostedPackage forgets a name and all that belongs to it. Conflict while a version of it is not deleted.
+	// FreeHostedPackage forgets a name and all that belongs to it. Conflict while a version of it is not deleted, or a file
+	// that belongs to none; NotFound if there is no such record.
 	FreeHostedPackage(repository, name string) error
 	// HostedNames yields the packages of a repository after a name, sorted by name.
 	HostedNames(repository, after string) iter.Seq2[*HostedPackage, error]
@@ -29,9 +31,10 @@ type Hosted interface {
 	// PutHostedVersion replaces one version and all its files; the package's record must exist. Where only a few files
 	// differ no others are written.
 	PutHostedVersion(repository, pkg string, v *HostedVersion) error
-	// DropHostedVersion removes the record of a version as if it had never been.
+	// DropHostedVersion removes the record of a version as if it had never been. NotFound if it never was.
 	DropHostedVersion(repository, pkg, version string) error
-	// HostedFile finds a file of a package by its name alone; of several versions' the one published last. NotFound.
+	// HostedFile finds a file of a package by its name alone; of several versions' the one published last, those that
+	// are deleted, or whose version is, after all others. NotFound.
 	HostedFile(repository, pkg, file string) (version string, f *HostedFile, err error)
 
 	// HostedRef returns a ref, or NotFound.
@@ -92,7 +95,7 @@ type HostedRef struct {
 	Meta         json.RawMessage
 }
 
-// HostedTotals count what is hosted and not deleted.
+// HostedTotals count what is hosted and not deleted. Files that belong to no version make no version, but a package.
 type HostedTotals struct{ Packages, Versions, Files, Bytes int64 }
 
 // Entries are small records that a room of the house keeps and whose meaning the catalog does not know: users, tokens,

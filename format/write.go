@@ -29,7 +29,7 @@ type Writer interface {
 	// Amend changes what the records say of a package: see Amendment. NotFound if nothing of that name is hosted.
 	Amend(ctx context.Context, a Amendment) error
 	// Move points refs elsewhere; a Target of "" removes one. A ref that is not there yet wants VerbPublish, another one
-	// VerbMove. NotFound if a target is not a version that is hosted, unless loose.
+	// VerbMove. NotFound if a target is not a version that is hosted.
 	Move(ctx context.Context, pkg string, refs ...millpond.Ref) error
 	// Delete removes a file, a version or a package: see Deletion. Unsupported where the repository does not allow it.
 	Delete(ctx context.Context, d Deletion) error

@@ -35,6 +35,7 @@ type Damage struct {
 	Digest  millpond.Digest
 	Names   []string // what the blob is to readers, at most a few
 	Mending string   // what was, or can be, done
+	Hosted  bool     // it was published here, so that nobody else can be asked for it
 }
 
 // Check looks for damage: records without blobs, blobs of another size or with other bytes, a catalog that is unsound. It
@@ -50,6 +51,9 @@ func (p *Pond) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 	}
 	seen := map[millpond.Digest]bool{}
 	if err := p.checkHoldings(ctx, o, r, seen); err != nil {
+		return nil, err
+	}
+	if err := p.checkHosted(ctx, o, r, seen); err != nil {
 		return nil, err
 	}
 	return r, p.checkBlobs(ctx, o, r, seen)
@@ -150,8 +154,10 @@ func (p *Pond) checkBlob(ctx context.Context, o CheckOptions, r *Report, d millp
 
 // found records a damage and mends it if that was asked for.
 func (p *Pond) found(ctx context.Context, o CheckOptions, r *Report, d Damage) error {
-	d.Mending = "it is fetched again when it is asked for, after check --repair"
-	if o.Repair {
+	if d.Mending == "" {
+		d.Mending = "it is fetched again when it is asked for, after check --repair"
+	}
+	if o.Repair && !d.Hosted {
 		if err := p.catalog.LoseBlob(ctx, d.Digest); err != nil {
 			return err
 		}

@@ -20,9 +20,44 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 	out := &millpond.Package{Name: name}
 	found, asked := false, 0
 	var absent error
-	v.fresh = r.pond.now().Add(365 * 24 * time.Hour)
-	for _, l := range r.layersFor(name) {
-		if found && !l.union() {
+	v.fresh = r.pond.now().Add(everFresh)
+	layers, joins := r.layersFor(name), false
+	own, err := r.hosted.listing(ctx, name, false)
+	switch {
+	case millpond.Is(err, millpond.NotFound):
+	case err != nil:
+		return nil, nil, err // what is ours cannot be read: nobody else is asked for it
+	default:
+		rec := &catalog.HostedPackage{Name: name}
+		if h, err := r.hosted.record(ctx, name); err != nil {
+			return nil, nil, err
+		} else if h != nil {
+			rec = h
+		}
+		fmt.Fprintf(id, "hosted %s\n", own.id)
+		v.check = own.checked
+		if len(own.pkg.Versions) > 0 || !r.hides(rec) {
+			join(out, own.pkg, r.config.Format.Compare)
+		}
+		found = len(own.pkg.Versions) > 0
+		if r.hides(rec) {
+			layers = nil
+			if !found {
+				return nil, nil, r.allDeleted(name)
+			}
+		} else {
+			joins = true
+		}
+	}
+	below, err := r.hostsBelow(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, l := range layers {
+		if _, outside := l.(*upstream); outside && below {
+			continue // a name that is hosted anywhere down the chain hides every outside upstream
+		}
+		if found && !l.union() && !joins {
 			continue
 		}
 		asked++
@@ -55,7 +90,7 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 		}
 		fmt.Fprintf(id, "%s %s\n", l.layerName(), got.id)
 		join(out, got.pkg, r.config.Format.Compare)
-		found = true
+		found, joins = true, false // what is hosted joins the first that has the name
 	}
 	if !found {
 		if asked == 0 {
@@ -132,6 +167,9 @@ func join(out, more *millpond.Package, compare func(a, b string) int) {
 // overlay adds what only this pond knows: the digest first seen of files whose publisher declared none, and, where the
 // format wants it, the versions that are held though no list names them.
 func (r *Repository) overlay(ctx context.Context, p *millpond.Package, id hash.Hash) error {
+	if !slices.ContainsFunc(p.Versions, func(v millpond.Version) bool { return v.Layer != "" }) && !r.info.HeldListed {
+		return nil
+	}
 	bare := func(f millpond.File) bool { return len(f.Digests) == 0 }
 	for _, l := range r.layers {
 		up, ok := l.(*upstream)

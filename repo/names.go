@@ -17,7 +17,7 @@ import (
 // lists asks the layers for their names. A layer that cannot list is legal: what is held of it is shown then.
 func (b *bound) lists(ctx context.Context) ([]*nameList, error) {
 	var lists []*nameList
-	for _, l := range b.layers {
+	for _, l := range b.all() {
 		list, err := l.names(ctx, b.scope(fresh) != held)
 		switch {
 		case err == nil:
@@ -60,7 +60,8 @@ func (b *bound) namesStamp(ctx context.Context) (string, time.Time, error) {
 	}
 	id := sha256.New()
 	until := b.pond.now().Add(b.fresh())
-	fmt.Fprintf(id, "%s\n%q\n", b.policy.ID(), b.config.Claims)
+	fmt.Fprintf(id, "%s\n%q\n", b.policy.ID(), b.claimTexts())
+	fmt.Fprintf(id, "for %s\n", b.rights().Scope(millpond.VerbRead, b.config.Name))
 	for i, list := range lists {
 		fmt.Fprintf(id, "%d %s\n", i, list.id)
 		if list.fresh.Before(until) {
@@ -81,7 +82,13 @@ func (b *bound) namesStamp(ctx context.Context) (string, time.Time, error) {
 // Names implements format.Reader. The names of all layers are brought together in one compact sorted table.
 func (b *bound) Names(ctx context.Context) iter.Seq2[format.Change, error] {
 	return func(yield func(format.Change, error) bool) {
-		lists, err := b.lists(ctx)
+		rights := b.rights()
+		everything := rights.Scope(millpond.VerbRead, b.config.Name) == "*"
+		err := b.readable("")
+		var lists []*nameList
+		if err == nil {
+			lists, err = b.lists(ctx)
+		}
 		if err != nil {
 			yield(format.Change{}, err)
 			return
@@ -93,7 +100,7 @@ func (b *bound) Names(ctx context.Context) iter.Seq2[format.Change, error] {
 					yield(format.Change{}, err)
 					return
 				}
-				if b.claimed(c.Name) || b.nameVerdict(c.Name) != nil {
+				if i > 0 && b.claimed(c.Name) || b.nameVerdict(c.Name) != nil || !everything && !rights.May(millpond.VerbRead, b.config.Name, c.Name) {
 					continue
 				}
 				table.add(i, c)
@@ -101,6 +108,14 @@ func (b *bound) Names(ctx context.Context) iter.Seq2[format.Change, error] {
 		}
 		table.each(yield)
 	}
+}
+
+func (r *Repository) claimTexts() []string {
+	var out []string
+	for _, c := range r.pond.claimsOf(r) {
+		out = append(out, c.repository+" "+c.text+" "+c.merge)
+	}
+	return out
 }
 
 // A nameTable is many names in one piece of memory: a registry lists close to a million.

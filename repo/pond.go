@@ -30,12 +30,14 @@ var errClosing = &millpond.Error{Kind: millpond.BadUpstream, Why: "the pond is b
 type Pond struct {
 	blobs    blob.Store
 	catalog  catalog.Catalog
+	secrets  Secrets
 	fetch    *fetch.Engine
 	log      *slog.Logger
 	clock    func() time.Time
 	instance string
 
-	state atomic.Pointer[state]
+	state     atomic.Pointer[state]
+	takedowns atomic.Pointer[[]*Takedown]
 
 	derived  *otter.Cache[derivedKey, *derived]
 	stamps   *otter.Cache[string, time.Time] // since when readers see what a stamp stands for
@@ -60,12 +62,13 @@ type state struct {
 	settings     Settings
 	repositories []*Repository
 	byName       map[string]*Repository
+	claims       atomic.Pointer[claimTable]
 }
 
 // New opens a pond. The caller closes it, and after it the parts.
 func New(ctx context.Context, parts Parts) (*Pond, error) {
 	p := &Pond{
-		blobs: parts.Blobs, catalog: parts.Catalog, fetch: parts.Fetch, log: parts.Log, clock: parts.Now,
+		blobs: parts.Blobs, catalog: parts.Catalog, secrets: parts.Secrets, fetch: parts.Fetch, log: parts.Log, clock: parts.Now,
 		flights:  map[string]*flights{},
 		uses:     map[millpond.Digest]catalog.Use{},
 		fills:    make(chan struct{}, 4),
@@ -96,6 +99,9 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		p.fetch.Instance = p.instance
 	}
 	if err := p.takeUp(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.loadTakedowns(ctx); err != nil {
 		return nil, err
 	}
 	p.life, p.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -156,6 +162,9 @@ func (p *Pond) Configure(ctx context.Context, s Settings, repositories []Config)
 		}
 	}
 	if err := checkRings(next.repositories); err != nil {
+		return err
+	}
+	if err := p.loadClaims(ctx, next); err != nil {
 		return err
 	}
 	p.state.Store(next)
@@ -266,6 +275,19 @@ func (p *Pond) event(ctx context.Context, e millpond.Event) {
 func (p *Pond) forgetViews(name string) {
 	for _, r := range p.Repositories() {
 		r.forget(name)
+	}
+}
+
+// forgetAll drops what memory holds of every package: what readers may see has changed as a whole.
+func (p *Pond) forgetAll() {
+	for _, r := range p.Repositories() {
+		for i := range r.generations {
+			r.generations[i].Add(1)
+		}
+		r.views.InvalidateAll()
+		r.shown.InvalidateAll()
+		r.hot.InvalidateAll()
+		r.hostedChanges.Add(1)
 	}
 }
 

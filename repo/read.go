@@ -18,6 +18,7 @@ type hotFile struct {
 	content millpond.Content // without a body
 	body    []byte           // nil if it is too large
 	layer   string
+	of      uint64 // the package's generation
 	stamp   string // of the view whose verdict it rests on; "" if it was judged by itself
 	judged  time.Time
 	until   time.Time // until when the verdict stands; zero is for ever
@@ -34,11 +35,23 @@ func (b *bound) Stat(ctx context.Context, k millpond.Key) (*millpond.Content, er
 }
 
 func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.Content, error) {
+	if err := b.readable(k.Package); err != nil {
+		return nil, err
+	}
 	c, err := b.readOnce(ctx, k, o)
 	if errors.Is(err, errDamaged) {
 		c, err = b.readOnce(ctx, k, o) // it was set aside: this one fetches it
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	if t := b.pond.takenDownBytes(c.Digest); t != nil {
+		if c.ReadSeekCloser != nil {
+			c.Close()
+		}
+		return nil, t.blocked(k)
+	}
+	return c, nil
 }
 
 // errDamaged says that held bytes could not be read, before any of them left.
@@ -53,22 +66,75 @@ func (b *bound) readOnce(ctx context.Context, k millpond.Key, o opening) (*millp
 	if err := b.nameVerdict(k.Package); err != nil {
 		return nil, err
 	}
-	layers := b.layersFor(k.Package)
-	if len(layers) == 0 {
-		return nil, b.unknown(k.Package)
+	if t := b.takenDown(k.Package, k.Version); t != nil {
+		return nil, t.blocked(k)
 	}
 	o.mode = b.mode(k.Package)
-	if f, err := layers[0].locate(ctx, k); !millpond.Is(err, millpond.Unsupported) {
+	layers := b.layersFor(k.Package)
+	h, err := b.hosted.record(ctx, k.Package)
+	if err != nil {
+		return nil, err
+	}
+	if h != nil {
+		if k.Version == "" {
+			if c, err := b.hosted.open(ctx, k, nil, o); !millpond.Is(err, millpond.NotFound) {
+				return c, err // a file that belongs to no version
+			}
+		}
+		own, err := b.hosted.has(ctx, k)
 		if err != nil {
 			return nil, err
 		}
-		return b.readLocated(ctx, layers, k, f, o)
+		if own || b.hides(h) {
+			return b.readListed(ctx, k, o)
+		}
+	}
+	if len(layers) == 0 && h == nil {
+		return nil, b.unknown(k.Package)
+	}
+	located, err := b.located(ctx, layers, k)
+	if err != nil {
+		return nil, err
+	}
+	if located {
+		if layers, err = b.inside(ctx, layers, k.Package); err != nil {
+			return nil, err
+		}
+		return b.readLocated(ctx, layers, k, o)
 	}
 	return b.readListed(ctx, k, o)
 }
 
+// located reports whether files of this format are found from their names.
+func (b *bound) located(ctx context.Context, layers []layer, k millpond.Key) (bool, error) {
+	for _, l := range layers {
+		_, err := l.locate(ctx, k)
+		if millpond.Is(err, millpond.Unsupported) {
+			continue
+		}
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// inside are the layers that may be asked for a name: siblings only, if one of them hosts it.
+func (b *bound) inside(ctx context.Context, layers []layer, pkg string) ([]layer, error) {
+	below, err := b.hostsBelow(ctx, pkg)
+	if err != nil || !below {
+		return layers, err
+	}
+	var ours []layer
+	for _, l := range layers {
+		if _, ok := l.(*sibling); ok {
+			ours = append(ours, l)
+		}
+	}
+	return ours, nil
+}
+
 // readListed opens a file that its package's listing names.
 func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*millpond.Content, error) {
+	of := b.generation(k.Package) // before anything is looked up: what changes meanwhile is not remembered
 	v, at, err := b.find(ctx, k, o)
 	if millpond.Is(err, millpond.NotFound) {
 		return b.readUnlisted(ctx, k, o, err)
@@ -96,7 +162,7 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 		return nil, err
 	}
 	if !o.stat {
-		return b.toMemory(ctx, asked, c, &hotFile{layer: l.layerName(), stamp: v.stamp, judged: v.built, until: v.until})
+		return b.toMemory(asked, c, of, &hotFile{layer: l.layerName(), stamp: v.stamp, judged: v.built, until: v.until})
 	}
 	return c, nil
 }
@@ -209,7 +275,8 @@ func (v *view) place(k millpond.Key) (place, bool) {
 
 // readLocated opens a file whose place follows from its name. Layers are asked in order; a version that is held from one
 // layer is asked of that one only, so that its files are never mixed.
-func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key, f *millpond.File, o opening) (*millpond.Content, error) {
+func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key, o opening) (*millpond.Content, error) {
+	of := b.generation(k.Package)
 	home := -1
 	if len(layers) > 1 {
 		for i, l := range layers {
@@ -228,11 +295,12 @@ func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key,
 		if home >= 0 && i != home {
 			continue
 		}
-		if i > 0 {
-			var err error
-			if f, err = l.locate(ctx, k); err != nil {
-				return nil, err
-			}
+		f, err := l.locate(ctx, k)
+		if millpond.Is(err, millpond.Unsupported) {
+			f, err = &millpond.File{Name: k.File, Size: -1}, nil // a sibling that only hosts
+		}
+		if err != nil {
+			return nil, err
 		}
 		until, err := b.judgeUntil(ctx, l, k, f, o)
 		if err != nil {
@@ -241,7 +309,7 @@ func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key,
 		c, err := l.open(ctx, k, f, o)
 		if err == nil {
 			if !o.stat {
-				return b.toMemory(ctx, k, c, &hotFile{layer: l.layerName(), judged: b.pond.now(), until: until})
+				return b.toMemory(k, c, of, &hotFile{layer: l.layerName(), judged: b.pond.now(), until: until})
 			}
 			return c, nil
 		}
@@ -334,7 +402,7 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 		return nil
 	}
 	now := b.pond.now()
-	if !f.until.IsZero() && !now.Before(f.until) || f.judged.After(now.Add(leap)) || f.stamp != "" && !b.current(k.Package, f.stamp) {
+	if !f.until.IsZero() && !now.Before(f.until) || f.of != b.generation(k.Package) || f.judged.After(now.Add(leap)) || f.stamp != "" && !b.current(k.Package, f.stamp) {
 		b.hot.Invalidate(k)
 		return nil
 	}
@@ -359,7 +427,8 @@ func (b *bound) current(name, stamp string) bool {
 
 // toMemory keeps a held file for the next reader and returns c. A small body is read into memory, where c then reads from;
 // if that fails the bytes are set aside and the error is errDamaged.
-func (b *bound) toMemory(_ context.Context, k millpond.Key, c *millpond.Content, f *hotFile) (*millpond.Content, error) {
+func (b *bound) toMemory(k millpond.Key, c *millpond.Content, of uint64, f *hotFile) (*millpond.Content, error) {
+	f.of = of
 	if c.Growing || c.Location != "" || c.ReadSeekCloser == nil || c.Digest.IsZero() {
 		return c, nil
 	}

@@ -336,7 +336,7 @@ func TestF42LeftoversThatAreOfNoUse(t *testing.T) {
 				r.t.Fatal(err)
 			}
 			defer c.Close()
-			if err := c.Update(context.Background(), "test", func(tx catalog.Tx) error {
+			if err := c.Update(context.Background(), millpond.Actor{Name: "test"}, func(tx catalog.Tx) error {
 				if was, err := tx.Setting("leftovers"); err != nil || was == nil {
 					r.t.Errorf("the setting was %s, %v", was, err)
 				}

@@ -22,8 +22,9 @@ type Repository struct {
 	pond   *Pond
 	config Config
 	info   format.Info
-	layers []layer
-	claims []claim
+	hosted *hosted
+	layers []layer // upstreams and siblings, in order
+	claims []*claim
 	policy *policy.Policy // the configuration's, in the spelling of the format; nil lets everything pass
 	fills  []fill
 
@@ -31,23 +32,11 @@ type Repository struct {
 	shown    *otter.Cache[viewKey, *shown]
 	building builds
 	hot      *otter.Cache[millpond.Key, *hotFile]
+	// hostedChanges counts what was published here since the start.
+	hostedChanges atomic.Int64
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed
-}
-
-// A claim is a pattern of names that are ours, in the format's own syntax where it has one.
-type claim struct {
-	text    string
-	pattern policy.Pattern
-	format  format.Claimer // nil if the format has none
-}
-
-func (c *claim) covers(name string) bool {
-	if c.format != nil {
-		return c.format.Covers(c.text, name)
-	}
-	return c.pattern.Match(name)
 }
 
 type fill struct {
@@ -64,19 +53,15 @@ const (
 
 func newRepository(p *Pond, c Config) (*Repository, error) {
 	r := &Repository{pond: p, config: c, info: c.Format.Info(), seed: maphash.MakeSeed()}
+	r.hosted = &hosted{r}
 	var err error
 	if r.policy, err = c.Policy.For(c.Format); err != nil {
 		return nil, fmt.Errorf("repository %s: %w", c.Name, err)
 	}
 	for _, text := range c.Claims {
-		one := claim{text: text}
-		one.format, _ = c.Format.(format.Claimer)
-		if one.format == nil {
-			pattern, err := policy.ParsePattern(text)
-			if err != nil {
-				return nil, fmt.Errorf("repository %s: claim %q: %w", c.Name, text, err)
-			}
-			one.pattern = policy.CanonPattern(c.Format, pattern)
+		one, err := newClaim(r, text, "")
+		if err != nil {
+			return nil, fmt.Errorf("repository %s: %w", c.Name, err)
 		}
 		r.claims = append(r.claims, one)
 	}
@@ -196,6 +181,9 @@ func (r *Repository) Upstreams() []fetch.State {
 }
 
 func (r *Repository) layer(name string) layer {
+	if name == "" {
+		return r.hosted
+	}
 	for _, l := range r.layers {
 		if l.layerName() == name {
 			return l
@@ -204,21 +192,26 @@ func (r *Repository) layer(name string) layer {
 	return nil
 }
 
-// layersFor are the layers that may hear of a name: a claimed one is nobody's business but ours.
+// layersFor are the layers below the hosted one that may hear of a name: a claimed one is nobody's business but ours.
 func (r *Repository) layersFor(name string) []layer {
-	if r.claimed(name) {
-		return nil
+	if !r.claimed(name) {
+		return r.layers
 	}
-	return r.layers
-}
-
-func (r *Repository) claimed(name string) bool {
-	for i := range r.claims {
-		if r.claims[i].covers(name) {
-			return true
+	var ours []layer
+	for _, l := range r.layers {
+		if _, ok := l.(*sibling); ok {
+			ours = append(ours, l)
 		}
 	}
-	return false
+	return ours
+}
+
+// all are the layers with the hosted one first.
+func (r *Repository) all() []layer { return append([]layer{r.hosted}, r.layers...) }
+
+// allFor are the layers that may hear of a name, with the hosted one first.
+func (r *Repository) allFor(name string) []layer {
+	return append([]layer{r.hosted}, r.layersFor(name)...)
 }
 
 func (r *Repository) mode(name string) Mode {
@@ -290,6 +283,13 @@ func (r *Repository) unknown(name string) error {
 		Why: fmt.Sprintf("%s has no %s and reads through to no upstream", r.config.Name, name)}
 }
 
+// allDeleted is the answer for a name that was hosted here and of which nothing is left: it stays ours.
+func (r *Repository) allDeleted(name string) error {
+	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
+		Why:  fmt.Sprintf("everything of %s that was published in %s was deleted", name, r.config.Name),
+		Hint: "no upstream is asked for a name that was hosted here, until an owner frees it"}
+}
+
 // notFound is the answer for a name that every layer has said it does not have.
 func (r *Repository) notFound(name string, last error) error {
 	names := make([]string, len(r.layers))
@@ -301,11 +301,20 @@ func (r *Repository) notFound(name string, last error) error {
 }
 
 // For is the repository as one caller may use it.
-func (r *Repository) For(c Caller) format.Repo { return &bound{Repository: r, caller: c} }
+func (r *Repository) For(c Caller) format.Repo { return r.bind(c) }
+
+func (r *Repository) bind(c Caller) *bound {
+	b := &bound{Repository: r, caller: c, Accounts: c.Accounts}
+	if b.Accounts == nil {
+		b.Accounts = noAccounts{c.Actor}
+	}
+	return b
+}
 
 // A bound is a repository as one caller uses it.
 type bound struct {
 	*Repository
+	format.Accounts
 	caller   Caller
 	heldOnly bool
 }
@@ -327,6 +336,9 @@ func (b *bound) Held() format.Repo {
 // Package implements format.Reader.
 func (b *bound) Package(ctx context.Context, name string) (*millpond.Package, error) {
 	TraceOf(ctx).Package = name
+	if err := b.readable(name); err != nil {
+		return nil, err
+	}
 	if err := b.nameVerdict(name); err != nil {
 		return nil, err
 	}
@@ -339,6 +351,9 @@ func (b *bound) Package(ctx context.Context, name string) (*millpond.Package, er
 
 // Stamp implements format.Reader.
 func (b *bound) Stamp(ctx context.Context, name string) (string, time.Time, error) {
+	if err := b.readable(name); err != nil {
+		return "", time.Time{}, err
+	}
 	if name == "" {
 		return b.namesStamp(ctx)
 	}
@@ -392,10 +407,23 @@ func (b *bound) Kept(ctx context.Context, p millpond.Part) (*format.Document, er
 // Ref implements format.Reader.
 func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error) {
 	TraceOf(ctx).Package, TraceOf(ctx).Version = pkg, name
+	if err := b.readable(pkg); err != nil {
+		return millpond.Ref{}, err
+	}
 	if err := b.nameVerdict(pkg); err != nil {
 		return millpond.Ref{}, err
 	}
+	h, err := b.hosted.record(ctx, pkg)
+	if err != nil {
+		return millpond.Ref{}, err
+	}
 	layers := b.layersFor(pkg)
+	if h != nil && b.hides(h) {
+		layers = nil
+	}
+	if h != nil {
+		layers = append([]layer{b.hosted}, layers...)
+	}
 	if len(layers) == 0 {
 		return millpond.Ref{}, b.unknown(pkg)
 	}
@@ -418,10 +446,18 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 func (b *bound) Document(ctx context.Context, k millpond.Key) (*format.Document, error) {
 	t := TraceOf(ctx)
 	t.Package, t.Version, t.File = k.Package, k.Version, k.File
+	if err := b.readable(k.Package); err != nil {
+		return nil, err
+	}
 	if err := b.nameVerdict(k.Package); err != nil {
 		return nil, err
 	}
 	layers := b.layersFor(k.Package)
+	if h, err := b.hosted.record(ctx, k.Package); err != nil {
+		return nil, err
+	} else if h != nil && b.hides(h) {
+		layers = []layer{b.hosted}
+	}
 	if k.Version != "" {
 		// A version's documents come from the layer that has the version.
 		v, err := b.view(ctx, k.Package, b.scope(known))
@@ -456,8 +492,11 @@ func (b *bound) Document(ctx context.Context, k millpond.Key) (*format.Document,
 	return nil, last
 }
 
-// verdict is what the rules say of a version, or of a file of it.
+// verdict is what takedowns and then the rules say of a version, or of a file of it.
 func (v *view) verdict(k millpond.Key) error {
+	if t := v.down[k.Version]; t != nil {
+		return t.blocked(k)
+	}
 	if v.judged == nil {
 		return nil
 	}

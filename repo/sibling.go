@@ -26,7 +26,7 @@ func (l *sibling) state() fetch.State {
 
 // as is the other repository as this layer uses it.
 func (l *sibling) as(asking bool) *bound {
-	return &bound{Repository: l.repo, caller: Caller{Name: "pond"}, heldOnly: !asking}
+	return &bound{Repository: l.repo, caller: Caller{Actor: byPond, Rights: all{}}, Accounts: noAccounts{byPond}, heldOnly: !asking}
 }
 
 func (l *sibling) listing(ctx context.Context, name string, asking bool) (*listing, error) {
@@ -55,7 +55,7 @@ func (l *sibling) listing(ctx context.Context, name string, asking bool) (*listi
 }
 
 func (l *sibling) again(ctx context.Context, name string) (*listing, error) {
-	for _, under := range l.repo.layersFor(name) {
+	for _, under := range l.repo.allFor(name) {
 		if _, err := under.again(ctx, name); err != nil && !millpond.Is(err, millpond.NotFound) {
 			return nil, err
 		}
@@ -65,7 +65,7 @@ func (l *sibling) again(ctx context.Context, name string) (*listing, error) {
 
 func (l *sibling) describe(ctx context.Context, pkg, version string, asking bool) (*millpond.Version, error) {
 	var last error = &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: pkg, Version: version}}
-	for _, under := range l.repo.layersFor(pkg) {
+	for _, under := range l.repo.allFor(pkg) {
 		v, err := under.describe(ctx, pkg, version, asking)
 		if err == nil || !millpond.Is(err, millpond.NotFound) {
 			return v, err
@@ -77,13 +77,15 @@ func (l *sibling) describe(ctx context.Context, pkg, version string, asking bool
 
 func (l *sibling) locate(ctx context.Context, k millpond.Key) (*millpond.File, error) {
 	for _, under := range l.repo.layersFor(k.Package) {
-		return under.locate(ctx, k)
+		if f, err := under.locate(ctx, k); !millpond.Is(err, millpond.Unsupported) {
+			return f, err
+		}
 	}
-	return nil, l.repo.unknown(k.Package)
+	return nil, &millpond.Error{Kind: millpond.Unsupported, Why: l.name + " only hosts"}
 }
 
 func (l *sibling) has(ctx context.Context, k millpond.Key) (bool, error) {
-	for _, under := range l.repo.layersFor(k.Package) {
+	for _, under := range l.repo.allFor(k.Package) {
 		if has, err := under.has(ctx, k); has || err != nil {
 			return has, err
 		}
@@ -93,7 +95,7 @@ func (l *sibling) has(ctx context.Context, k millpond.Key) (bool, error) {
 
 func (l *sibling) holds(ctx context.Context, pkg string) (map[[2]string]bool, error) {
 	all := map[[2]string]bool{}
-	for _, under := range l.repo.layers {
+	for _, under := range l.repo.all() {
 		h, err := under.holds(ctx, pkg)
 		if err != nil {
 			return nil, err

@@ -17,6 +17,9 @@ import (
 
 // Relay implements format.Tools.
 func (b *bound) Relay(ctx context.Context, q format.Question) (*http.Response, error) {
+	if err := b.readable(""); err != nil {
+		return nil, err
+	}
 	if b.scope(fresh) == held {
 		return nil, &millpond.Error{Kind: millpond.Offline, Why: fmt.Sprintf("%s cannot pass this question on: the pond is offline", b.config.Name)}
 	}
@@ -65,7 +68,13 @@ func (l *upstream) relay(ctx context.Context, q format.Question) (*http.Response
 }
 
 // Claimed implements format.Tools.
-func (b *bound) Claimed(name string) bool { return b.claimed(name) }
+func (b *bound) Claimed(name string) bool {
+	if b.claimed(name) {
+		return true
+	}
+	p, err := b.hosted.record(b.pond.life, name)
+	return err != nil || p != nil && b.hides(p) // in doubt it is ours
+}
 
 // Ahead implements format.Tools.
 func (b *bound) Ahead(_ context.Context, keys ...millpond.Key) {

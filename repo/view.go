@@ -30,6 +30,7 @@ type view struct {
 	pkg    *millpond.Package // what readers see
 	all    *millpond.Package // before the rules: what exists
 	judged *policy.Judgement // nil if no rule had an opinion
+	down   map[string]*Takedown
 	once   sync.Once
 	index  map[string]place // file name to place in all; made once, when asked for
 }
@@ -44,6 +45,7 @@ type shown struct {
 	until  time.Time // until when the verdicts stand; zero is for ever
 	stale  error     // why a layer's word is old
 	check  time.Time // of the oldest layer's word
+	of     uint64    // the package's generation when this was begun
 }
 
 type place struct{ version, file int }
@@ -68,11 +70,11 @@ func (r *Repository) view(ctx context.Context, name string, s scope) (*view, err
 	}
 	key := viewKey{name, s == held}
 	for {
-		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) {
+		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) {
 			v.trace(ctx)
 			return v, nil
 		}
-		v, err := r.building.do(ctx, buildKey{key, s}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
+		v, err := r.building.do(ctx, buildKey{key, s, r.generation(name)}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
 		if millpond.Is(err, millpond.Canceled) && ctx.Err() == nil {
 			continue // the reader who built it for all who waited has left
 		}
@@ -89,7 +91,7 @@ func (r *Repository) glance(ctx context.Context, name string, s scope) (*shown, 
 	if r.pond.offline() {
 		s = held
 	}
-	if v, ok := r.shown.GetIfPresent(viewKey{name, s == held}); ok && v.good(r.pond.now(), s) {
+	if v, ok := r.shown.GetIfPresent(viewKey{name, s == held}); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) {
 		v.trace(ctx)
 		return v, nil
 	}
@@ -104,6 +106,9 @@ func (r *Repository) buildAndKeep(ctx context.Context, key viewKey, s scope) (*v
 	// The generation is read before the layers are: a change meanwhile makes this view one not to keep.
 	generation := r.generation(key.name)
 	v, err := r.build(ctx, key.name, s)
+	if err == nil {
+		v.of = generation
+	}
 	if err == nil && r.generation(key.name) == generation {
 		r.views.Set(key, v)
 		r.shown.Set(key, v.shown)
@@ -113,7 +118,8 @@ func (r *Repository) buildAndKeep(ctx context.Context, key viewKey, s scope) (*v
 
 type buildKey struct {
 	viewKey
-	scope scope
+	scope      scope
+	generation uint64 // who asks after a change does not get what was begun before it
 }
 
 // builds lets one reader build a view while others who want the same wait for it.
@@ -200,6 +206,7 @@ func (r *Repository) build(ctx context.Context, name string, s scope) (*view, er
 		}
 	}
 	v.pkg = withoutVanished(v.pkg, r.info.HeldListed)
+	r.takeOut(v, id)
 	v.stamp = hex.EncodeToString(id.Sum(nil)[:16])
 	stamped := *v.pkg
 	stamped.Stamp, stamped.Fresh = v.stamp, v.fresh
@@ -208,10 +215,47 @@ func (r *Repository) build(ctx context.Context, name string, s scope) (*view, er
 	return v, err
 }
 
+// takeOut leaves out of a view what was taken down.
+func (r *Repository) takeOut(v *view, id hash.Hash) {
+	for i := range v.all.Versions {
+		name := v.all.Versions[i].Name
+		t := r.takenDown(v.all.Name, name)
+		if t == nil {
+			for j := range v.all.Versions[i].Files {
+				f := &v.all.Versions[i].Files[j]
+				if t = r.pond.takenDownBytes(append(slices.Clone(f.Digests), f.Blob)...); t != nil {
+					break
+				}
+			}
+		}
+		if t == nil {
+			continue
+		}
+		if v.down == nil {
+			v.down = map[string]*Takedown{}
+		}
+		v.down[name] = t
+		fmt.Fprintf(id, "down %s %s\n", t.ID, name)
+	}
+	if v.down == nil {
+		return
+	}
+	out := *v.pkg
+	out.Versions, out.Hidden = nil, slices.Clone(v.pkg.Hidden)
+	for _, one := range v.pkg.Versions {
+		if t := v.down[one.Name]; t != nil {
+			out.Hidden = append(out.Hidden, millpond.Hidden{Version: one, Why: t.words()})
+			continue
+		}
+		out.Versions = append(out.Versions, one)
+	}
+	v.pkg = &out
+}
+
 // onlyHeld leaves of a package what can be served without asking anybody.
 func (r *Repository) onlyHeld(ctx context.Context, p *millpond.Package, id hash.Hash) error {
 	holds := map[string]map[[2]string]bool{}
-	for _, l := range r.layers {
+	for _, l := range r.all() {
 		h, err := l.holds(ctx, p.Name)
 		if err != nil {
 			return err

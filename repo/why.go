@@ -117,6 +117,17 @@ func (r *Repository) whyVersion(ctx context.Context, e *Explanation, v *view) er
 }
 
 func (r *Repository) layerWords(ctx context.Context, name, version string) []LayerWord {
+	if rec, err := r.hosted.record(ctx, name); err == nil && rec != nil {
+		w := LayerWord{Layer: "hosted", State: "has it"}
+		if version != "" {
+			if has, err := r.hosted.has(ctx, millpond.Key{Package: name, Version: version}); err == nil && !has {
+				w.State = "has no such version"
+			}
+		}
+		if r.hides(rec) {
+			return []LayerWord{w, {Layer: "upstreams", State: "are not asked: the name is hosted here"}}
+		}
+	}
 	if r.claimed(name) {
 		return []LayerWord{{Layer: "upstreams", State: "are not asked: the name is claimed"}}
 	}

@@ -144,7 +144,7 @@ func testChanges(t *testing.T, open Open) {
 	t.Run("not begun after its context", func(t *testing.T) {
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
-		err := c.Update(ended, "me", func(catalog.Tx) error { t.Error("the update ran"); return nil })
+		err := c.Update(ended, millpond.Actor{Name: "me"}, func(catalog.Tx) error { t.Error("the update ran"); return nil })
 		kind(t, "update", err, millpond.Canceled)
 		kind(t, "put", c.PutAnswer(ended, fullAnswer("l", "ended")), millpond.Canceled)
 		_, err = c.Answer(ended, question("l", "ended"))
@@ -167,16 +167,20 @@ func testEvents(t *testing.T, open Open) {
 	t.Run("all fields", func(t *testing.T) {
 		c := fresh(t, open)
 		e := millpond.Event{
-			Seq: 99, Actor: "nobody", Verb: "publish", Repository: "r", Layer: "l",
+			Epoch: 7, Seq: 99, Actor: millpond.Actor{Name: "nobody"}, Hash: sha("x"), Verb: "publish", Repository: "r", Layer: "l",
 			Key: millpond.Key{Package: "p", Version: "v", File: "f"}, Detail: json.RawMessage(`{"bytes": 7}`),
 		}
 		before := time.Now().Add(-time.Second)
-		must(t, c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error { return tx.Emit(e) }))
+		by := millpond.Actor{Name: "me", Token: "t1", Client: "192.0.2.1", Request: "r1"}
+		must(t, c.Update(ctx, by, func(tx catalog.Tx) error { return tx.Emit(e) }))
 		got := past(t, c, 0)
 		if len(got) != 1 || got[0].Time.Before(before) || got[0].Time.After(time.Now().Add(time.Second)) {
 			t.Fatalf("got %v; want one event of now", got)
 		}
-		e.Seq, e.Actor, e.Time = 1, "me", got[0].Time
+		if got[0].Hash.IsZero() || got[0].Hash == e.Hash {
+			t.Errorf("got the hash %v; want one of the catalog's", got[0].Hash)
+		}
+		e.Epoch, e.Seq, e.Actor, e.Time, e.Hash = 1, 1, by, got[0].Time, got[0].Hash
 		same(t, "event", got[0], e)
 		kind(t, "detail that is not JSON", c.Update(ctx, millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 			return tx.Emit(millpond.Event{Detail: json.RawMessage(`{`)})

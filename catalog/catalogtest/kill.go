@@ -128,7 +128,7 @@ func writeUntilKilled(t *testing.T, open Open, dir string) {
 			}
 			for {
 				n++
-				if err := c.Update(ctx, name, increment(name)); err != nil {
+				if err := c.Update(ctx, millpond.Actor{Name: name}, increment(name)); err != nil {
 					t.Error(err)
 					return
 				}

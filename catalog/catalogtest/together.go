@@ -40,7 +40,7 @@ func testTogether(t *testing.T, open Open) {
 			all.Go(func() {
 				for r := range rounds {
 					fails := (w+r)%3 == 0
-					err := c.Update(ctx, fmt.Sprint("writer ", w), func(tx catalog.Tx) error {
+					err := c.Update(ctx, millpond.Actor{Name: fmt.Sprint("writer ", w)}, func(tx catalog.Tx) error {
 						if err := increment("n")(tx); err != nil || !fails {
 							return err
 						}
@@ -99,7 +99,7 @@ func testTogether(t *testing.T, open Open) {
 					err := errors.Join(nerr, terr,
 						c.PutAnswer(ctx, a), c.Confirm(ctx, a.Question, at(r), at(r)), c.PutHolding(ctx, h),
 						c.PutDerived(ctx, &catalog.Derived{Repository: layer, Name: pkg, Stamp: fmt.Sprint(r), Blob: shared, Size: int64(r)}),
-						c.Used(ctx, []catalog.Use{{Blob: shared, At: at(r)}}), c.Update(ctx, layer, increment(layer)))
+						c.Used(ctx, []catalog.Use{{Blob: shared, At: at(r)}}), c.Update(ctx, millpond.Actor{Name: layer}, increment(layer)))
 					if err != nil {
 						t.Errorf("writer %d, round %d: %v", w, r, err)
 					}

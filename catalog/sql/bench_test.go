@@ -149,7 +149,7 @@ func BenchmarkConfirm(b *testing.B) {
 }
 
 func benchUpdate(c catalog.Catalog, b *testing.B) error {
-	return c.Update(b.Context(), "bench", func(tx catalog.Tx) error {
+	return c.Update(b.Context(), millpond.Actor{Name: "bench"}, func(tx catalog.Tx) error {
 		return tx.Emit(millpond.Event{Verb: "publish", Repository: "pypi", Key: millpond.Key{Package: "name"}})
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"millpond"
@@ -25,7 +24,8 @@ func (c *Catalog) View(ctx context.Context, f func(catalog.Tx) error) error {
 		return c.changes.readFailed(err)
 	}
 	defer t.Rollback() // nothing was written
-	v := &view{ctx: ctx, c: c, tx: t}
+	v := &view{records: records{c: c}, ctx: ctx, tx: t}
+	v.rows = v.read
 	defer func() { v.ended = true }()
 	return f(v)
 }
@@ -33,13 +33,18 @@ func (c *Catalog) View(ctx context.Context, f func(catalog.Tx) error) error {
 // Update is as catalog.Catalog says. f runs in its caller's goroutine, and must not call the catalog but through its Tx:
 // others wait for it. A lock held by another process is waited for 5 s, then the error is Throttled; a full disk is Full;
 // after an I/O error or damage all updates are refused until the next start, as Stopped says.
-func (c *Catalog) Update(ctx context.Context, actor string, f func(catalog.Tx) error) error {
+func (c *Catalog) Update(ctx context.Context, by millpond.Actor, f func(catalog.Tx) error) error {
+	return c.update(ctx, by, func(u *update) error { return f(u) })
+}
+
+func (c *Catalog) update(ctx context.Context, by millpond.Actor, f func(*update) error) error {
 	turns := make(chan func())
 	return c.changes.writer.do(ctx, func(w *work) error {
 		ended := make(chan error, 1)
 		turns <- func() {
 			err := errors.New("the update did not return")
-			u := &update{view: view{c: c}, actor: actor, work: w}
+			u := &update{records: records{c: c}, by: by, work: w}
+			u.rows = u.read
 			defer func() {
 				u.ended = true
 				ended <- err
@@ -50,88 +55,94 @@ func (c *Catalog) Update(ctx context.Context, actor string, f func(catalog.Tx) e
 	}, turns)
 }
 
-// A view is a Tx that only reads.
-type view struct {
-	ctx   context.Context
+// records is what views and updates read alike.
+type records struct {
 	c     *Catalog
-	tx    *stdsql.Tx
+	rows  func(text string, args []any, scan func(*stdsql.Rows) error) error
 	ended bool
 }
 
 var errEnded = errors.New("the transaction has ended; its Tx must not be kept")
 
-// Emit is an error.
-func (v *view) Emit(millpond.Event) error {
-	return errors.New("a view changes nothing: emit an event in an update")
+// each calls scan for every row of a statement, its errors in words.
+func (r *records) each(text string, args []any, scan func(*stdsql.Rows) error) error {
+	if r.ended {
+		return errEnded
+	}
+	return r.rows(text, args, scan)
 }
 
-// SetSetting is an error.
-func (v *view) SetSetting(name string, _ json.RawMessage) error {
-	return fmt.Errorf("a view changes nothing: set %s in an update", name)
+// one scans the only row of a statement; false if there is none.
+func (r *records) one(text string, args []any, into ...any) (bool, error) {
+	found := false
+	err := r.each(text, args, func(rows *stdsql.Rows) error {
+		found = true
+		return rows.Scan(into...)
+	})
+	return found, err
 }
 
 const readSetting = `SELECT value FROM settings WHERE name = ?`
 
 // Setting is as catalog.Tx says.
-func (v *view) Setting(name string) (json.RawMessage, error) {
-	if v.ended {
-		return nil, errEnded
-	}
-	s, err := v.c.changes.statement(v.ctx, readSetting)
-	if err != nil {
-		return nil, v.c.changes.readFailed(err)
-	}
+func (r *records) Setting(name string) (json.RawMessage, error) {
 	var value string
-	err = v.tx.StmtContext(v.ctx, s).QueryRowContext(v.ctx, name).Scan(&value)
-	if errors.Is(err, stdsql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, v.c.changes.readFailed(err)
+	found, err := r.one(readSetting, []any{name}, &value)
+	if err != nil || !found {
+		return nil, err
 	}
 	return json.RawMessage(value), nil
 }
 
-// An update is a Tx that changes.
-type update struct {
-	view
-	actor string
-	work  *work
+// A view is a Tx that only reads.
+type view struct {
+	records
+	ctx context.Context
+	tx  *stdsql.Tx
 }
 
-const insertEvent = `INSERT INTO events (time, actor, verb, repository, layer, package, version, file, detail)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
-
-// Emit is as catalog.Tx says; Invalid if Detail is not JSON.
-func (u *update) Emit(e millpond.Event) error {
-	if u.ended {
-		return errEnded
+// read runs a statement of the view. Like file.query it looks at ctx once.
+func (v *view) read(text string, args []any, scan func(*stdsql.Rows) error) error {
+	if err := v.ctx.Err(); err != nil {
+		return err
 	}
-	if len(e.Detail) > 0 && !json.Valid(e.Detail) {
-		return &millpond.Error{Kind: millpond.Invalid, Key: e.Key, Why: fmt.Sprintf("the detail of a %s event is not JSON: %q", e.Verb, e.Detail)}
-	}
-	_, err := u.work.exec(insertEvent, millis(u.c.now()), u.actor, e.Verb, e.Repository, e.Layer,
-		e.Key.Package, e.Key.Version, e.Key.File, nullJSON(e.Detail))
+	ctx := context.WithoutCancel(v.ctx)
+	s, err := v.c.changes.statement(ctx, text)
 	if err != nil {
+		return v.c.changes.readFailed(err)
+	}
+	rows, err := v.tx.StmtContext(ctx, s).QueryContext(ctx, args...)
+	if err != nil {
+		return v.c.changes.readFailed(err)
+	}
+	return v.c.changes.drain(rows, scan)
+}
+
+// An update is a Tx that changes.
+type update struct {
+	records
+	by   millpond.Actor
+	work *work
+}
+
+// read runs a statement of the update.
+func (u *update) read(text string, args []any, scan func(*stdsql.Rows) error) error {
+	if err := u.work.each(text, args, scan); err != nil {
 		return u.c.changes.writeFailed(err)
 	}
 	return nil
 }
 
-// Setting is as catalog.Tx says.
-func (u *update) Setting(name string) (json.RawMessage, error) {
+// exec runs a statement and returns how many rows it changed, its errors in words.
+func (u *update) exec(text string, args ...any) (int64, error) {
 	if u.ended {
-		return nil, errEnded
+		return 0, errEnded
 	}
-	var value string
-	found, err := u.work.one(readSetting, []any{name}, &value)
+	n, err := u.work.exec(text, args...)
 	if err != nil {
-		return nil, u.c.changes.writeFailed(err)
+		return 0, u.c.changes.writeFailed(err)
 	}
-	if !found {
-		return nil, nil
-	}
-	return json.RawMessage(value), nil
+	return n, nil
 }
 
 const (
@@ -144,97 +155,21 @@ func (u *update) SetSetting(name string, value json.RawMessage) error {
 	if u.ended {
 		return errEnded
 	}
-	var err error
-	switch {
-	case value == nil:
-		_, err = u.work.exec(dropSetting, name)
-	case !json.Valid(value):
-		return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("the value of %s is not JSON: %q", name, value)}
-	default:
-		_, err = u.work.exec(writeSetting, name, string(value))
-	}
-	if err != nil {
-		return u.c.changes.writeFailed(err)
-	}
-	return nil
-}
-
-const (
-	// eventPage is how many events are read at once: no connection is held while a follower thinks about one.
-	eventPage = 256
-	// pollEvery is how often followers look for events of other processes; those of this one wake them.
-	pollEvery = 2 * time.Second
-
-	readEvents = `SELECT seq, time, actor, verb, repository, layer, package, version, file, detail
-	FROM events WHERE seq > ? ORDER BY seq LIMIT ?`
-)
-
-// Events is as catalog.Catalog says. It ends without an error when ctx does, and with one when the catalog is closed.
-func (c *Catalog) Events(ctx context.Context, seq int64) iter.Seq2[millpond.Event, error] {
-	return func(yield func(millpond.Event, error) bool) {
-		for {
-			news := c.nextNews() // before reading: what comes after the read closes it
-			page, err := c.eventsAfter(ctx, seq)
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				yield(millpond.Event{}, err)
-				return
-			}
-			for _, e := range page {
-				if !yield(e, nil) || ctx.Err() != nil {
-					return
-				}
-				seq = e.Seq
-			}
-			if len(page) < eventPage && !c.awaitNews(ctx, news) {
-				if ctx.Err() == nil {
-					yield(millpond.Event{}, closedError())
-				}
-				return
-			}
-		}
-	}
-}
-
-func (c *Catalog) eventsAfter(ctx context.Context, seq int64) ([]millpond.Event, error) {
-	var page []millpond.Event
-	err := c.changes.each(ctx, readEvents, []any{seq, eventPage}, func(rows *stdsql.Rows) error {
-		var e millpond.Event
-		err := rows.Scan(&e.Seq, (*moment)(&e.Time), &e.Actor, &e.Verb, &e.Repository, &e.Layer,
-			&e.Key.Package, &e.Key.Version, &e.Key.File, (*document)(&e.Detail))
-		page = append(page, e)
+	if value == nil {
+		_, err := u.exec(dropSetting, name)
 		return err
-	})
-	return page, err
-}
-
-// announce wakes those who wait for events.
-func (c *Catalog) announce() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	close(c.news)
-	c.news = make(chan struct{})
-}
-
-func (c *Catalog) nextNews() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.news
-}
-
-// awaitNews waits until there may be events to read; false if ctx ends or the catalog is closed.
-func (c *Catalog) awaitNews(ctx context.Context, news <-chan struct{}) bool {
-	poll := time.NewTimer(pollEvery)
-	defer poll.Stop()
-	select {
-	case <-news:
-	case <-poll.C:
-	case <-ctx.Done():
-		return false
-	case <-c.closed:
-		return false
 	}
-	return true
+	if err := isJSON(value, "the value of "+name); err != nil {
+		return err
+	}
+	_, err := u.exec(writeSetting, name, string(value))
+	return err
+}
+
+// isJSON is nil for JSON and for nothing, and else Invalid.
+func isJSON(m json.RawMessage, what string) error {
+	if len(m) == 0 || json.Valid(m) {
+		return nil
+	}
+	return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%s is not JSON: %.200q", what, m)}
 }

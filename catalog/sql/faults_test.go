@@ -104,7 +104,7 @@ func TestReaderWithoutEnd(t *testing.T) {
 			if i == 100 {
 				t.Fatalf("the log is %d bytes long and grows", c.changes.logSize())
 			}
-			err = c.Update(context.Background(), "me", func(tx catalog.Tx) error {
+			err = c.Update(context.Background(), millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 				return tx.SetSetting("large", fmt.Appendf(nil, "%q", strings.Repeat(fmt.Sprint(i), 1<<19)))
 			})
 			time.Sleep(2 * lookEvery)

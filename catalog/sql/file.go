@@ -151,6 +151,19 @@ func (f *file) query(ctx context.Context, text string, args ...any) (*stdsql.Row
 	return rows, nil
 }
 
+// long reads what may take long: it ends when ctx does.
+func (f *file) long(ctx context.Context, text string, args ...any) (*stdsql.Rows, error) {
+	s, err := f.statement(context.WithoutCancel(ctx), text)
+	if err != nil {
+		return nil, f.readFailed(err)
+	}
+	rows, err := s.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, f.readFailed(err)
+	}
+	return rows, nil
+}
+
 // each calls scan for every row of a bounded query.
 func (f *file) each(ctx context.Context, text string, args []any, scan func(*stdsql.Rows) error) error {
 	rows, err := f.query(ctx, text, args...)

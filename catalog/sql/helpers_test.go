@@ -122,7 +122,7 @@ func refused(t *testing.T, what string, err error, kind millpond.Kind, words ...
 
 // set is an update that keeps a setting.
 func set(c catalog.Catalog, name, value string) error {
-	return c.Update(context.Background(), "me", func(tx catalog.Tx) error { return tx.SetSetting(name, json.RawMessage(value)) })
+	return c.Update(context.Background(), millpond.Actor{Name: "me"}, func(tx catalog.Tx) error { return tx.SetSetting(name, json.RawMessage(value)) })
 }
 
 func setting(t *testing.T, c catalog.Catalog, name string) (value string) {
@@ -138,7 +138,7 @@ func setting(t *testing.T, c catalog.Catalog, name string) (value string) {
 // fill emits n events with a kilobyte of detail each, in one update.
 func fill(t *testing.T, c catalog.Catalog, n int) {
 	t.Helper()
-	must(t, c.Update(t.Context(), "me", func(tx catalog.Tx) error {
+	must(t, c.Update(t.Context(), millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 		for i := range n {
 			detail := fmt.Sprintf(`{"n": %d, "text": %q}`, i, strings.Repeat("x", 1000))
 			if err := tx.Emit(millpond.Event{Verb: "fill", Detail: json.RawMessage(detail)}); err != nil {

@@ -133,7 +133,8 @@ func (c *Catalog) Stopped() error {
 	return nil
 }
 
-// Check reads all of both files, compares indexes and sums with their tables, and returns what is wrong in words; nil is
+// Check reads all of both files, compares indexes and sums with their tables, and the log's end
+// with its head, and returns what is wrong in words; nil is
 // sound. Reads and writes go on meanwhile. Damage that it finds in a file stops the writes to it.
 func (c *Catalog) Check(ctx context.Context) ([]string, error) {
 	var found []string
@@ -155,7 +156,15 @@ func (c *Catalog) Check(ctx context.Context) ([]string, error) {
 	if len(found) > 0 {
 		return found, nil
 	}
-	return c.compareSums(ctx)
+	words, err := c.compareSums(ctx)
+	found = append(found, words...)
+	for _, check := range hostedChecks {
+		if err == nil {
+			words, err = c.compareHosted(ctx, check)
+			found = append(found, words...)
+		}
+	}
+	return found, err
 }
 
 // closedError is what a closed catalog answers.

@@ -26,6 +26,9 @@ const (
 	release    = "RELEASE turn"
 	rollbackTo = "ROLLBACK TO turn"
 
+	// byNoIndex before a column keeps its condition from choosing the index.
+	byNoIndex = "+"
+
 	// journalLimit is what a write-ahead log shrinks to when it begins anew.
 	journalLimit = 64 << 20
 )

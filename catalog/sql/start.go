@@ -22,18 +22,26 @@ var migrations embed.FS // never changed
 // A schema is the steps from an empty file to what this program knows, and whose file it is.
 type schema struct {
 	steps fs.FS
+	more  []*goose.Migration // steps that SQL cannot say
 	id    int64
 }
 
 // schemaOf reads the embedded steps of one file: "catalog" or "cache".
 func schemaOf(name string, id int64) (schema, error) {
 	steps, err := fs.Sub(migrations, "migrations/sqlite/"+name)
-	return schema{steps, id}, err
+	return schema{steps: steps, id: id}, err
+}
+
+// changesSchema is that of catalog.db.
+func changesSchema() (schema, error) {
+	s, err := schemaOf("catalog", changesID)
+	s.more = []*goose.Migration{goose.NewGoMigration(3, &goose.GoFunc{RunTx: chainAll}, nil)}
+	return s, err
 }
 
 // openChanges opens catalog.db, or says why it cannot be used.
 func openChanges(ctx context.Context, dir string, o Options) (*file, error) {
-	s, err := schemaOf("catalog", changesID)
+	s, err := changesSchema()
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +146,7 @@ func (f *file) lookCloser(ctx context.Context, db *stdsql.DB) error {
 // migrate brings the schema up to what this program knows, each step in a transaction of its own, so that one which was
 // killed half-way is taken again.
 func (f *file) migrate(ctx context.Context, db *stdsql.DB, s schema, version int64) error {
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, s.steps, goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler)))
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, s.steps, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(s.more...), goose.WithSlog(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}

@@ -52,7 +52,7 @@ func TestClock(t *testing.T) {
 	c, err := Open(t.Context(), t.TempDir(), Options{Now: func() time.Time { return now }})
 	must(t, err)
 	defer closed(t, c)
-	must(t, c.Update(t.Context(), "me", func(tx catalog.Tx) error { return tx.Emit(millpond.Event{Verb: "v"}) }))
+	must(t, c.Update(t.Context(), millpond.Actor{Name: "me"}, func(tx catalog.Tx) error { return tx.Emit(millpond.Event{Verb: "v"}) }))
 	for e, err := range c.Events(t.Context(), 0) {
 		must(t, err)
 		if !e.Time.Equal(now) {
@@ -140,8 +140,8 @@ func TestCatalogThatCannotBeUsed(t *testing.T) {
 		kind  millpond.Kind
 		words []string
 	}{
-		{"newer schema", func(t *testing.T, path string) { change(t, path, "PRAGMA user_version = 7") },
-			millpond.Unsupported, []string{"catalog.db", "newer millpond", "schema is 7", "backup"}},
+		{"newer schema", func(t *testing.T, path string) { change(t, path, "PRAGMA user_version = 77") },
+			millpond.Unsupported, []string{"catalog.db", "newer millpond", "schema is 77", "backup"}},
 		{"another program's", func(t *testing.T, path string) { change(t, path, "PRAGMA application_id = 99") },
 			millpond.Corrupt, []string{"catalog.db", "another program", "restore catalog.db from a backup"}},
 		{"no database", func(t *testing.T, path string) {
@@ -191,7 +191,7 @@ func TestCacheThatCannotBeUsed(t *testing.T) {
 		name  string
 		spoil func(t *testing.T, path string)
 	}{
-		{"newer schema", func(t *testing.T, path string) { change(t, path, "PRAGMA user_version = 7") }},
+		{"newer schema", func(t *testing.T, path string) { change(t, path, "PRAGMA user_version = 77") }},
 		{"no database", func(t *testing.T, path string) {
 			must(t, os.WriteFile(path, []byte(strings.Repeat("no database ", 1000)), 0o600))
 		}},
@@ -300,12 +300,12 @@ func TestUncleanStopOfSoundCatalog(t *testing.T) {
 	}
 }
 
-// steps are the embedded migrations of catalog.db and one more.
-func steps(t *testing.T, second string) schema {
+// steps are the migrations of catalog.db and one more.
+func steps(t *testing.T, next string) schema {
 	t.Helper()
-	s, err := schemaOf("catalog", changesID)
+	s, err := changesSchema()
 	must(t, err)
-	m := fstest.MapFS{"00002_more.sql": {Data: []byte("-- +goose Up\n" + second)}}
+	m := fstest.MapFS{"00004_more.sql": {Data: []byte("-- +goose Up\n" + next)}}
 	names, err := fs.Glob(s.steps, "*.sql")
 	must(t, err)
 	for _, name := range names {
@@ -323,10 +323,10 @@ func TestMigration(t *testing.T) {
 	c, _ := opened(t, dir)
 	must(t, set(c, "kept", "true"))
 	closed(t, c)
-	must(t, os.WriteFile(path+".schema-1.part", []byte("of a snapshot that was killed"), 0o600))
+	must(t, os.WriteFile(path+".schema-3.part", []byte("of a snapshot that was killed"), 0o600))
 
 	o := Options{Log: slog.New(slog.DiscardHandler), Now: time.Now}
-	_, err := openFile(context.Background(), path, everyCommit, steps(t, "CREATE TABLE more (n INTEGER); PRAGMA user_version = 2; INSERT INTO nowhere VALUES (1);"), o)
+	_, err := openFile(context.Background(), path, everyCommit, steps(t, "CREATE TABLE more (n INTEGER); PRAGMA user_version = 4; INSERT INTO nowhere VALUES (1);"), o)
 	if err == nil {
 		t.Fatal("a step that fails gave no error")
 	}
@@ -337,7 +337,7 @@ func TestMigration(t *testing.T) {
 	closed(t, c)
 
 	for range 2 {
-		f, err := openFile(context.Background(), path, everyCommit, steps(t, "CREATE TABLE more (n INTEGER); INSERT INTO more VALUES (7); PRAGMA user_version = 2;"), o)
+		f, err := openFile(context.Background(), path, everyCommit, steps(t, "CREATE TABLE more (n INTEGER); INSERT INTO more VALUES (7); PRAGMA user_version = 4;"), o)
 		must(t, err)
 		var n int
 		must(t, f.read.QueryRow("SELECT SUM(n) FROM more").Scan(&n))
@@ -347,9 +347,9 @@ func TestMigration(t *testing.T) {
 		must(t, f.close())
 	}
 	_, _, err = try(dir)
-	refused(t, "the program before, on the newer schema", err, millpond.Unsupported, "newer millpond", "schema is 2", "knows 1")
+	refused(t, "the program before, on the newer schema", err, millpond.Unsupported, "newer millpond", "schema is 4", "knows 3")
 
-	must(t, os.Rename(path+".schema-1", path))
+	must(t, os.Rename(path+".schema-3", path))
 	c, _ = opened(t, dir)
 	if v := setting(t, c, "kept"); v != "true" {
 		t.Errorf("the snapshot: got %q; want what was there", v)

@@ -65,6 +65,14 @@ func (c *Catalog) Oldest(ctx context.Context) iter.Seq2[catalog.Use, error] {
 				return
 			}
 			for _, u := range page {
+				hosted, err := c.hosts(ctx, u.Blob)
+				if err != nil {
+					yield(catalog.Use{}, err)
+					return
+				}
+				if hosted {
+					continue
+				}
 				if !yield(u, nil) {
 					return
 				}
@@ -81,7 +89,16 @@ func (c *Catalog) Oldest(ctx context.Context) iter.Seq2[catalog.Use, error] {
 const isNamed = `SELECT EXISTS (SELECT 1 FROM holdings WHERE blob = ?) OR EXISTS (SELECT 1 FROM derived WHERE blob = ?)
 	OR EXISTS (SELECT 1 FROM documents WHERE blob = ?)`
 
-// Named is as catalog.Uses says: those that a holding, a derived document or an answer's document names are true.
+const isHosted = `SELECT EXISTS (SELECT 1 FROM files WHERE blob = ? AND purged = 0)`
+
+// hosts reports whether a hosted file names a blob, which one that was deleted does until it is purged.
+func (c *Catalog) hosts(ctx context.Context, d millpond.Digest) (is bool, err error) {
+	err = c.changes.each(ctx, isHosted, []any{d.String()}, func(rows *stdsql.Rows) error { return rows.Scan(&is) })
+	return is, err
+}
+
+// Named is as catalog.Uses says: those that a hosted file not purged, a holding, a derived document or an answer's document
+// names are true.
 func (c *Catalog) Named(ctx context.Context, ds []millpond.Digest) (map[millpond.Digest]bool, error) {
 	named := make(map[millpond.Digest]bool, len(ds))
 	for _, d := range ds {
@@ -98,6 +115,16 @@ func (c *Catalog) Named(ctx context.Context, ds []millpond.Digest) (map[millpond
 		})
 		if err != nil {
 			return nil, err
+		}
+		if named[d] {
+			continue
+		}
+		hosted, err := c.hosts(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if hosted {
+			named[d] = true
 		}
 	}
 	return named, nil

@@ -18,6 +18,15 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
+// ceilMillis is the first whole millisecond that is not before t.
+func ceilMillis(t time.Time) int64 {
+	ms := t.UnixMilli()
+	if time.UnixMilli(ms).Before(t) {
+		ms++
+	}
+	return ms
+}
+
 // A moment scans a time.
 type moment time.Time
 
@@ -139,4 +148,22 @@ func number(b bool) int64 {
 		return 1
 	}
 	return 0
+}
+
+// A sum256 scans the 32 bytes of a SHA-256 into a digest; no bytes are the zero Digest.
+type sum256 millpond.Digest
+
+// Scan implements sql.Scanner.
+func (d *sum256) Scan(v any) error {
+	*d = sum256{}
+	b, ok := v.([]byte)
+	if !ok {
+		return fmt.Errorf("%T is no hash", v)
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	parsed, err := millpond.NewDigest("sha256", b)
+	*d = sum256(parsed)
+	return err
 }

@@ -21,7 +21,7 @@ func hold(t *testing.T, c *Catalog) (release func()) {
 	t.Helper()
 	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
-		ended <- c.Update(context.Background(), "holder", func(catalog.Tx) error {
+		ended <- c.Update(context.Background(), millpond.Actor{Name: "holder"}, func(catalog.Tx) error {
 			close(begun)
 			<-end
 			return nil
@@ -132,7 +132,7 @@ func TestGoexit(t *testing.T) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		c.Update(context.Background(), "me", func(tx catalog.Tx) error {
+		c.Update(context.Background(), millpond.Actor{Name: "me"}, func(tx catalog.Tx) error {
 			must(t, tx.SetSetting("half", []byte("1")))
 			runtime.Goexit()
 			return nil
@@ -222,13 +222,14 @@ func TestNews(t *testing.T) {
 		}()
 		synctest.Wait()
 		begun := time.Now()
-		must(t, c.Update(t.Context(), "me", func(tx catalog.Tx) error { return tx.Emit(millpond.Event{Verb: "own"}) }))
+		must(t, c.Update(t.Context(), millpond.Actor{Name: "me"}, func(tx catalog.Tx) error { return tx.Emit(millpond.Event{Verb: "own"}) }))
 		if waited := (<-heard).Sub(begun); waited != 0 {
 			t.Errorf("an event of this process was heard of after %v; want at once", waited)
 		}
 		synctest.Wait()
 		begun = time.Now()
-		change(t, filepath.Join(dir, changesName), "INSERT INTO events SELECT 2, 0, '', 'another', '', '', '', '', '', NULL")
+		change(t, filepath.Join(dir, changesName),
+			"INSERT INTO events (seq, time, actor, verb, repository, layer, package, version, file) SELECT 2, 0, '', 'another', '', '', '', '', ''")
 		if waited := (<-heard).Sub(begun); waited != pollEvery {
 			t.Errorf("an event of another process was heard of after %v; want %v", waited, pollEvery)
 		}
@@ -273,6 +274,16 @@ func TestPlans(t *testing.T) {
 		{"renumber", renumber, c.cache}, {"readDerived", readDerived, c.cache}, {"dropDerived", dropDerived, c.cache},
 		{"moveUse", moveUse, c.cache}, {"newestUse", newestUse, c.cache}, {"readOldest", readOldest, c.cache}, {"isNamed", isNamed, c.cache},
 		{"readSetting", readSetting, c.changes}, {"readEvents", readEvents, c.changes}, {"countEvents", countEvents, c.changes},
+		{"readHead", readHead, c.changes}, {"isHosted", isHosted, c.changes}, {"spanOf", spanOf, c.changes}, {"readChain", readChain, c.changes},
+		{"readPackage", readPackage, c.changes}, {"findPackage", findPackage, c.changes}, {"dropPackage", dropPackage, c.changes},
+		{"packagesFrom", packagesFrom, c.changes}, {"packagesAfter", packagesAfter, c.changes}, {"addLive", addLive, c.changes},
+		{"readHostedSumsOne", readHostedSumsOne, c.changes}, {"readVersion", readVersion, c.changes}, {"readFiles", readFiles, c.changes},
+		{"versionsFrom", "SELECT id " + versionsFrom, c.changes}, {"versionsAfter", "SELECT id " + versionsAfter, c.changes},
+		{"filesOf", fmt.Sprintf(filesOf, versionsAfter), c.changes}, {"dropFile", dropFile, c.changes}, {"dropVersion", dropVersion, c.changes},
+		{"readRef", readRef, c.changes}, {"refsFrom", refsFrom, c.changes}, {"refsAfter", refsAfter, c.changes}, {"dropRef", dropRef, c.changes},
+		{"readEntry", readEntry, c.changes}, {"entriesFrom", entriesFrom, c.changes}, {"entriesAfter", entriesAfter, c.changes},
+		{"ownedFrom", ownedFrom, c.changes}, {"ownedAfter", ownedAfter, c.changes}, {"dropEntry", dropEntry, c.changes},
+		{"expireEntries", expireEntries, c.changes},
 	} {
 		args := make([]any, strings.Count(test.text, "?"))
 		rows, err := test.file.read.Query("EXPLAIN QUERY PLAN "+test.text, args...)

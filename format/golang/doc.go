@@ -13,6 +13,8 @@
 //     does not parse is 404, since 400 ends the walk as 403 does, and a newer client may know a spelling that we do not.
 //   - Bytes are judged by h1, a hash of a zip's tree, which a checksum database tells: a log of hashes that nobody can
 //     rewrite unnoticed. Its files are kept here as those of a package "sumdb/<name>", and are relayed to clients.
+//   - The go command publishes nothing. A module is hosted by putting its zip to upload, which says by the names of its
+//     entries what it is; its .mod and .info are made of it. A version never changes: it is the same if its h1 is.
 //   - The .mod of a version that the rules keep back is served all the same: `go mod tidy` reads the go.mod of versions
 //     that it then does not use.
 //

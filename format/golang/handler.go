@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"millpond"
@@ -30,13 +31,24 @@ type handler struct {
 func (Format) Handler(r format.Repo) http.Handler { return handler{repo: r} }
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		err := &millpond.Error{Kind: millpond.Unsupported, Why: "this repository only answers GET and HEAD"}
+	p, err := Parse(r.URL.EscapedPath())
+	allowed := []string{http.MethodGet, http.MethodHead}
+	if p.Kind == Upload {
+		allowed = []string{http.MethodPut}
+	}
+	if !slices.Contains(allowed, r.Method) {
+		allow := strings.Join(allowed, ", ")
+		w.Header().Set("Allow", allow)
+		err := &millpond.Error{Kind: millpond.Unsupported, Why: "here only these are answered: " + allow}
 		format.Fail(w, r, h.repo.Now(), err, format.Failure{Status: http.StatusMethodNotAllowed, Type: typeText, Body: err.Why + "\n"})
 		return
 	}
-	p, err := Parse(r.URL.EscapedPath())
+	if p.Kind == Upload {
+		if err := h.putUpload(w, r); err != nil {
+			h.failUpload(w, r, err)
+		}
+		return
+	}
 	if p.Cached || strings.EqualFold(r.Header.Get("Disable-Module-Fetch"), "true") {
 		h.repo, h.held = h.repo.Held(), true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"millpond"
@@ -53,7 +54,14 @@ func (h handler) getLookup(w http.ResponseWriter, r *http.Request, p Path) error
 	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {
 		return err
 	}
-	if h.repo.Claimed(p.Module) || unsummed(h.repo.Option("no_sum"), p.Module) {
+	private := h.repo.Claimed(p.Module) || unsummed(h.repo.Option("no_sum"), p.Module)
+	if !private {
+		var err error
+		if private, err = h.hosts(r.Context(), p.Module, p.Version); err != nil {
+			return err
+		}
+	}
+	if private {
 		return &millpond.Error{
 			Kind: millpond.Denied,
 			Why:  p.Module + " is private: no checksum database hears of it",
@@ -61,6 +69,27 @@ func (h handler) getLookup(w http.ResponseWriter, r *http.Request, p Path) error
 		}
 	}
 	return h.getSum(w, r, p, typeText)
+}
+
+// hosts reports whether a version was published here, or would have to be: where what is hosted hides the upstreams, no other
+// version of the module is served.
+func (h handler) hosts(ctx context.Context, path, version string) (bool, error) {
+	p, err := h.repo.Held().Package(ctx, path)
+	switch {
+	case err == nil:
+	case millpond.Is(err, millpond.Gone):
+		return true, nil
+	case millpond.Is(err, millpond.Canceled), millpond.Is(err, millpond.Internal):
+		return false, err
+	default:
+		return false, nil
+	}
+	hosted := slices.ContainsFunc(p.Parts, func(part millpond.Part) bool { return part.Layer == "" })
+	if !hosted || len(p.Parts) == 1 {
+		return hosted, nil
+	}
+	v := p.Version(version)
+	return v != nil && v.Layer == "", nil
 }
 
 func (h handler) getTile(w http.ResponseWriter, r *http.Request, p Path) error {

@@ -68,5 +68,10 @@ func setUp(base *url.URL) []format.Snippet {
 		Text:   "go env -w GONOSUMDB=git.acme.example GONOPROXY=none",
 		Note:   "With your own prefix. Not GOPRIVATE alone: it makes the go command go around the pond.",
 	}
-	return []format.Snippet{proxy, private, login}
+	publish := format.Snippet{
+		Client: "publish",
+		Text:   "millpond publish golang --tag v1.2.3",
+		Note:   "In the module's folder, of a tag that git knows. Any other client puts the module's zip: curl -T module.zip -u TOKEN-NAME:TOKEN " + at + "/upload",
+	}
+	return []format.Snippet{proxy, private, login, publish}
 }

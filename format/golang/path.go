@@ -27,13 +27,14 @@ const (
 	SumLatest                    // sumdb/<name>/latest: the signed head of the log
 	SumLookup                    // sumdb/<name>/lookup/<module>@<version>: the hashes of a version
 	SumTile                      // sumdb/<name>/tile/…: a piece of the log
+	Upload                       // upload: a module zip is put here
 )
 
 // A Path is a URL of the protocol below the repository's mount. Its names are unescaped and checked.
 type Path struct {
 	Kind     Kind
 	Cached   bool   // below cached-only/: only what is held here
-	Module   string // of all but Index, SumSupported, SumLatest and SumTile
+	Module   string // of all but Index, Upload, SumSupported, SumLatest and SumTile
 	Version  string // canonical; of a Query the query
 	Database string // of the Sum kinds: the name of the checksum database
 	Tile     string // of a SumTile: "tile/8/0/001", as tlog spells it
@@ -57,6 +58,8 @@ func Parse(escaped string) (Path, error) {
 		ok = p.parseSum(sum)
 	case rest == "index":
 		p.Kind, ok = Index, true
+	case rest == "upload" && !p.Cached:
+		p.Kind, ok = Upload, true
 	default:
 		ok = p.parseModule(rest)
 	}
@@ -207,6 +210,8 @@ func (p Path) String() string {
 	switch p.Kind {
 	case Index:
 		return s + "index"
+	case Upload:
+		return s + "upload"
 	case SumSupported:
 		return s + "sumdb/" + p.Database + "/supported"
 	case SumLatest:

@@ -1,0 +1,268 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"millpond"
+	"millpond/catalog"
+	"millpond/fetch"
+	"millpond/format"
+)
+
+// A hosted is the layer of what was published here. It is the first layer of every repository, its name is "", and it is
+// never ill: what cannot be read of it is an error, and no upstream is asked instead.
+type hosted struct{ repo *Repository }
+
+// everFresh is how long a listing that no upstream has a word in is fresh: until it changes, which makes a new one.
+const everFresh = 365 * 24 * time.Hour
+
+func (l *hosted) layerName() string { return "" }
+func (l *hosted) union() bool       { return true }
+
+func (l *hosted) state() fetch.State { return fetch.State{Name: "hosted"} }
+
+func (l *hosted) name() string { return l.repo.config.Name }
+
+// record is the record of a name, nil if nothing was ever published under it.
+func (l *hosted) record(ctx context.Context, pkg string) (*catalog.HostedPackage, error) {
+	var p *catalog.HostedPackage
+	err := l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		var err error
+		p, err = tx.HostedPackage(l.name(), pkg)
+		return err
+	})
+	if millpond.Is(err, millpond.NotFound) {
+		return nil, nil
+	}
+	return p, err
+}
+
+// hides reports whether a name that is hosted here hides what other layers have of it.
+func (r *Repository) hides(p *catalog.HostedPackage) bool {
+	switch p.Merge {
+	case "union":
+		return false
+	case "hide":
+		return true
+	}
+	if c := r.claimOf(p.Name); c != nil && c.merge != "" {
+		return c.merge != "union"
+	}
+	return !r.config.Union
+}
+
+// hostsBelow reports whether a name is hosted in a repository that this one reads through to, however far down.
+func (r *Repository) hostsBelow(ctx context.Context, pkg string) (bool, error) {
+	for _, l := range r.layers {
+		s, ok := l.(*sibling)
+		if !ok {
+			continue
+		}
+		p, err := s.repo.hosted.record(ctx, pkg)
+		if err != nil || p != nil && s.repo.hides(p) {
+			return err == nil, err
+		}
+		if below, err := s.repo.hostsBelow(ctx, pkg); below || err != nil {
+			return below, err
+		}
+	}
+	return false, nil
+}
+
+func (l *hosted) listing(ctx context.Context, name string, _ bool) (*listing, error) {
+	out := &listing{fresh: l.repo.pond.now().Add(everFresh), checked: l.repo.pond.now()}
+	err := l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		h, err := hosting(tx, l.name(), name)
+		if err != nil {
+			return err
+		}
+		out.pkg = &h.Package
+		out.id = fmt.Sprintf("hosted %d %d", h.Created.UnixMilli(), h.Changes)
+		out.changed = h.Changed
+		return nil
+	})
+	if millpond.Is(err, millpond.NotFound) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what %s hosts of %s: %w", l.name(), name, err)
+	}
+	return out, nil
+}
+
+// hosting is a package as it is hosted: NotFound if nothing was ever published under the name.
+func hosting(tx catalog.Tx, repository, name string) (*format.Hosting, error) {
+	p, err := tx.HostedPackage(repository, name)
+	if err != nil {
+		return nil, err
+	}
+	h := &format.Hosting{Display: p.Display, Merge: p.Merge, Changes: p.Changes, Created: p.Created, Changed: p.Changed, By: map[string]string{}}
+	h.Name = name
+	h.Parts = []millpond.Part{{Meta: p.Meta}}
+	for v, err := range tx.HostedVersions(repository, name) {
+		if err != nil {
+			return nil, err
+		}
+		h.By[v.Name] = v.By
+		if !v.Deleted.IsZero() {
+			h.Deleted = append(h.Deleted, format.Deleted{Version: v.Name, Time: v.Deleted, By: v.DeletedBy, Why: v.DeletedWhy})
+		}
+		one := v.Version
+		one.Layer, one.Files = "", nil
+		for i := range v.HostedFiles {
+			f := &v.HostedFiles[i]
+			if !f.Deleted.IsZero() || !v.Deleted.IsZero() {
+				h.Deleted = append(h.Deleted, format.Deleted{Version: v.Name, File: f.Name, Time: later(f.Deleted, v.Deleted), By: f.By})
+				continue
+			}
+			one.Files = append(one.Files, f.File)
+		}
+		if v.Name == "" || !v.Deleted.IsZero() {
+			continue // files without a version are opened by name, and listed nowhere
+		}
+		h.Versions = append(h.Versions, one)
+	}
+	for ref, err := range tx.HostedRefs(repository, name, "", "") {
+		if err != nil {
+			return nil, err
+		}
+		h.Refs = append(h.Refs, millpond.Ref{Name: ref.Name, Target: ref.Target, Checked: ref.Moved})
+	}
+	return h, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func (l *hosted) again(ctx context.Context, name string) (*listing, error) {
+	return l.listing(ctx, name, false)
+}
+
+func (l *hosted) describe(ctx context.Context, pkg, version string, _ bool) (*millpond.Version, error) {
+	got, err := l.listing(ctx, pkg, false)
+	if err != nil {
+		return nil, err
+	}
+	if v := got.pkg.Version(version); v != nil {
+		return v, nil
+	}
+	return nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: pkg, Version: version}}
+}
+
+func (l *hosted) locate(context.Context, millpond.Key) (*millpond.File, error) {
+	return nil, &millpond.Error{Kind: millpond.Unsupported, Why: "what is hosted is found in its records"}
+}
+
+func (l *hosted) has(ctx context.Context, k millpond.Key) (bool, error) {
+	v, err := l.version(ctx, k.Package, k.Version)
+	if millpond.Is(err, millpond.NotFound) {
+		return false, nil
+	}
+	return err == nil && v.Deleted.IsZero(), err
+}
+
+func (l *hosted) version(ctx context.Context, pkg, version string) (v *catalog.HostedVersion, err error) {
+	err = l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		v, err = tx.HostedVersion(l.name(), pkg, version)
+		return err
+	})
+	return v, err
+}
+
+func (l *hosted) holds(ctx context.Context, pkg string) (map[[2]string]bool, error) {
+	got, err := l.listing(ctx, pkg, false)
+	if millpond.Is(err, millpond.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	held := map[[2]string]bool{}
+	for i := range got.pkg.Versions {
+		for j := range got.pkg.Versions[i].Files {
+			held[[2]string{got.pkg.Versions[i].Name, got.pkg.Versions[i].Files[j].Name}] = true
+		}
+	}
+	return held, nil
+}
+
+// open opens a hosted file. f is its record; nil has it looked up.
+func (l *hosted) open(ctx context.Context, k millpond.Key, f *millpond.File, o opening) (*millpond.Content, error) {
+	if f == nil {
+		v, err := l.version(ctx, k.Package, k.Version)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(v.HostedFiles, func(one catalog.HostedFile) bool { return one.Name == k.File })
+		if i < 0 || !v.Deleted.IsZero() || !v.HostedFiles[i].Deleted.IsZero() {
+			return nil, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("no file %s of %s in %s", k.File, k.Package, l.name())}
+		}
+		if e := v.HostedFiles[i].Expires; !e.IsZero() && !l.repo.pond.now().Before(e) {
+			return nil, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s of %s was never made part of anything, and has expired", k.File, k.Package)}
+		}
+		f = &v.HostedFiles[i].File
+	}
+	t := TraceOf(ctx)
+	t.Layer, t.Result, t.Digest = "", "hit", f.Blob.String()
+	c := &millpond.Content{Size: f.Size, Digest: f.Blob, Type: f.Type, Modified: f.Published.Truncate(time.Second)}
+	if o.stat {
+		return c, nil
+	}
+	err := l.repo.pond.openBlob(ctx, c)
+	if millpond.Is(err, millpond.NotFound) {
+		// Nobody else has these bytes: it must never look as if they had never been.
+		return nil, &millpond.Error{Kind: millpond.Unready, Key: k, Why: fmt.Sprintf("%s was published here, and its bytes are lost or damaged", k),
+			Hint: "its operator finds more with millpond check; publish it again or restore it from a backup", Err: err}
+	}
+	return c, err
+}
+
+func (l *hosted) ref(ctx context.Context, pkg, name string, _ bool) (millpond.Ref, error) {
+	var ref *catalog.HostedRef
+	err := l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		var err error
+		ref, err = tx.HostedRef(l.name(), pkg, name)
+		return err
+	})
+	if err != nil {
+		return millpond.Ref{}, err
+	}
+	return millpond.Ref{Name: ref.Name, Target: ref.Target, Checked: ref.Moved}, nil
+}
+
+func (l *hosted) document(_ context.Context, k millpond.Key, _ bool) (*format.Document, error) {
+	return nil, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s hosts no further document of %s", l.name(), k.Package)}
+}
+
+// names are those that anything is hosted of. Its id changes with every change of any of them.
+func (l *hosted) names(ctx context.Context, _ bool) (*nameList, error) {
+	id := fmt.Sprintf("hosted %d", l.repo.hostedChanges.Load())
+	return &nameList{id: id, fresh: l.repo.pond.now().Add(everFresh), each: func(yield func(format.Change, error) bool) {
+		err := l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+			for p, err := range tx.HostedNames(l.name(), "") {
+				if err != nil {
+					return err
+				}
+				if !yield(format.Change{Name: p.Name, Display: p.Display, Time: p.Changed}, nil) {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			yield(format.Change{}, err)
+		}
+	}}, nil
+}
+
+func (l *hosted) relay(context.Context, format.Question) (*http.Response, error) {
+	return nil, &millpond.Error{Kind: millpond.NotFound, Why: "what is hosted answers no such question"}
+}

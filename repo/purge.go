@@ -1,0 +1,124 @@
+package repo
+
+import (
+	"context"
+	"time"
+
+	"millpond"
+	"millpond/catalog"
+)
+
+// eachHosted calls f for every version that is hosted, or was and is deleted, in every repository that anything is hosted in.
+func (p *Pond) eachHosted(ctx context.Context, f func(repository, pkg string, v *catalog.HostedVersion) error) error {
+	for _, r := range p.Repositories() {
+		var names []string
+		err := p.catalog.View(ctx, func(tx catalog.Tx) error {
+			for one, err := range tx.HostedNames(r.config.Name, "") {
+				if err != nil {
+					return err
+				}
+				names = append(names, one.Name)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			var versions []*catalog.HostedVersion
+			err := p.catalog.View(ctx, func(tx catalog.Tx) error {
+				versions = nil
+				for v, err := range tx.HostedVersions(r.config.Name, name) {
+					if err != nil {
+						return err
+					}
+					versions = append(versions, v)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			for _, v := range versions {
+				if err := f(r.config.Name, name, v); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// purge lets go of the bytes of what was deleted longer ago than it can be restored, and of files that belong to no version
+// and have expired. What a takedown names stays: it is evidence.
+func (p *Pond) purge(ctx context.Context, now time.Time) error {
+	return p.eachHosted(ctx, func(repository, pkg string, v *catalog.HostedVersion) error {
+		if !p.purgeable(v, now) {
+			return nil
+		}
+		return p.catalog.Update(ctx, byPond, func(tx catalog.Tx) error {
+			v, err := tx.HostedVersion(repository, pkg, v.Name) // as it is now: it may have been restored
+			if err != nil || !p.purgeable(v, now) {
+				return err
+			}
+			kept := v.HostedFiles[:0]
+			for _, f := range v.HostedFiles {
+				if !f.Expires.IsZero() && f.Expires.Before(now) {
+					continue
+				}
+				if d := later(f.Deleted, v.Deleted); !d.IsZero() && d.Before(now.Add(-restorable)) && p.takenDownBytes(f.Blob) == nil {
+					f.Purged = true
+				}
+				kept = append(kept, f)
+			}
+			v.HostedFiles = kept
+			return tx.PutHostedVersion(repository, pkg, v)
+		})
+	})
+}
+
+// purgeable reports whether bytes of a version can be let go.
+func (p *Pond) purgeable(v *catalog.HostedVersion, now time.Time) bool {
+	for i := range v.HostedFiles {
+		f := &v.HostedFiles[i]
+		if !f.Expires.IsZero() && f.Expires.Before(now) {
+			return true
+		}
+		d := later(f.Deleted, v.Deleted)
+		if !d.IsZero() && !f.Purged && d.Before(now.Add(-restorable)) && p.takenDownBytes(f.Blob) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// checkHosted looks at every file that was published here. Damage of these is told with the names of all that need the
+// bytes, and repaired by nobody but their publisher or a backup.
+func (p *Pond) checkHosted(ctx context.Context, o CheckOptions, r *Report, seen map[millpond.Digest]bool) error {
+	return p.eachHosted(ctx, func(repository, pkg string, v *catalog.HostedVersion) error {
+		for i := range v.HostedFiles {
+			f := &v.HostedFiles[i]
+			if f.Purged || f.Blob.IsZero() {
+				continue
+			}
+			if seen[f.Blob] {
+				continue
+			}
+			seen[f.Blob] = true
+			what, err := p.checkBlob(ctx, o, r, f.Blob, f.Size)
+			if err != nil {
+				return err
+			}
+			if what == "" {
+				continue
+			}
+			k := millpond.Key{Package: pkg, Version: v.Name, File: f.Name}
+			d := Damage{What: what, Digest: f.Blob, Names: []string{repository + " " + k.String()}, Hosted: true,
+				Mending: "restore its bytes from a backup, or have them published again"}
+			if err := p.found(ctx, o, r, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

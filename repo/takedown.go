@@ -1,0 +1,215 @@
+package repo
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"millpond"
+	"millpond/catalog"
+)
+
+// takedowns are the entries that say what must not be served, whatever repository it is in.
+const takedowns = "takedown"
+
+// A Takedown keeps a package, some versions of it, or bytes from every reader, in all repositories and layers. Its evidence
+// stays: nothing is deleted.
+type Takedown struct {
+	ID       string
+	Format   string // name of the format; with Digest alone it may be ""
+	Package  string // canonical; "" if Digest alone says what is meant
+	Versions string // in the format's own range syntax; "" is every version
+	Digest   millpond.Digest
+	Why      string // in the words that clients are told
+	By       string
+	Time     time.Time
+}
+
+// words are what a client is told.
+func (t *Takedown) words() string {
+	return fmt.Sprintf("taken down by %s on %s: %s", t.By, day(t.Time), t.Why)
+}
+
+func (t *Takedown) blocked(k millpond.Key) error {
+	return &millpond.Error{Kind: millpond.Blocked, Key: k, Why: t.words(), Hint: "use another version; its operator can lift the takedown"}
+}
+
+// loadTakedowns reads them all.
+func (p *Pond) loadTakedowns(ctx context.Context) error {
+	var all []*Takedown
+	err := p.catalog.View(ctx, func(tx catalog.Tx) error {
+		all = nil
+		for e, err := range tx.Entries(takedowns, "") {
+			if err != nil {
+				return err
+			}
+			t := &Takedown{}
+			if err := json.Unmarshal(e.Value, t); err != nil {
+				return fmt.Errorf("takedown %s: %w", e.ID, err)
+			}
+			all = append(all, t)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.takedowns.Store(&all)
+	return nil
+}
+
+// takenDown is the takedown that a version falls under, nil if there is none. Version "" asks about the package as a whole.
+func (r *Repository) takenDown(pkg, version string) *Takedown {
+	for _, t := range *r.pond.takedowns.Load() {
+		if t.Package != pkg || t.Package == "" || t.Format != r.info.Name {
+			continue
+		}
+		if t.Versions == "" {
+			return t
+		}
+		if version == "" {
+			continue
+		}
+		// What cannot be told apart is refused.
+		if in, err := r.config.Format.Match(t.Versions, version); err != nil || in {
+			return t
+		}
+	}
+	return nil
+}
+
+// takenDownBytes is the takedown that bytes fall under.
+func (p *Pond) takenDownBytes(ds ...millpond.Digest) *Takedown {
+	for _, t := range *p.takedowns.Load() {
+		for _, d := range ds {
+			if !t.Digest.IsZero() && t.Digest == d {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// operator is an error unless the caller may operate the pond as a whole.
+func operator(rights Rights, c Caller) error {
+	if rights != nil && rights.May(millpond.VerbOperate, "", "") {
+		return nil
+	}
+	if c.Name == "" {
+		return &millpond.Error{Kind: millpond.Unauthenticated, Why: "this wants an operator's credential", Hint: "millpond login makes one"}
+	}
+	return &millpond.Error{Kind: millpond.Denied, Why: c.Name + " may not operate this pond", Hint: "ask one of its administrators"}
+}
+
+func (p *Pond) operate(ctx context.Context, c Caller, f func(tx catalog.Tx) error) error {
+	if err := operator(c.Rights, c); err != nil {
+		return err
+	}
+	return p.catalog.Update(ctx, c.Actor, func(tx catalog.Tx) error {
+		now, err := c.Rights.Now(tx)
+		if err != nil {
+			return err
+		}
+		if err := operator(now, c); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
+// TakeDown blocks what t names at once, everywhere in this pond, and returns it with its ID.
+func (p *Pond) TakeDown(ctx context.Context, c Caller, t Takedown) (*Takedown, error) {
+	if err := operator(c.Rights, c); err != nil {
+		return nil, err
+	}
+	if t.Why == "" {
+		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a takedown says why", Hint: "clients are told these words"}
+	}
+	if t.Package == "" && t.Digest.IsZero() {
+		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a takedown names a package or a digest"}
+	}
+	if t.Package != "" {
+		var f *Repository
+		for _, r := range p.Repositories() {
+			if r.info.Name == t.Format {
+				f = r
+			}
+		}
+		if f == nil {
+			return nil, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("no repository here is of format %q", t.Format)}
+		}
+		var err error
+		if t.Package, err = f.config.Format.Canon(t.Package); err != nil {
+			return nil, err
+		}
+		if t.Versions != "" {
+			if _, err := f.config.Format.Match(t.Versions, "1.0.0"); millpond.Is(err, millpond.Invalid) {
+				return nil, err
+			}
+		}
+	}
+	t.ID, t.By, t.Time = "t"+rand.Text()[:12], c.Name, p.now().Truncate(time.Second)
+	value, err := json.Marshal(&t)
+	if err != nil {
+		return nil, err
+	}
+	err = p.operate(ctx, c, func(tx catalog.Tx) error {
+		if err := tx.AddEntry(&catalog.Entry{Kind: takedowns, ID: t.ID, Value: value}); err != nil {
+			return err
+		}
+		return tx.Emit(millpond.Event{Verb: "takedown", Key: millpond.Key{Package: t.Package}, Detail: value})
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = p.loadTakedowns(ctx)
+	p.forgetAll()
+	return &t, err
+}
+
+// Takedowns lists what is taken down. The caller may operate or audit.
+func (p *Pond) Takedowns(_ context.Context, c Caller) ([]Takedown, error) {
+	if c.Rights == nil || !c.Rights.May(millpond.VerbAudit, "", "") {
+		if err := operator(c.Rights, c); err != nil {
+			return nil, err
+		}
+	}
+	var out []Takedown
+	for _, t := range *p.takedowns.Load() {
+		out = append(out, *t)
+	}
+	return out, nil
+}
+
+// LiftTakedown ends a takedown.
+func (p *Pond) LiftTakedown(ctx context.Context, c Caller, id, why string) error {
+	err := p.operate(ctx, c, func(tx catalog.Tx) error {
+		e, err := tx.Entry(takedowns, id)
+		if millpond.Is(err, millpond.NotFound) {
+			return &millpond.Error{Kind: millpond.NotFound, Why: "there is no takedown " + id}
+		}
+		if err != nil {
+			return err
+		}
+		var t Takedown
+		if err := json.Unmarshal(e.Value, &t); err != nil {
+			return err
+		}
+		if err := tx.DropEntry(takedowns, id); err != nil {
+			return err
+		}
+		detail, err := details(nil, "id", id, "why", why, "was", t.Why)
+		if err != nil {
+			return err
+		}
+		return tx.Emit(millpond.Event{Verb: "lift takedown", Key: millpond.Key{Package: t.Package}, Detail: detail})
+	})
+	if err != nil {
+		return err
+	}
+	err = p.loadTakedowns(ctx)
+	p.forgetAll()
+	return err
+}

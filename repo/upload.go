@@ -1,0 +1,173 @@
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"millpond"
+	"millpond/blob"
+	"millpond/catalog"
+	"millpond/format"
+)
+
+const (
+	defaultMaxFile = 16 << 30 // bytes
+	// publishRoom is the free space below which nothing is published: it is left for catalog and log.
+	publishRoom = 2 << 30
+	uploads     = "upload" // kind of the entries that say whose an unfinished upload is
+)
+
+// An upload is a blob on its way in.
+type upload struct {
+	blob.Writer
+	b    *bound
+	pkg  string
+	ctx  context.Context // of the request
+	most int64
+	over bool // committed or discarded
+	kept bool // an entry says whose it is
+}
+
+// A session says whose an unfinished upload is.
+type uploadSession struct {
+	Repository, Package, Name, Token string
+}
+
+// Upload implements format.Writer.
+func (b *bound) Upload(ctx context.Context, u format.Uploading) (format.Upload, error) {
+	if err := b.May(ctx, millpond.VerbPublish, u.Package); err != nil {
+		return nil, err
+	}
+	most := b.config.MaxFile
+	if most <= 0 {
+		most = defaultMaxFile
+	}
+	if u.Size > most {
+		return nil, b.tooLarge(most)
+	}
+	room, err := b.pond.blobs.Room(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if low := min(publishRoom, b.pond.lowMark(room)); room.Free >= 0 && room.Free-max(u.Size, 0) < low {
+		return nil, &millpond.Error{Kind: millpond.Full, Why: fmt.Sprintf("the disk has %s left; publishing stops below %s", gib(room.Free), gib(low)),
+			Hint: "its operator must make room"}
+	}
+	w, err := b.pond.blobs.Create(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if h, ok := w.(blob.Hint); ok && u.Size > 0 {
+		if err := h.Expect(u.Size); err != nil {
+			w.Discard() // it has nothing yet
+			w.Close()
+			return nil, err
+		}
+	}
+	if d, ok := w.(blob.Declarer); ok && len(u.Algorithms) > 0 {
+		d.Declare(u.Algorithms...)
+	}
+	return &upload{Writer: w, b: b, pkg: u.Package, ctx: ctx, most: most}, nil
+}
+
+func gib(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }
+
+func (b *bound) tooLarge(most int64) error {
+	return &millpond.Error{Kind: millpond.TooLarge, Why: fmt.Sprintf("the file is larger than %s, the limit of %s", gib(most), b.config.Name),
+		Hint: "its operator can raise max_file of the repository"}
+}
+
+// Write implements format.Upload.
+func (u *upload) Write(p []byte) (int, error) {
+	if u.Writer.Size()+int64(len(p)) > u.most {
+		return 0, u.b.tooLarge(u.most)
+	}
+	return u.Writer.Write(p)
+}
+
+// Commit implements format.Upload.
+func (u *upload) Commit(ctx context.Context, want ...millpond.Digest) (millpond.Digest, error) {
+	u.over = true
+	id := u.ID()
+	d, err := u.Writer.Commit(ctx, computable(want)...)
+	u.forget(ctx, id)
+	return d, err
+}
+
+// Discard implements format.Upload.
+func (u *upload) Discard() error {
+	u.over = true
+	u.forget(context.WithoutCancel(u.ctx), u.ID())
+	return u.Writer.Discard()
+}
+
+// forget drops the entry of a finished upload. One that stays expires in a day, and names nothing.
+func (u *upload) forget(ctx context.Context, id string) {
+	if !u.kept {
+		return
+	}
+	err := u.b.pond.catalog.Update(ctx, byPond, func(tx catalog.Tx) error { return tx.DropEntry(uploads, id) })
+	if err != nil && !millpond.Is(err, millpond.NotFound) {
+		u.b.pond.log.WarnContext(ctx, "an upload's record stays until it expires", "error", err)
+	}
+}
+
+// Close implements format.Upload. The record of whose it is makes it one that can be resumed.
+func (u *upload) Close() error {
+	var err error
+	if !u.over && !u.kept {
+		err = u.keep()
+	}
+	return firstError(err, u.Writer.Close())
+}
+
+func (u *upload) keep() error {
+	value, err := json.Marshal(uploadSession{u.b.config.Name, u.pkg, u.b.caller.Name, u.b.caller.Token})
+	if err != nil {
+		return err
+	}
+	u.kept = true
+	ctx := context.WithoutCancel(u.ctx) // the client may have left in the middle of it, and comes back
+	return u.b.pond.catalog.Update(ctx, u.b.caller.Actor, func(tx catalog.Tx) error {
+		return tx.PutEntry(&catalog.Entry{Kind: uploads, ID: u.ID(), Value: value, Expires: u.b.pond.now().Add(unused)})
+	})
+}
+
+// Resume implements format.Writer.
+func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
+	var s uploadSession
+	err := b.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		e, err := tx.Entry(uploads, id)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(e.Value, &s)
+	})
+	none := &millpond.Error{Kind: millpond.NotFound, Why: "there is no such upload", Hint: "begin it again; an upload is kept for a day"}
+	if millpond.Is(err, millpond.NotFound) || err == nil && (s.Repository != b.config.Name || s.Name != b.caller.Name || s.Token != b.caller.Token) {
+		return nil, none
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := b.May(ctx, millpond.VerbPublish, s.Package); err != nil {
+		return nil, err
+	}
+	w, err := b.pond.blobs.Resume(ctx, id)
+	if millpond.Is(err, millpond.NotFound) {
+		return nil, none
+	}
+	if err != nil {
+		return nil, err
+	}
+	most := b.config.MaxFile
+	if most <= 0 {
+		most = defaultMaxFile
+	}
+	return &upload{Writer: w, b: b, pkg: s.Package, ctx: ctx, most: most, kept: true}, nil
+}
+
+// restorable is how long what was deleted can be brought back.
+const restorable = 7 * 24 * time.Hour
