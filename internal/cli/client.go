@@ -202,11 +202,12 @@ type problem struct {
 
 // A refusal is an error of the pond's with the names that stand in the way.
 type refusal struct {
-	*millpond.Error
+	err   *millpond.Error
 	names []string
 }
 
-func (e *refusal) Unwrap() error { return e.Error }
+func (e *refusal) Error() string { return e.err.Error() }
+func (e *refusal) Unwrap() error { return e.err }
 
 // refused is the error that the pond answered.
 func (r *remote) refused(resp *http.Response) error {
