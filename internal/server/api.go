@@ -1,24 +1,22 @@
 package server
 
 import (
-	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"millpond"
 	"millpond/fetch"
-	"millpond/format"
 	"millpond/repo"
 )
 
-// An Answer is what /-/api/why, stats and check answer: one of its fields.
+// An Answer is what /-/api/why, stats and check answer: one of its fields, and Error if it could not.
 type Answer struct {
 	Why   []*repo.Explanation `json:",omitempty"` // one for each repository of the format that was asked about
 	Stats *StatsAnswer        `json:",omitempty"`
 	Check *repo.Report        `json:",omitempty"`
+	Error string              `json:",omitempty"` // instead: see Problem
+	Hint  string              `json:",omitempty"`
 }
 
 // A StatsAnswer is what the pond says of itself.

@@ -165,4 +165,3 @@ func orEmpty[T any](list []T, err error) ([]T, error) {
 	}
 	return list, err
 }
-

@@ -284,4 +284,3 @@ func (s *Server) verifyLog(c *call, in VerifyDocument) (*VerifiedDocument, error
 	}
 	return out, nil
 }
-

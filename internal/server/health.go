@@ -38,7 +38,7 @@ func (s *Server) statsSoon(ctx context.Context) (repo.Stats, error) {
 // readyz says whether this node can serve what it holds. Upstreams do not count, and degraded is ready: ?verbose says what
 // is wrong.
 func (s *Server) readyz(c *call) error {
-	x, r, t := c.response, c.r, c.t
+	x, r := c.response, c.r
 	why := ""
 	if state := s.state.Load(); state != nil {
 		why = *state

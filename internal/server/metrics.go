@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"millpond/internal/auth"
 	"millpond/repo"
 )
 
@@ -260,3 +261,5 @@ func flag(b bool) float64 {
 
 var _ Pond = (*repo.Pond)(nil)
 var _ Repository = (*repo.Repository)(nil)
+var _ Callers = (*auth.Auth)(nil)
+var _ People = (*auth.Auth)(nil)

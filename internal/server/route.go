@@ -24,10 +24,10 @@ const pondWide = ""
 type scope int
 
 const (
-	inPond scope = iota // of the pond as a whole
-	inPath              // of the repository, and the package, that the path names
-	inBody              // of any repository at all: which, the body says, and the pond's own door asks again
-	inQuery             // of the repository that the query names, else of the pond as a whole
+	inPond  scope = iota // of the pond as a whole
+	inPath               // of the repository, and the package, that the path names
+	inBody               // of any repository at all: which, the body says, and the pond's own door asks again
+	inQuery              // of the repository that the query names, else of the pond as a whole
 )
 
 // A route is one of the pond's own addresses. They are data, so that a test can walk them and a document can be made of
