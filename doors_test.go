@@ -36,14 +36,15 @@ var doors = map[string][]string{
 
 	"repo": {".", "blob", "blob/seekable", "catalog", "fetch", "policy", "format"},
 
-	"format/formattest": {".", "format", "blob", "blob/mem", "catalog", "catalog/sql", "fetch", "fetch/faulty", "policy", "repo"}, // a suite, not a format
+	"format/formattest": {".", "format", "blob", "blob/disk", "blob/mem", "catalog", "catalog/sql", "fetch", "fetch/faulty", "policy", "repo"}, // a suite, not a format
 
 	"internal/ui":      {".", "format"}, // draws Info and records; knows no format
-	"internal/server":  {".", "blob", "catalog", "fetch", "policy", "format", "repo", "internal/auth", "internal/ui"},
+	"internal/server":  {".", "blob", "catalog", "fetch", "policy", "format", "repo", "internal/audit", "internal/auth", "internal/ui"},
 	"internal/config":  {".", "fetch", "policy", "format", "repo"},
 	"internal/auth":    {".", "catalog", "format", "repo"},
+	"internal/audit":   {".", "catalog"},
 	"internal/replica": {".", "blob", "catalog", "fetch", "format", "repo"},
-	"internal/cli":     {".", "blob", "blob/*", "catalog", "catalog/sql", "fetch", "policy", "format", "format/all", "mirror", "repo", "internal/auth", "internal/config", "internal/replica", "internal/server", "internal/ui"},
+	"internal/cli":     {".", "blob", "blob/*", "catalog", "catalog/sql", "fetch", "policy", "format", "format/all", "mirror", "repo", "internal/audit", "internal/auth", "internal/config", "internal/replica", "internal/server", "internal/ui"},
 
 	"cmd/*": {"internal/cli"},
 }
@@ -54,6 +55,7 @@ var testDoors = map[string][]string{
 	"format/*":        {"format/formattest", "fetch", "repo", "policy", "catalog", "catalog/sql", "blob"},
 	"repo":            {"catalog/sql", "format/*", "blob/disk/durable"},
 	"mirror":          {"format/*", "policy"},
+	"internal/audit":  {"catalog/sql"},
 	"internal/server": {"catalog/sql", "format/all", "format/*"},
 	"internal/config": {"format/all", "format/*"},
 	"internal/cli":    {"format/*"},

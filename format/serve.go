@@ -326,6 +326,9 @@ type Failure struct {
 	Type   string // Content-Type of Body
 	Body   string
 	Cache  string // Cache-Control; "" is no-store
+	// Phrase is the reason phrase, for clients that print nothing else; "" is the status's usual one. With one the rest of
+	// the request's body is dropped and the connection closed, and HTTP/2 shows none.
+	Phrase string
 	// MostRetry bounds Retry-After, for clients that sleep as long as they are told; 0 leaves it.
 	MostRetry time.Duration
 }
@@ -355,6 +358,9 @@ func Fail(w http.ResponseWriter, r *http.Request, now time.Time, err error, f Fa
 		h.Set("Retry-After", strconv.Itoa(int(wait.Round(time.Second)/time.Second)))
 	}
 	h.Set("Content-Length", strconv.Itoa(len(f.Body)))
+	if f.Phrase != "" && sendPhrase(w, r, f) {
+		return
+	}
 	w.WriteHeader(f.Status)
 	if r.Method != http.MethodHead {
 		io.WriteString(w, f.Body) // the client that has left is told nothing

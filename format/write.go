@@ -189,6 +189,12 @@ type LoginTicket struct {
 	Every   time.Duration // how often to poll
 }
 
+// A Blocker is a Format whose record of a hosted package can say that nothing of it may be opened. Blocked returns why, ""
+// if all may, of the record that its own Release or Amendment has set. It is pure and cheap.
+type Blocker interface {
+	Blocked(name string, meta json.RawMessage) string
+}
+
 // A Publisher is a Format whose packages can be published from one file, as people hand it to the command line: a wheel, a
 // tarball, a module's zip.
 type Publisher interface {

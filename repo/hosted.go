@@ -81,6 +81,9 @@ func (l *hosted) listing(ctx context.Context, name string, _ bool) (*listing, er
 			return err
 		}
 		out.pkg = &h.Package
+		if says, ok := l.repo.config.Format.(format.Blocker); ok {
+			out.pkg.Blocked = says.Blocked(name, h.Parts[0].Meta)
+		}
 		out.id = fmt.Sprintf("hosted %d %d", h.Created.UnixMilli(), h.Changes)
 		out.changed = h.Changed
 		return nil

@@ -69,7 +69,7 @@ func release(ctx context.Context, to format.Repo, pkg, version, body string) (*f
 		return nil, err
 	}
 	return to.Publish(ctx, format.Release{Package: pkg, Version: millpond.Version{Name: version, Files: []millpond.File{
-		{Name: pkg + "-" + version + ".whl", Blob: d, Size: int64(len(body)), Digests: []millpond.Digest{d}},
+		{Name: pkg + "-" + version + "-py3-none-any.whl", Blob: d, Size: int64(len(body)), Digests: []millpond.Digest{d}},
 	}}})
 }
 
@@ -80,7 +80,7 @@ func (r *rig) published(to format.Repo, pkg, version, body string) {
 	}
 }
 
-func versions(t *testing.T, of format.Repo, pkg string) []string {
+func versionsOf(t *testing.T, of format.Repo, pkg string) []string {
 	t.Helper()
 	p, err := of.Package(t.Context(), pkg)
 	if err != nil {
@@ -93,9 +93,9 @@ func versions(t *testing.T, of format.Repo, pkg string) []string {
 	return names
 }
 
-func body(t *testing.T, of format.Repo, pkg, version string) (string, error) {
+func bodyOf(t *testing.T, of format.Repo, pkg, version string) (string, error) {
 	t.Helper()
-	c, err := of.Open(t.Context(), millpond.Key{Package: pkg, File: pkg + "-" + version + ".whl"})
+	c, err := of.Open(t.Context(), millpond.Key{Package: pkg, File: pkg + "-" + version + "-py3-none-any.whl"})
 	if err != nil {
 		return "", err
 	}
@@ -131,10 +131,10 @@ func TestPublishIsInTheNextRead(t *testing.T) {
 	for i := range 20 {
 		version := fmt.Sprintf("1.%d", i)
 		r.published(to, "widget", version, "wheel "+version)
-		if got := versions(t, to, "widget"); len(got) != i+1 || got[0] != version {
+		if got := versionsOf(t, to, "widget"); len(got) != i+1 || got[0] != version {
 			t.Fatalf("after publishing %s the index has %v", version, got)
 		}
-		if got, err := body(t, to, "widget", version); err != nil || got != "wheel "+version {
+		if got, err := bodyOf(t, to, "widget", version); err != nil || got != "wheel "+version {
 			t.Fatalf("%s: %q, %v", version, got, err)
 		}
 	}
@@ -152,7 +152,7 @@ func TestPublishIsInTheNextRead(t *testing.T) {
 	}
 	r.stop(time.Second)
 	r.start()
-	if got := versions(t, r.ours("r"), "widget"); len(got) != 20 {
+	if got := versionsOf(t, r.ours("r"), "widget"); len(got) != 20 {
 		t.Errorf("after a restart: %v", got)
 	}
 }
@@ -219,7 +219,7 @@ func TestGrants(t *testing.T) {
 	wantKind(t, "delete", bot.Delete(t.Context(), format.Deletion{Key: millpond.Key{Package: "acme-tool"}}), millpond.Denied)
 	_, err = r.pond.Repository("r").For(r.as("stranger")).Package(t.Context(), "acme-tool")
 	wantKind(t, "a reader without the right", err, millpond.Denied)
-	if n := r.up.Requests(); n != 0 {
+	if n := len(r.up.Requests("")); n != 0 {
 		t.Errorf("%d upstream requests for names that were published or refused", n)
 	}
 	seen := 0
@@ -258,10 +258,10 @@ func TestYankDeleteRestore(t *testing.T) {
 	if err := to.Delete(t.Context(), format.Deletion{Key: millpond.Key{Package: "widget", Version: "1.1"}, Why: "oops"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := versions(t, to, "widget"); !slices.Equal(got, []string{"1.0"}) {
+	if got := versionsOf(t, to, "widget"); !slices.Equal(got, []string{"1.0"}) {
 		t.Errorf("after the deletion: %v", got)
 	}
-	if _, err := body(t, to, "widget", "1.1"); err == nil {
+	if _, err := bodyOf(t, to, "widget", "1.1"); err == nil {
 		t.Error("a deleted file opens")
 	}
 	_, err = release(t.Context(), to, "widget", "1.1", "three")
@@ -269,7 +269,7 @@ func TestYankDeleteRestore(t *testing.T) {
 	if err := to.Restore(t.Context(), millpond.Key{Package: "widget", Version: "1.1"}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := body(t, to, "widget", "1.1"); err != nil || got != "two" {
+	if got, err := bodyOf(t, to, "widget", "1.1"); err != nil || got != "two" {
 		t.Errorf("restored: %q, %v", got, err)
 	}
 	if err := to.Delete(t.Context(), format.Deletion{Key: millpond.Key{Package: "widget", Version: "1.1"}}); err != nil {
@@ -283,7 +283,7 @@ func TestYankDeleteRestore(t *testing.T) {
 		t.Errorf("bytes of what was deleted a week ago: %v", err)
 	}
 	wantKind(t, "restore too late", to.Restore(t.Context(), millpond.Key{Package: "widget", Version: "1.1"}), millpond.Gone)
-	if got, err := body(t, to, "widget", "1.0"); err != nil || got != "one" {
+	if got, err := bodyOf(t, to, "widget", "1.0"); err != nil || got != "one" {
 		t.Errorf("the other version: %q, %v", got, err)
 	}
 	if got := r.verbs(); !slices.Equal(got, []string{"publish", "publish", "yank", "delete", "restore", "delete"}) {
@@ -301,7 +301,7 @@ func TestImmutableAndVolatile(t *testing.T) {
 	_, err := release(t.Context(), v.pond.Repository("r").For(v.as("bot", "read r *", "publish r *")), "widget", "1.0", "two")
 	wantKind(t, "overwrite without the right", err, millpond.Conflict)
 	v.published(v.ours("r"), "widget", "1.0", "two")
-	if got, err := body(t, v.ours("r"), "widget", "1.0"); err != nil || got != "two" {
+	if got, err := bodyOf(t, v.ours("r"), "widget", "1.0"); err != nil || got != "two" {
 		t.Errorf("overwritten: %q, %v", got, err)
 	}
 	if got := v.verbs(); !slices.Equal(got, []string{"publish", "overwrite"}) {
@@ -311,16 +311,16 @@ func TestImmutableAndVolatile(t *testing.T) {
 
 func TestHostedHidesUpstream(t *testing.T) {
 	r := newRig(t)
-	r.wheel("alpha", "9.0", "from upstream")
+	r.put("alpha", "9.0", []byte("PK\x03\x04from upstream"))
 	to := r.ours("r")
 	if err := r.pond.AddClaim(t.Context(), r.as("alice", "* * *"), "r", "alpha", "", false); err != nil {
 		t.Fatal(err)
 	}
 	r.published(to, "alpha", "1.0", "ours")
-	if got := versions(t, to, "alpha"); !slices.Equal(got, []string{"1.0"}) {
+	if got := versionsOf(t, to, "alpha"); !slices.Equal(got, []string{"1.0"}) {
 		t.Errorf("versions %v", got)
 	}
-	if n := r.up.Requests(); n != 0 {
+	if n := len(r.up.Requests("")); n != 0 {
 		t.Errorf("%d upstream requests for a claimed name", n)
 	}
 	if err := r.pond.SetMerge(t.Context(), r.as("alice", "* * *"), "r", "alpha", "union"); err != nil {
@@ -329,19 +329,19 @@ func TestHostedHidesUpstream(t *testing.T) {
 	if err := r.pond.RemoveClaim(t.Context(), r.as("alice", "* * *"), "r", "alpha"); err != nil {
 		t.Fatal(err)
 	}
-	if got := versions(t, to, "alpha"); !slices.Equal(got, []string{"9.0", "1.0"}) {
+	if got := versionsOf(t, to, "alpha"); !slices.Equal(got, []string{"9.0", "1.0"}) {
 		t.Errorf("joined: %v", got)
 	}
 }
 
 func TestUpstreamsNameWantsAClaim(t *testing.T) {
 	r := newRig(t)
-	r.wheel("alpha", "1.0", "from upstream")
+	r.put("alpha", "1.0", []byte("PK\x03\x04from upstream"))
 	to := r.ours("r")
-	versions(t, to, "alpha") // now it is known
+	versionsOf(t, to, "alpha") // now it is known
 	_, err := release(t.Context(), to, "alpha", "1.0+ours", "fork")
 	wantKind(t, "an upstream's name", err, millpond.Denied)
-	if _, err := body(t, to, "alpha", "1.0"); err != nil {
+	if _, err := bodyOf(t, to, "alpha", "1.0"); err != nil {
 		t.Fatal(err)
 	}
 	master := r.as("alice", "* * *")
@@ -350,23 +350,23 @@ func TestUpstreamsNameWantsAClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.published(to, "alpha", "1.0+ours", "fork")
-	if got := versions(t, to, "alpha"); !slices.Equal(got, []string{"1.0+ours", "1.0"}) {
+	if got := versionsOf(t, to, "alpha"); !slices.Equal(got, []string{"1.0+ours", "1.0"}) {
 		t.Errorf("a fork that joins: %v", got)
 	}
 	if err := r.pond.SetMerge(t.Context(), master, "r", "alpha", "hide"); err != nil {
 		t.Fatal(err)
 	}
-	if got := versions(t, to, "alpha"); !slices.Equal(got, []string{"1.0+ours"}) {
+	if got := versionsOf(t, to, "alpha"); !slices.Equal(got, []string{"1.0+ours"}) {
 		t.Errorf("a fork that hides: %v", got)
 	}
 }
 
 func TestTakedown(t *testing.T) {
 	r := newRig(t)
-	r.wheel("alpha", "1.0", "from upstream")
-	r.wheel("alpha", "1.1", "malware")
+	r.put("alpha", "1.0", []byte("PK\x03\x04from upstream"))
+	r.put("alpha", "1.1", []byte("PK\x03\x04malware"))
 	to := r.ours("r")
-	if _, err := body(t, to, "alpha", "1.1"); err != nil {
+	if _, err := bodyOf(t, to, "alpha", "1.1"); err != nil {
 		t.Fatal(err)
 	}
 	wantKind(t, "by a reader", second(r.pond.TakeDown(t.Context(), r.as("bot", "read r *"), repo.Takedown{Format: "pypi", Package: "Alpha", Why: "x"})), millpond.Denied)
@@ -375,31 +375,31 @@ func TestTakedown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := versions(t, to, "alpha"); !slices.Equal(got, []string{"1.0"}) {
+	if got := versionsOf(t, to, "alpha"); !slices.Equal(got, []string{"1.0"}) {
 		t.Errorf("versions %v", got)
 	}
-	_, err = body(t, to, "alpha", "1.1")
+	_, err = bodyOf(t, to, "alpha", "1.1")
 	wantKind(t, "its file", err, millpond.Blocked)
 	if err != nil && !strings.Contains(err.Error(), "it steals keys") {
 		t.Errorf("the words: %v", err)
 	}
-	if _, err := r.blobs.Stat(t.Context(), millpond.SHA256([]byte("malware"))); err != nil {
+	if _, err := r.blobs.Stat(t.Context(), millpond.SHA256([]byte("PK\x03\x04malware"))); err != nil {
 		t.Errorf("the evidence: %v", err)
 	}
 	r.stop(time.Second)
 	r.start()
-	_, err = body(t, r.ours("r"), "alpha", "1.1")
+	_, err = bodyOf(t, r.ours("r"), "alpha", "1.1")
 	wantKind(t, "after a restart", err, millpond.Blocked)
 	if err := r.pond.LiftTakedown(t.Context(), master, down.ID, "a mistake"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := body(t, r.ours("r"), "alpha", "1.1"); err != nil {
+	if _, err := bodyOf(t, r.ours("r"), "alpha", "1.1"); err != nil {
 		t.Errorf("lifted: %v", err)
 	}
-	if _, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Digest: millpond.SHA256([]byte("malware")), Why: "these bytes"}); err != nil {
+	if _, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Digest: millpond.SHA256([]byte("PK\x03\x04malware")), Why: "these bytes"}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = body(t, r.ours("r"), "alpha", "1.1")
+	_, err = bodyOf(t, r.ours("r"), "alpha", "1.1")
 	wantKind(t, "by digest", err, millpond.Blocked)
 }
 
@@ -407,21 +407,21 @@ func second[T any](_ T, err error) error { return err }
 
 func TestPromote(t *testing.T) {
 	r := newRig(t)
-	r.configureMore(repo.Config{Name: "staging", Format: pypi.Format{}}, repo.Config{Name: "release", Format: pypi.Format{}})
+	r.configure(repo.Config{Name: "staging", Format: pypi.Format{}}, repo.Config{Name: "release", Format: pypi.Format{}})
 	r.published(r.ours("staging"), "widget", "1.0", "one")
 	r.published(r.ours("staging"), "widget", "1.1", "two")
 	r.published(r.ours("release"), "widget", "1.1", "another two")
 	master := r.as("alice", "* * *")
 	both := repo.Promotion{From: "staging", To: "release", Items: []millpond.Key{{Package: "Widget"}}}
 	wantKind(t, "a set with a conflict", second(r.pond.Promote(t.Context(), master, both)), millpond.Conflict)
-	if got := versions(t, r.ours("release"), "widget"); !slices.Equal(got, []string{"1.1"}) {
+	if got := versionsOf(t, r.ours("release"), "widget"); !slices.Equal(got, []string{"1.1"}) {
 		t.Errorf("after a set that failed: %v", got)
 	}
 	one := repo.Promotion{From: "staging", To: "release", Items: []millpond.Key{{Package: "widget", Version: "1.0"}}, DryRun: true}
 	if _, err := r.pond.Promote(t.Context(), master, one); err != nil {
 		t.Errorf("dry run: %v", err)
 	}
-	if got := versions(t, r.ours("release"), "widget"); !slices.Equal(got, []string{"1.1"}) {
+	if got := versionsOf(t, r.ours("release"), "widget"); !slices.Equal(got, []string{"1.1"}) {
 		t.Errorf("after a dry run: %v", got)
 	}
 	one.DryRun = false
@@ -429,7 +429,7 @@ func TestPromote(t *testing.T) {
 	if _, err := r.pond.Promote(t.Context(), master, one); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := body(t, r.ours("release"), "widget", "1.0"); err != nil || got != "one" {
+	if got, err := bodyOf(t, r.ours("release"), "widget", "1.0"); err != nil || got != "one" {
 		t.Errorf("promoted: %q, %v", got, err)
 	}
 	var last *millpond.Event
@@ -481,7 +481,7 @@ func TestLostHostedBytes(t *testing.T) {
 	if err := r.blobs.Delete(t.Context(), millpond.SHA256([]byte(strings.Repeat("x", 200_000)))); err != nil {
 		t.Fatal(err)
 	}
-	_, err := body(t, to, "widget", "1.0")
+	_, err := bodyOf(t, to, "widget", "1.0")
 	if err == nil || millpond.KindOf(err).Status() != http.StatusServiceUnavailable {
 		t.Errorf("a published file without its bytes: %v", err)
 	}

@@ -40,6 +40,15 @@ type Ecosystem struct {
 	// them up themselves.
 	Links func(index []byte, from *url.URL) []string
 
+	// Publish sends what the ecosystem's client sends to publish a release, as one caller, and returns the last answer, or the
+	// first that is no success. The release's main file has then Bytes. Nil skips the rows about publishing.
+	Publish func(c Client, pkg string, r Release) Reply
+	// Writes are all other requests by which a client changes something of a release that was published: each sends its own
+	// and returns the answer.
+	Writes map[string]func(c Client, pkg string, r Release) Reply
+	// Withdrawn reports whether an index shows that a version is yanked; nil if its index leaves such a version out.
+	Withdrawn func(index []byte, version string) bool
+
 	// Package and Other are names that packages of the ecosystem can have; empty is "alpha" and "beta".
 	Package, Other string
 	// Claim is a claim that covers Package and not Other; "" is Package.
@@ -91,6 +100,17 @@ func Run(t *testing.T, e Ecosystem) {
 			row.run(t, e)
 		})
 	}
+	for _, row := range publishing {
+		t.Run(row.name, func(t *testing.T) {
+			if why, ok := e.Except[row.name]; ok {
+				t.Skipf("%s cannot hold for %s: %s", row.name, e.Format.Info().Name, why)
+			}
+			if e.Publish == nil {
+				t.Skipf("%s: nothing can be published to %s in this suite: its Ecosystem has no Publish", row.name, e.Format.Info().Name)
+			}
+			row.run(t, e)
+		})
+	}
 }
 
 var rows = []struct {
@@ -125,4 +145,24 @@ var rows = []struct {
 	{"fill modes", fillModes},
 	{"junk paths ask nobody", junkPaths},
 	{"a lost blob is fetched again", lostBlob},
+}
+
+// publishing are the rows about what is hosted.
+var publishing = []struct {
+	name string
+	run  func(*testing.T, Ecosystem)
+}{
+	{"what is published is served, in the very next index", publishThenRead},
+	{"the same bytes again, and others never", publishTwice},
+	{"fifty publish at once and one wins", publishAtOnce},
+	{"who has no grant writes nothing", withoutGrant},
+	{"an upstream's name wants a claim", upstreamsName},
+	{"a yank is shown, and the file still served", yanked},
+	{"one event for each change, and none for reads", oneEventEach},
+	{"what is hosted hides the upstream", hostedHides},
+	{"what is hosted joins the upstream, and nothing is mixed", hostedJoins},
+	{"a deleted name stays hidden", deletedHides},
+	{"what is published under a claim asks no upstream", publishClaimed},
+	{"a restart keeps what was published", restartKeeps},
+	{"a write that fails leaves all or nothing", failedWrites},
 }

@@ -1,6 +1,7 @@
 package formattest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/blob"
 	"millpond/blob/mem"
 	"millpond/catalog/sql"
 	"millpond/fetch"
@@ -27,12 +29,20 @@ type House struct {
 	T       testing.TB
 	Up      *faulty.Server
 	Pond    *repo.Pond
-	Blobs   *mem.Store
+	Blobs   blob.Store
 	Catalog *sql.Catalog
-	URL     string // of the pond, without a slash at its end
+	URL     string      // of the pond, without a slash at its end
+	Caller  repo.Caller // who asks, where a Client says nobody; the zero Caller is anonymous
 
 	e     Ecosystem
 	clock atomic.Int64 // unix nanoseconds
+	blobs func() (blob.Store, error)
+	dir   string // of the catalog
+	fault *fault // nil if all writes succeed
+	// configs and settings are those in force.
+	configs  []repo.Config
+	settings repo.Settings
+	callers  map[string]repo.Caller
 }
 
 // epoch is when the clock of every House begins; never changed.
@@ -44,14 +54,21 @@ func Epoch() time.Time { return epoch }
 // New opens a House with one upstream. Each change is applied to the repository's configuration before it is opened.
 func New(t testing.TB, e Ecosystem, changes ...func(*repo.Config)) *House {
 	t.Helper()
+	store := mem.New()
+	return newOn(t, e, func() (blob.Store, error) { return store, nil }, changes...)
+}
+
+// newOn is New on a store that is opened with the pond, and closed with it if it can be.
+func newOn(t testing.TB, e Ecosystem, blobs func() (blob.Store, error), changes ...func(*repo.Config)) *House {
+	t.Helper()
 	e.defaults()
-	h := &House{T: t, Up: faulty.New(t), Blobs: mem.New(), e: e}
+	h := &House{T: t, Up: faulty.New(t), blobs: blobs, e: e, dir: t.TempDir(), callers: callers(e)}
 	h.clock.Store(epoch.UnixNano())
 	c := h.Config("r", h.Up)
 	for _, change := range changes {
 		change(&c)
 	}
-	h.open(repo.Settings{}, c)
+	h.settle(repo.Settings{}, c)
 	return h
 }
 
@@ -83,37 +100,69 @@ func Rules(t testing.TB, rules ...map[string]any) func(*repo.Config) {
 	return func(c *repo.Config) { c.Policy = p }
 }
 
-func (h *House) open(s repo.Settings, configs ...repo.Config) {
-	t := h.T
-	ctx := context.Background()
-	var err error
-	if h.Catalog, err = sql.Open(ctx, t.TempDir(), sql.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	engine := &fetch.Engine{Blobs: h.Blobs, Now: h.Now}
-	if h.Pond, err = repo.New(ctx, repo.Parts{Blobs: h.Blobs, Catalog: h.Catalog, Fetch: engine, Now: h.Now}); err != nil {
-		t.Fatal(err)
-	}
-	h.Configure(s, configs...)
+// settle opens the pond and serves it until the test ends.
+func (h *House) settle(s repo.Settings, configs ...repo.Config) {
+	h.settings, h.configs = s, configs
+	h.open()
 	server := httptest.NewServer(http.HandlerFunc(h.serve))
 	server.Config.ErrorLog = nil
 	h.URL = server.URL
-	t.Cleanup(func() {
+	h.T.Cleanup(func() {
 		server.Close()
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		if err := h.Pond.Close(ctx); err != nil {
-			t.Errorf("close the pond: %v", err)
-		}
-		if err := h.Catalog.Close(); err != nil {
-			t.Errorf("close the catalog: %v", err)
-		}
+		h.close()
 	})
+}
+
+// open opens catalog and pond, over the bytes and records that there are.
+func (h *House) open() {
+	h.T.Helper()
+	ctx := context.Background()
+	var err error
+	if h.Catalog, err = sql.Open(ctx, h.dir, sql.Options{}); err != nil {
+		h.T.Fatal(err)
+	}
+	if h.Blobs, err = h.blobs(); err != nil {
+		h.T.Fatal(err)
+	}
+	engine := &fetch.Engine{Blobs: h.Blobs, Now: h.Now}
+	parts := repo.Parts{Blobs: h.Blobs, Catalog: h.Catalog, Fetch: engine, Now: h.Now}
+	if h.fault != nil {
+		parts.Blobs, parts.Catalog = faultyBlobs{h.Blobs, h.fault}, faultyCatalog{h.Catalog, h.fault}
+	}
+	if h.Pond, err = repo.New(ctx, parts); err != nil {
+		h.T.Fatal(err)
+	}
+	h.Configure(h.settings, h.configs...)
+}
+
+func (h *House) close() {
+	h.T.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := h.Pond.Close(ctx); err != nil {
+		h.T.Errorf("close the pond: %v", err)
+	}
+	if err := h.Catalog.Close(); err != nil {
+		h.T.Errorf("close the catalog: %v", err)
+	}
+	if c, ok := h.Blobs.(io.Closer); ok {
+		if err := c.Close(); err != nil {
+			h.T.Errorf("close the store: %v", err)
+		}
+	}
+}
+
+// Restart closes the pond and opens it again: memory has nothing then.
+func (h *House) Restart() {
+	h.T.Helper()
+	h.close()
+	h.open()
 }
 
 // Configure replaces all repositories.
 func (h *House) Configure(s repo.Settings, configs ...repo.Config) {
 	h.T.Helper()
+	h.settings, h.configs = s, configs
 	if err := h.Pond.Configure(context.Background(), s, configs); err != nil {
 		h.T.Fatal(err)
 	}
@@ -149,7 +198,11 @@ func (h *House) serve(w http.ResponseWriter, r *http.Request) {
 		trace := &repo.Trace{}
 		inner := r.WithContext(repo.WithTrace(r.Context(), trace))
 		inner.URL = &u
-		one.Config().Format.Handler(one.For(repo.Caller{})).ServeHTTP(traced{w, trace}, inner)
+		caller := h.Caller
+		if name := r.Header.Get(callerHeader); name != "" {
+			caller = h.callers[name]
+		}
+		one.Config().Format.Handler(one.For(caller)).ServeHTTP(traced{w, trace}, inner)
 		return
 	}
 	http.Error(w, "no such repository", http.StatusNotFound)
@@ -185,7 +238,12 @@ func (r Reply) String() string {
 // Do sends a request for a path below the pond. It follows no redirect and unpacks nothing.
 func (h *House) Do(method, path string, header http.Header) Reply {
 	h.T.Helper()
-	req, err := http.NewRequest(method, h.URL, nil)
+	return h.send(method, path, header, nil)
+}
+
+func (h *House) send(method, path string, header http.Header, body []byte) Reply {
+	h.T.Helper()
+	req, err := http.NewRequest(method, h.URL, bytes.NewReader(body))
 	if err != nil {
 		h.T.Fatal(err)
 	}
@@ -198,7 +256,7 @@ func (h *House) Do(method, path string, header http.Header) Reply {
 		return Reply{Err: err}
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	body, err = io.ReadAll(resp.Body)
 	return Reply{resp.StatusCode, resp.Header, body, err}
 }
 

@@ -44,6 +44,9 @@ func TestFormat(t *testing.T) {
 		Lists: func(index []byte, version string) bool {
 			return slices.Contains(strings.Fields(string(index)), version)
 		},
+		Publish: func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+			return c.Do("PUT", Path{Kind: Upload}.String(), nil, zip(pkg, r))
+		},
 		Package:  "git.example/Acme/alpha",
 		Other:    "git.example/acme/alpha", // case never folds: another module
 		Claim:    "git.example/Acme/*",

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"millpond"
 	"millpond/format"
@@ -214,11 +213,12 @@ func (a *apiWriter) write(ctx context.Context, w io.Writer) error {
 // aboutChosen makes info and vulnerabilities be those of the chosen version: of the project's document only if that is what
 // they are about, else from the version's own document, else from the metadata of one of its wheels.
 func (a *apiWriter) aboutChosen(ctx context.Context, x *apiIndex) error {
-	if a.doc != nil && compareVersions(normalVersion(x.version), a.chosen.Name) == 0 {
+	hosted := a.chosen.Layer == ""
+	if a.doc != nil && !hosted && compareVersions(normalVersion(x.version), a.chosen.Name) == 0 {
 		return nil
 	}
 	x.vulnerabilities = nil
-	if a.all && a.doc != nil {
+	if a.all && a.doc != nil && !hosted {
 		doc, err := a.repo.Document(ctx, versionKey(a.view.Name, a.chosen))
 		if err == nil {
 			defer doc.Close()
@@ -237,16 +237,16 @@ func (a *apiWriter) aboutChosen(ctx context.Context, x *apiIndex) error {
 	return nil
 }
 
-// infoFromMetadata describes the chosen version by the metadata of one of its wheels.
+// infoFromMetadata describes the chosen version by the metadata of one of its wheels, or of its sdist.
 func (a *apiWriter) infoFromMetadata(ctx context.Context) ([]byte, error) {
 	for i := range a.chosen.Files {
 		f := &a.chosen.Files[i]
-		wheel, ok := strings.CutSuffix(f.Name, Metadata)
-		if !ok || f.Corrupt {
+		wheel, end := cutSide(f.Name)
+		if end != Metadata && end != Described || f.Corrupt {
 			continue
 		}
 		c, err := a.repo.Open(ctx, millpond.Key{Package: a.view.Name, Version: a.chosen.Name, File: f.Name})
-		if err != nil && obtainable(err) {
+		if err != nil && end == Metadata && obtainable(err) {
 			c, err = a.extract(ctx, a.view.Name, Path{Name: wheel}, err)
 		}
 		if err != nil {

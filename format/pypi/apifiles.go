@@ -115,7 +115,7 @@ func (a *apiWriter) writeFiles(b *bufio.Writer, x *apiIndex, v *millpond.Version
 		}
 		b.WriteString(comma)
 		comma = ","
-		entry, err := a.entry(x, f)
+		entry, err := a.entry(x, v, marked(v, f))
 		if err != nil {
 			return err
 		}
@@ -132,9 +132,9 @@ func (a *apiWriter) url(f *millpond.File) string {
 
 // entry is one file: as the upstream describes it, but for its address and what our records know better; or all from the
 // records, where the upstream's document lags behind its index.
-func (a *apiWriter) entry(x *apiIndex, f *millpond.File) ([]byte, error) {
+func (a *apiWriter) entry(x *apiIndex, v *millpond.Version, f *millpond.File) ([]byte, error) {
 	at, ok := x.files[f.Name]
-	if !ok {
+	if !ok || v.Layer == "" { // what is hosted here no upstream describes
 		return a.madeEntry(f)
 	}
 	raw := make([]byte, at.end-at.off)
@@ -202,8 +202,8 @@ type apiFile struct {
 
 func (a *apiWriter) madeEntry(f *millpond.File) ([]byte, error) {
 	e := apiFile{Filename: f.Name, Downloads: -1, Digests: map[string]string{}, URL: a.url(f), Yanked: f.Yanked}
-	for _, d := range digests(f) {
-		e.Digests[d.Algorithm()] = d.Hex()
+	for _, d := range append(digests(f), f.Digests...) {
+		e.Digests[strings.ReplaceAll(d.Algorithm(), "blake2b-", "blake2b_")] = d.Hex()
 	}
 	e.MD5 = e.Digests["md5"]
 	e.PackageType, e.PythonVersion = packageType(f.Name)

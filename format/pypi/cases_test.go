@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/catalog"
 	"millpond/fetch/faulty"
 	"millpond/format/formattest"
 	"millpond/repo"
@@ -40,15 +41,6 @@ func house(t *testing.T, changes ...func(*repo.Config)) *formattest.House {
 func pageOf(t *testing.T, h *formattest.House) jsonPage {
 	t.Helper()
 	return parsePage(t, h.Good("page", h.Index("alpha"), nil).Body)
-}
-
-func (p jsonPage) file(name string) *jsonEntry {
-	for i := range p.Files {
-		if p.Files[i].Filename == name {
-			return &p.Files[i]
-		}
-	}
-	return nil
 }
 
 // at is the path, below the repository, of a URL that alpha's page gives.
@@ -716,6 +708,18 @@ func TestProvenance(t *testing.T) {
 	h.Want("of another version", h.Get("/integrity/alpha/2.0/"+name+"/provenance"), http.StatusNotFound)
 }
 
+// readers may read everything, and nothing else.
+type readers struct{}
+
+// May implements repo.Rights.
+func (readers) May(v millpond.Verb, _, _ string) bool { return v == millpond.VerbRead }
+
+// Scope implements repo.Rights.
+func (readers) Scope(millpond.Verb, string) string { return "*" }
+
+// Now implements repo.Rights.
+func (r readers) Now(catalog.Tx) (repo.Rights, error) { return r, nil }
+
 func TestMethods(t *testing.T) {
 	h := house(t)
 	for _, route := range []string{"/legacy/", "/legacy", "/simple/", "/simple", "/", alphas, filePath("alpha", old)} {
@@ -733,6 +737,7 @@ func TestMethods(t *testing.T) {
 		t.Errorf("page: headers %v", p.Header)
 	}
 	private := house(t, func(c *repo.Config) { c.Public = false })
+	private.Caller = repo.Caller{Actor: millpond.Actor{Name: "alice"}, Rights: readers{}}
 	p = private.Index("alpha")
 	f := private.File("alpha", old)
 	if p.Header.Get("Access-Control-Allow-Origin") != "" || !strings.HasPrefix(p.Header.Get("Cache-Control"), "private") || !strings.HasPrefix(f.Header.Get("Cache-Control"), "private") {

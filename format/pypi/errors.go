@@ -12,11 +12,11 @@ import (
 // longestRetry bounds Retry-After: pip sleeps as long as it is told, five times over.
 const longestRetry = 5 * time.Second
 
-// errMethod is what every method but GET, HEAD and OPTIONS is answered with.
+// errMethod is what a method is answered with that an address does not take.
 type errMethod struct{}
 
 func (errMethod) Error() string {
-	return "this repository takes no uploads, it only serves what its upstreams have"
+	return "there is nothing to send to this address; files are published to legacy/"
 }
 
 // Unwrap gives the error its kind.

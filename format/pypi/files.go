@@ -52,6 +52,8 @@ var (
 	typeFile      = []string{"application/octet-stream"}
 	typeMetadata  = []string{"text/plain; charset=utf-8"}
 	typeSignature = []string{"application/pgp-signature"}
+
+	typeProvenance = []string{typeIntegrity}
 )
 
 func sideType(side string) []string {
@@ -60,6 +62,10 @@ func sideType(side string) []string {
 		return typeMetadata
 	case Signature:
 		return typeSignature
+	case Attested:
+		return typeProvenance
+	case Described:
+		return typeMetadata
 	}
 	return typeFile
 }
@@ -235,6 +241,9 @@ func (h handler) getProvenance(w http.ResponseWriter, r *http.Request, p Path) e
 	if err != nil {
 		return err
 	}
+	if view.Blocked != "" {
+		return &millpond.Error{Kind: millpond.Blocked, Key: key, Why: view.Blocked}
+	}
 	v, f := findFile(view, p.Name)
 	if f == nil { // perhaps a rule hides it: its words are the answer
 		if _, err := h.repo.Stat(r.Context(), key); err != nil {
@@ -244,6 +253,15 @@ func (h handler) getProvenance(w http.ResponseWriter, r *http.Request, p Path) e
 	if f == nil || compareVersions(v.Name, normalVersion(p.Version)) != 0 {
 		return notFound(key, "there is no provenance of "+p.Name)
 	}
+	if v.File(f.Name+Attested) != nil { // published with it
+		key.Version, key.File = v.Name, f.Name+Attested
+		c, err := format.Find(r, h.repo, key)
+		if err != nil {
+			return err
+		}
+		c.Type = ""
+		return h.serveProvenance(w, r, c)
+	}
 	address := readRecord(f.Meta).attested
 	if address == "" {
 		return notFound(key, "there is no provenance of "+p.Name)
@@ -252,10 +270,14 @@ func (h handler) getProvenance(w http.ResponseWriter, r *http.Request, p Path) e
 	if err != nil {
 		return err
 	}
+	return h.serveProvenance(w, r, documentContent(doc))
+}
+
+func (h handler) serveProvenance(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 	w.Header().Set("Content-Type", typeIntegrity)
 	w.Header().Set("Vary", "Accept")
 	w.Header().Set("Cache-Control", cacheControl(h.repo, h.repo.Now().Add(10*time.Minute)))
-	return format.Serve(w, r, documentContent(doc))
+	return format.Serve(w, r, c)
 }
 
 // documentContent is a document as the body of a response.

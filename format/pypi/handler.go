@@ -36,6 +36,12 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request) error {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodOptions:
 		return h.options(w)
+	case http.MethodPost:
+		if p.Kind == Root || p.Kind == Legacy || p.Kind == Index {
+			h.post(w, r)
+			return nil
+		}
+		return errMethod{}
 	default:
 		return errMethod{}
 	}

@@ -35,9 +35,6 @@ type packageMeta struct {
 	Serial  int64  `json:"serial,omitempty"`  // of the page; 0 where the upstream numbers nothing
 }
 
-// quarantined is the status that forbids every file of a project.
-const quarantined = "quarantined"
-
 // readParts is what the layers say of a project together: status of the first layer that has one, highest serial.
 func readParts(parts []millpond.Part) packageMeta {
 	var all packageMeta

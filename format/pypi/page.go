@@ -30,6 +30,7 @@ type pageFile struct {
 	version  string
 	metadata *millpond.File // nil if it is not promised
 	signed   bool
+	proved   bool // there are attestations, published with it here
 	record   *fileRecord
 }
 
@@ -81,7 +82,7 @@ func (g *page) addFiles(v *millpond.Version, records map[string]*fileRecord) {
 		if _, side := cutSide(f.Name); side != "" {
 			continue
 		}
-		one := pageFile{File: f, version: v.Name, record: records[string(f.Meta)]}
+		one := pageFile{File: marked(v, f), version: v.Name, record: records[string(f.Meta)]}
 		if one.record == nil {
 			one.record = readRecord(f.Meta)
 			records[string(f.Meta)] = one.record
@@ -97,10 +98,22 @@ func (g *page) addFiles(v *millpond.Version, records map[string]*fileRecord) {
 				one.metadata = s
 			case end == Signature:
 				one.signed = true
+			case end == Attested:
+				one.proved = true
 			}
 		}
 		g.files = append(g.files, one)
 	}
+}
+
+// marked is the file as pages show it: what is hosted here can be yanked by the version too, files that come later with it.
+func marked(v *millpond.Version, f *millpond.File) *millpond.File {
+	if v.Layer != "" || !v.Yanked || f.Yanked {
+		return f
+	}
+	yanked := *f
+	yanked.Yanked, yanked.YankedWhy = true, v.YankedWhy
+	return &yanked
 }
 
 // readRecord takes a file's Meta apart.
@@ -139,8 +152,14 @@ func readRecord(meta []byte) *fileRecord {
 
 // digests are those that a page shows: the declared ones, else the one of the bytes that were first seen.
 func digests(f *millpond.File) []millpond.Digest {
-	if len(f.Digests) == 0 && !f.Blob.IsZero() {
+	if len(f.Digests) == 0 {
+		if f.Blob.IsZero() {
+			return nil
+		}
 		return []millpond.Digest{f.Blob}
+	}
+	if f.URL == "" && f.Digests[0].Algorithm() == "sha256" {
+		return f.Digests[:1:1] // hosted: one that every client knows is enough; the JSON API has the others
 	}
 	return f.Digests
 }
@@ -174,7 +193,7 @@ func (g *page) appendURL(dst []byte, f *pageFile) []byte {
 }
 
 func (g *page) provenance(f *pageFile) string {
-	if g.base == "" || f.record.attested == "" {
+	if g.base == "" || f.record.attested == "" && !f.proved {
 		return ""
 	}
 	return g.base + "integrity/" + g.name + "/" + escape(f.version) + "/" + escape(f.Name) + "/provenance"

@@ -12,9 +12,9 @@ type Kind int
 
 // The kinds.
 const (
-	Root        Kind = iota // /                                                  an old upload URL; nothing to read
-	Legacy                  // /legacy/                                           uploads
-	Index                   // /simple/                                           all projects
+	Root        Kind = iota // /                                                  publishing; nothing to read
+	Legacy                  // /legacy/                                           publishing; nothing to read
+	Index                   // /simple/                                           all projects; publishing
 	Page                    // /simple/<project>/                                 the files of one
 	File                    // /packages/<project>/<d16>/<file>
 	ByDigest                // /packages/<2>/<2>/<60>/<file>                      where a lock file of the upstream points
@@ -32,7 +32,7 @@ type Path struct {
 	Digest  string // of a File its first 16 hex digits, or "-"; of ByDigest all 64
 	Tag     string // of ByName: "source", or a wheel's Python tag
 	Name    string // of the file, without Side
-	Side    string // ".metadata" or ".asc" where that is asked for instead of the file; "" for the file itself
+	Side    string // one of the sides of a file where that is asked for instead of it; "" for the file itself
 	Bare    bool   // the URL ends otherwise than String's usual form: without its final slash, or for JSON with one
 }
 
@@ -40,7 +40,14 @@ type Path struct {
 const (
 	Metadata  = ".metadata"
 	Signature = ".asc"
+	// Attested is the provenance of a file that was published here, as the integrity URL serves it.
+	Attested = ".provenance"
+	// Described is the PKG-INFO of an sdist that was published here. No page advertises it.
+	Described = ".pkg-info"
 )
+
+// sides never changes.
+var sides = [...]string{Metadata, Signature, Attested, Described}
 
 // noDigest stands in a file's URL where none was declared.
 const noDigest = "-"
@@ -166,7 +173,7 @@ func otherCase(letter string) string {
 
 // cutSide splits "x.whl.metadata". A name that is nothing but a side is a name.
 func cutSide(name string) (file, side string) {
-	for _, side := range [...]string{Metadata, Signature} {
+	for _, side := range sides {
 		if file, ok := strings.CutSuffix(name, side); ok && file != "" {
 			return file, side
 		}

@@ -28,6 +28,10 @@ func (Format) Info() format.Info {
 			Default: "../pypi/",
 			Help: "Where an upstream keeps its JSON API, relative to its index; off if it has none. " +
 				"Mirrors and dashboards read it, installers do not.",
+		}, {
+			Name:    "legacy",
+			Default: "refuse",
+			Help:    "allow takes eggs, installers and old kinds of archives too when they are published.",
 		}},
 		SetUp:     setUp,
 		Upstreams: upstreams,

@@ -48,6 +48,11 @@ func (x *response) begin(s *Server, w http.ResponseWriter, r *http.Request, ex *
 // Failed notes why the request failed, for the log.
 func (x *response) Failed(err error) { x.err = err }
 
+// Answered notes what went out on a connection that was taken over, for the log.
+func (x *response) Answered(status int, bytes int64) {
+	x.status, x.first, x.bytes = status, time.Now(), bytes
+}
+
 // Unwrap lets http.ResponseController reach what is below.
 func (x *response) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 

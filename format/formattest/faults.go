@@ -1,0 +1,101 @@
+package formattest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"millpond"
+	"millpond/blob"
+	"millpond/catalog"
+)
+
+var errFault = errors.New("this write fails, for the test")
+
+// A fault makes one write of a House fail, before it happened or after. Then, as after a crash, none follows it.
+type fault struct {
+	mu    sync.Mutex // guards all; never held across I/O
+	left  int        // writes until it; 0 before it is armed
+	after bool       // the write that fails has happened
+	hit   bool
+}
+
+// arm lets the n-th write from now on fail.
+func (f *fault) arm(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left = n
+}
+
+// do does a write, or fails.
+func (f *fault) do(write func() error) error {
+	f.mu.Lock()
+	crashed := f.hit
+	f.left--
+	now := f.left == 0
+	f.hit = f.hit || now
+	f.mu.Unlock()
+	if crashed || now && !f.after {
+		return errFault
+	}
+	err := write()
+	if now {
+		return errors.Join(errFault, err)
+	}
+	return err
+}
+
+func (f *fault) wasHit() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hit
+}
+
+type faultyBlobs struct {
+	blob.Store
+	fault *fault
+}
+
+func (s faultyBlobs) Create(ctx context.Context) (w blob.Writer, err error) {
+	err = s.fault.do(func() error {
+		w, err = s.Store.Create(ctx)
+		return err
+	})
+	if err != nil {
+		if w != nil {
+			w.Close()
+		}
+		return nil, err
+	}
+	return faultyWriter{w, s.fault}, nil
+}
+
+type faultyWriter struct {
+	blob.Writer
+	fault *fault
+}
+
+func (w faultyWriter) Write(p []byte) (n int, err error) {
+	err = w.fault.do(func() error {
+		n, err = w.Writer.Write(p)
+		return err
+	})
+	return n, err
+}
+
+func (w faultyWriter) Commit(ctx context.Context, want ...millpond.Digest) (d millpond.Digest, err error) {
+	err = w.fault.do(func() error {
+		d, err = w.Writer.Commit(ctx, want...)
+		return err
+	})
+	return d, err
+}
+
+type faultyCatalog struct {
+	catalog.Catalog
+	fault *fault
+}
+
+func (c faultyCatalog) Update(ctx context.Context, by millpond.Actor, f func(catalog.Tx) error) error {
+	return c.fault.do(func() error { return c.Catalog.Update(ctx, by, f) })
+}

@@ -1,0 +1,178 @@
+package pypi
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"millpond"
+)
+
+// What an attestation may state (PEP 740).
+const (
+	predicateSLSA    = "https://slsa.dev/provenance/v1"
+	predicatePublish = "https://docs.pypi.org/attestations/publish/v1"
+	statementType    = "https://in-toto.io/Statement/v1"
+)
+
+// provenanceOf checks the attestations that came with a file, and returns the provenance document that is kept beside it.
+// No trust root is known here, so no signature is verified; what is stated must be about this very file. The parser refuses
+// names that stand twice, of which two readers could take either.
+func provenanceOf(text, file string, sum millpond.Digest) ([]byte, error) {
+	var all []jsontext.Value
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		return nil, invalid("attestations: they are no JSON array: %v", err)
+	}
+	if len(all) == 0 {
+		return nil, invalid("attestations: the list is empty; leave it out if there are none")
+	}
+	stated := map[string]bool{}
+	for _, one := range all {
+		predicate, err := checkAttestation(one, file, sum)
+		if err != nil {
+			return nil, err
+		}
+		if stated[predicate] {
+			return nil, invalid("attestations: two of them state %s", predicate)
+		}
+		stated[predicate] = true
+	}
+	b := []byte(`{"version":1,"attestation_bundles":[{"publisher":{"kind":"millpond","claims":{}},"attestations":[`)
+	for i, one := range all {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if err := one.Compact(); err != nil {
+			return nil, invalid("attestations: %v", err)
+		}
+		b = append(b, one...)
+	}
+	return append(b, "]}]}\n"...), nil
+}
+
+// checkAttestation returns what the attestation states, if it states it of this file.
+func checkAttestation(text []byte, file string, sum millpond.Digest) (string, error) {
+	var a struct {
+		Version  int `json:"version"`
+		Material struct {
+			Certificate  string           `json:"certificate"`
+			Transparency []jsontext.Value `json:"transparency_entries"`
+		} `json:"verification_material"`
+		Envelope struct {
+			Statement string `json:"statement"`
+			Signature string `json:"signature"`
+		} `json:"envelope"`
+	}
+	if err := json.Unmarshal(text, &a); err != nil {
+		return "", invalid("attestations: one cannot be read: %v", err)
+	}
+	if a.Version != 1 {
+		return "", invalid("attestations: one is of version %d; 1 is expected", a.Version)
+	}
+	for what, value := range map[string]string{"certificate": a.Material.Certificate, "signature": a.Envelope.Signature} {
+		if b, err := base64.StdEncoding.DecodeString(value); err != nil || len(b) == 0 {
+			return "", invalid("attestations: one has no %s", what)
+		}
+	}
+	if len(a.Material.Transparency) == 0 {
+		return "", invalid("attestations: one has no transparency entry")
+	}
+	raw, err := base64.StdEncoding.DecodeString(a.Envelope.Statement)
+	if err != nil {
+		return "", invalid("attestations: the statement of one is not base64: %v", err)
+	}
+	var s struct {
+		Type    string `json:"_type"`
+		Subject []struct {
+			Name   string            `json:"name"`
+			Digest map[string]string `json:"digest"`
+		} `json:"subject"`
+		Predicate string `json:"predicateType"`
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "", invalid("attestations: the statement of one cannot be read: %v", err)
+	}
+	switch {
+	case s.Type != statementType:
+		return "", invalid("attestations: a statement is of type %.100q; %q is expected", s.Type, statementType)
+	case s.Predicate != predicateSLSA && s.Predicate != predicatePublish:
+		return "", invalid("attestations: one states %.200q, which is not known here", s.Predicate)
+	case len(s.Subject) != 1:
+		return "", invalid("attestations: one is about %d files; one is expected", len(s.Subject))
+	}
+	subject := s.Subject[0]
+	if !sameFileName(subject.Name, file) {
+		return "", invalid("attestations: one is about %.200q; %s came", subject.Name, file)
+	}
+	if got := strings.ToLower(subject.Digest["sha256"]); got != sum.Hex() {
+		return "", invalid("attestations: one is about a file with sha256 %.80q; the one that came has %s", got, sum.Hex())
+	}
+	return s.Predicate, nil
+}
+
+// sameFileName compares two file names by what they say: project, version and tags in any spelling.
+func sameFileName(a, b string) bool {
+	if a == b {
+		return true
+	}
+	stemA, endA := splitEnd(a)
+	stemB, endB := splitEnd(b)
+	if !strings.EqualFold(endA, endB) {
+		return false
+	}
+	partsA, partsB := strings.Split(stemA, "-"), strings.Split(stemB, "-")
+	if endA != ".whl" {
+		ownersA, ownersB := owners(a), owners(b)
+		if len(ownersA) == 0 || len(ownersB) == 0 || ownersA[0] != ownersB[0] {
+			return false
+		}
+		readA, _ := readName(a, ownersA[0])
+		readB, _ := readName(b, ownersB[0])
+		return compareVersions(readA.Version, readB.Version) == 0
+	}
+	if len(partsA) != len(partsB) || len(partsA) < 5 {
+		return false
+	}
+	for i := range partsA {
+		switch i {
+		case 0:
+			canonA, okA := canonName(partsA[0])
+			canonB, okB := canonName(partsB[0])
+			if !okA || !okB || canonA != canonB {
+				return false
+			}
+		case 1:
+			if compareVersions(normalVersion(partsA[1]), normalVersion(partsB[1])) != 0 {
+				return false
+			}
+		default:
+			if !sameTags(partsA[i], partsB[i]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sameTags compares sets of tags joined by dots.
+func sameTags(a, b string) bool {
+	set := func(s string) map[string]bool {
+		tags := map[string]bool{}
+		for tag := range strings.SplitSeq(strings.ToLower(s), ".") {
+			tags[tag] = true
+		}
+		return tags
+	}
+	x, y := set(a), set(b)
+	if len(x) != len(y) {
+		return false
+	}
+	for tag := range x {
+		if !y[tag] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,185 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"millpond/catalog"
+)
+
+// Secrets keep keys apart from the catalog and its backups, as repo.Secrets does.
+type Secrets interface {
+	// Secret returns the secret of that name, made by make, and kept durably, if there was none.
+	Secret(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error)
+}
+
+// secretName is the name of the key's seed among the secrets.
+const secretName = "audit-heads"
+
+// Key returns the key that signs heads, made if there was none.
+func Key(ctx context.Context, secrets Secrets) (ed25519.PrivateKey, error) {
+	seed, err := secrets.Secret(ctx, secretName, func() ([]byte, error) {
+		seed := make([]byte, ed25519.SeedSize)
+		rand.Read(seed) // never fails
+		return seed, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("key for the heads of the log: %w", err)
+	}
+	if len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("the secret %s has %d bytes, not %d", secretName, len(seed), ed25519.SeedSize)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// every is how often a head is signed at most.
+const every = time.Minute
+
+// Options of a notary. The zero value is good.
+type Options struct {
+	Log *slog.Logger     // nil discards
+	Now func() time.Time // nil is time.Now
+}
+
+// A Notary signs the ends of a log into a file.
+type Notary struct {
+	log   catalog.Log
+	key   ed25519.PrivateKey
+	words *slog.Logger
+	now   func() time.Time
+
+	file *os.File
+	size int64  // of the whole lines in the file
+	last Signed // the last of them
+}
+
+// Open opens the file, which is made if it is not there; what a crash left of a line is cut off. Only one notary may have
+// a file open. Run or Note it, then Close it.
+func Open(ctx context.Context, path string, secrets Secrets, log catalog.Log, o Options) (*Notary, error) {
+	key, err := Key(ctx, secrets)
+	if err != nil {
+		return nil, err
+	}
+	n := &Notary{log: log, key: key, words: o.Log, now: o.Now}
+	if n.words == nil {
+		n.words = slog.New(slog.DiscardHandler)
+	}
+	if n.now == nil {
+		n.now = time.Now
+	}
+	n.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.resume(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), n.file.Close())
+	}
+	return n, nil
+}
+
+// resume finds the end of the whole lines and the last of them, and makes the file's name durable.
+func (n *Notary) resume(path string) error {
+	info, err := n.file.Stat()
+	if err != nil {
+		return err
+	}
+	from := max(0, info.Size()-2*longestLine)
+	tail, err := io.ReadAll(io.NewSectionReader(n.file, from, info.Size()-from))
+	if err != nil {
+		return err
+	}
+	end := bytes.LastIndexByte(tail, '\n') + 1
+	if end == 0 && from > 0 {
+		return errors.New("it does not look like a file of signed heads")
+	}
+	n.size = from + int64(end)
+	if n.size < info.Size() {
+		if err := n.file.Truncate(n.size); err != nil {
+			return err
+		}
+	}
+	whole := bytes.TrimSuffix(tail[:end], []byte("\n"))
+	line := whole[bytes.LastIndexByte(whole, '\n')+1:]
+	if json.Unmarshal(line, &n.last) != nil || n.last.Check(n.PublicKey()) != nil {
+		n.last = Signed{} // the next head is signed, whatever this was; Verify will tell of it
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(n.file.Sync(), dir.Sync(), dir.Close())
+}
+
+// PublicKey is what the signatures are checked with. It belongs with whoever is to check them.
+func (n *Notary) PublicKey() ed25519.PublicKey { return n.key.Public().(ed25519.PublicKey) }
+
+// Run signs the head now, then once a minute if there is a new one, and once more when ctx ends. What goes wrong is logged
+// and tried again.
+func (n *Notary) Run(ctx context.Context) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		_, err := n.Note(ctx)
+		if err != nil && ctx.Err() == nil {
+			n.words.ErrorContext(ctx, "the head of the log could not be signed; it is tried again", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if _, err := n.Note(context.WithoutCancel(ctx)); err != nil { // short: one read and one write
+				n.words.Error("the last head of the log could not be signed", "err", err)
+			}
+			return
+		}
+	}
+}
+
+// Note signs the head of the log as it is now, durably; nil if nothing has happened since the last. Not to be called while
+// Run runs.
+func (n *Notary) Note(ctx context.Context) (*Signed, error) {
+	h, err := n.log.Head(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the head of the log: %w", err)
+	}
+	if h.Seq == 0 || h.Epoch == n.last.Epoch && h.Seq == n.last.Seq && h.Hash == n.last.Hash {
+		return nil, nil
+	}
+	if h.Epoch == n.last.Epoch && h.Seq < n.last.Seq {
+		// Signed all the same: what is, is. Verify tells of what was lost.
+		n.words.ErrorContext(ctx, "the log is shorter than it was: if the catalog was restored from a backup, begin an epoch",
+			"was", n.last.Seq, "is", h.Seq, "noted", n.last.Noted)
+	}
+	s := Sign(n.key, h, n.now())
+	line, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	line = append(line, '\n')
+	_, err = n.file.WriteAt(line, n.size)
+	if err == nil {
+		err = n.file.Sync()
+	}
+	if err != nil {
+		// Half a line must not stand before the next one.
+		return nil, errors.Join(fmt.Errorf("write head %d: %w", h.Seq, err), n.file.Truncate(n.size))
+	}
+	n.size, n.last = n.size+int64(len(line)), *s
+	return s, nil
+}
+
+// KeyText is the public key as ParseKey reads it.
+func (n *Notary) KeyText() string { return hex.EncodeToString(n.PublicKey()) }
+
+// Close closes the file.
+func (n *Notary) Close() error { return n.file.Close() }
