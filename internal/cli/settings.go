@@ -110,8 +110,8 @@ func authOf(c *config.Config) auth.Settings {
 	for _, i := range c.Auth.Issuers {
 		s.Issuers = append(s.Issuers, auth.Issuer{URL: i.URL, Kind: i.Kind})
 	}
-	for i := range c.RepositoryList() {
-		r := &c.RepositoryList()[i]
+	for i := range c.Repos {
+		r := &c.Repos[i]
 		s.Repositories = append(s.Repositories, auth.Repository{Name: r.Name, Format: r.Format, Read: c.ReadersOf(r),
 			Publish: config.Subjects(r.Publish), Maintain: config.Subjects(r.Maintain), Own: config.Subjects(r.Own)})
 	}
