@@ -69,6 +69,6 @@ func TestTeamPublishes(t *testing.T) {
 	}
 	do("", 0, "status")
 	do("", 0, "logout")
-	do("", ExitLogin, "token")
+	do("", ExitLogin, "token", "--url", u.base)
 	u.stop()
 }
