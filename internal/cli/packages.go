@@ -343,7 +343,7 @@ func (c *takedownLiftCommand) Run(ctx context.Context, p *Process) error {
 }
 
 type repoCommands struct {
-	List repoListCommand `cmd:"" default:"1" help:"List the repositories."`
+	List repoListCommand `cmd:"" default:"withargs" help:"List the repositories."`
 }
 
 type repoListCommand struct{ api }
@@ -368,7 +368,7 @@ func (r *remote) repositories(ctx context.Context) ([]repositoryDocument, error)
 
 type claimCommands struct {
 	Add    claimAddCommand    `cmd:"" help:"Claim names."`
-	List   claimListCommand   `cmd:"" default:"1" help:"List claims."`
+	List   claimListCommand   `cmd:"" default:"withargs" help:"List claims."`
 	Remove claimRemoveCommand `cmd:"" help:"Give a claim up."`
 }
 

@@ -46,7 +46,7 @@ type (
 )
 
 type userCommands struct {
-	List     userListCommand     `cmd:"" default:"1" help:"List people and services."`
+	List     userListCommand     `cmd:"" default:"withargs" help:"List people and services."`
 	Add      userAddCommand      `cmd:"" help:"Add a person."`
 	Remove   userRemoveCommand   `cmd:"" help:"Forget a person, and what was granted to them."`
 	Disable  userDisableCommand  `cmd:"" help:"End all that somebody can do, tokens and logins too."`
@@ -173,7 +173,7 @@ func (c *userPasswordCommand) Run(ctx context.Context, p *Process) error {
 }
 
 type groupCommands struct {
-	List   groupListCommand   `cmd:"" default:"1" help:"List groups and their members."`
+	List   groupListCommand   `cmd:"" default:"withargs" help:"List groups and their members."`
 	Add    groupAddCommand    `cmd:"" help:"Make a group, or put people into one."`
 	Remove groupRemoveCommand `cmd:"" help:"Take people out of a group, or forget it whole."`
 }
@@ -239,7 +239,7 @@ func (c *groupRemoveCommand) Run(ctx context.Context, p *Process) error {
 }
 
 type serviceCommands struct {
-	List   serviceListCommand   `cmd:"" default:"1" help:"List services."`
+	List   serviceListCommand   `cmd:"" default:"withargs" help:"List services."`
 	Add    serviceAddCommand    `cmd:"" help:"Add a service."`
 	Token  serviceTokenCommand  `cmd:"" help:"Make a token of a service's."`
 	Tokens serviceTokensCommand `cmd:"" help:"List the tokens of a service."`
@@ -310,7 +310,7 @@ func (c *serviceRemoveCommand) Run(ctx context.Context, p *Process) error {
 }
 
 type grantCommands struct {
-	List   grantListCommand   `cmd:"" default:"1" help:"List grants."`
+	List   grantListCommand   `cmd:"" default:"withargs" help:"List grants."`
 	Add    grantAddCommand    `cmd:"" help:"Give a role."`
 	Remove grantRemoveCommand `cmd:"" help:"Take a grant back."`
 }

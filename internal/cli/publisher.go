@@ -21,7 +21,7 @@ type publisherDocument struct {
 }
 
 type publisherCommands struct {
-	List   publisherListCommand   `cmd:"" default:"1" help:"List publisher rules."`
+	List   publisherListCommand   `cmd:"" default:"withargs" help:"List publisher rules."`
 	Add    publisherAddCommand    `cmd:"" help:"Let CI jobs publish."`
 	Remove publisherRemoveCommand `cmd:"" help:"Take a rule back."`
 }

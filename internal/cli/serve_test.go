@@ -262,8 +262,8 @@ func TestServeFromFirstRequestToRestart(t *testing.T) {
 	if code, out, errs := u.command("why", "pkg:pypi/demo@1.0"); code != 0 || !strings.Contains(out, "demo 1.0 in pypi: served") {
 		t.Errorf("millpond why pkg:pypi/demo@1.0 = %d\n%s%s", code, out, errs)
 	}
-	if code, _, errs := u.command("why", "nothing", "demo"); code != ExitFailed || !strings.Contains(errs, "repositories of this pond: pypi") {
-		t.Errorf("millpond why nothing demo = %d %q, want 1 and the repositories", code, errs)
+	if code, _, errs := u.command("why", "nothing", "demo"); code != ExitNotFound || !strings.Contains(errs, "repositories of this pond: pypi") {
+		t.Errorf("millpond why nothing demo = %d %q, want 5 and the repositories", code, errs)
 	}
 	if code, out, errs := u.command("check", "--read-data", "--data", p.data); code != 0 || !strings.Contains(out, "no damage") {
 		t.Errorf("millpond check of a running pond = %d\n%s%s", code, out, errs)

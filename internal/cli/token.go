@@ -23,7 +23,7 @@ type tokenDocument struct {
 }
 
 type tokenCommands struct {
-	List     tokenListCommand     `cmd:"" default:"1" help:"List your tokens."`
+	List     tokenListCommand     `cmd:"" default:"withargs" help:"List your tokens."`
 	Add      tokenAddCommand      `cmd:"" help:"Make a token."`
 	Revoke   tokenRevokeCommand   `cmd:"" help:"End a token."`
 	Exchange tokenExchangeCommand `cmd:"" help:"Exchange a CI job's identity token for a short token to publish with."`
