@@ -82,6 +82,7 @@ func (c *Config) check(formats []format.Format) []error {
 			wrong(n.key, "at least 1 is needed")
 		}
 	}
+	errs = append(errs, c.checkAuth()...)
 	_, repoErrs := c.build(formats)
 	return append(errs, repoErrs...)
 }

@@ -54,7 +54,7 @@ func Load(path string, env func(string) (string, bool), formats []format.Format,
 	if c.Repos == nil {
 		c.Adopting = true
 		for _, f := range formats {
-			c.Repos = append(c.Repos, Repository{Name: f.Info().Name, Format: f.Info().Name, Options: map[string]string{}})
+			c.Repos = append(c.Repos, newRepository(f.Info().Name, f.Info().Name))
 		}
 	}
 	errs = append(errs, c.variables(env, formats)...)

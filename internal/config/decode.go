@@ -303,6 +303,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path, words string) {
 			d.structure(n, v, path, nil, nil)
 			return
 		}
+		if manyStructs(v.Type()) {
+			d.mappings(n, v, path)
+			return
+		}
 		text, ok := d.scalar(n, path, words)
 		if !ok {
 			return

@@ -75,6 +75,10 @@ func Help(w io.Writer, formats []format.Format) error {
 	p.line("replaced by the environment's. Durations are written 7d, 12h or 1h30m, sizes 500MB or 10GiB. Keys may have - for _.")
 	p.line("")
 	p.section(reflect.TypeFor[Config](), "", true)
+	p.heading("an entry of auth.oidc")
+	p.section(reflect.TypeFor[OIDC](), "", false)
+	p.heading("an entry of auth.issuers, where it is a mapping")
+	p.section(reflect.TypeFor[Issuer](), "", false)
 	p.heading("repositories.NAME")
 	p.section(reflect.TypeFor[Repository](), "", false)
 	p.heading("an entry of upstreams, where it is a mapping")
@@ -123,7 +127,7 @@ func (p *printer) section(t reflect.Type, path string, over bool) {
 		at := join(path, k.name)
 		name := ""
 		inner := t.Field(fieldsOf(t)[i].index).Type
-		if over && inner.Kind() != reflect.Struct && inner != reflect.TypeFor[[]Repository]() {
+		if over && inner.Kind() != reflect.Struct && !manyStructs(inner) {
 			name = variable(at)
 		}
 		if at == "tls" {

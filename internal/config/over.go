@@ -49,7 +49,7 @@ func keysOver() []string {
 			switch kind := t.Field(f.index).Type; {
 			case kind.Kind() == reflect.Struct:
 				walk(kind, join(path, f.key))
-			case kind != reflect.TypeFor[[]Repository]() && !reserved[join(path, f.key)]:
+			case !manyStructs(kind) && !reserved[join(path, f.key)]:
 				keys = append(keys, join(path, f.key))
 			}
 		}
@@ -119,7 +119,7 @@ func (c *Config) sayUpstream(value, from string, formats []format.Format) error 
 		}
 	}
 	if !found {
-		c.Repos = append(c.Repos, Repository{Name: name, Format: name, Options: map[string]string{}})
+		c.Repos = append(c.Repos, newRepository(name, name))
 		return c.sayUpstream(value, from, formats)
 	}
 	return nil

@@ -79,6 +79,21 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 		}
 	}
 	out.Public = slices.Contains(read, "anonymous")
+	b.subjects(path+".read", read)
+	for _, list := range []struct {
+		key      string
+		subjects []string
+	}{{"publish", r.Publish}, {"maintain", r.Maintain}, {"own", r.Own}} {
+		at := path + "." + list.key
+		b.subjects(at, list.subjects)
+		if slices.Contains(list.subjects, "anonymous") {
+			b.wrong(at, "anonymous may read, and nothing more: name who it shall be")
+		}
+	}
+	out.Volatile, out.Unpublish, out.ReadOnly, out.MaxFile = r.Volatile, r.Unpublish, !r.Hosted, int64(r.MaxFile)
+	if r.MaxFile == 0 {
+		b.wrong(path+".max_file", "nothing fits into 0 bytes; hosted: false takes no publishes")
+	}
 	for i, claim := range r.Claims {
 		at := fmt.Sprintf("%s.claims[%d]", path, i)
 		if _, own := out.Format.(format.Claimer); own {

@@ -21,9 +21,11 @@ type Config struct {
 	TLS TLS `key:"tls" type:"local, or a mapping"`
 	// Address prefixes of the proxies in front whose X-Forwarded headers are believed.
 	TrustedProxies []string `key:"trusted_proxies" type:"list of address prefixes"`
-	// Who may read where a repository does not say: anonymous is everybody. Where the pond listens on loopback only that
-	// is the default.
+	// Who may read where a repository does not say: anonymous is everybody, authenticated is everybody who is known, and
+	// user:NAME and group:NAME are who they say. Where the pond listens on loopback only, anonymous is the default.
 	Read []string `key:"read" type:"list of names" default:"[anonymous] on loopback"`
+	// How people and machines prove who they are.
+	Auth Auth `key:"auth" type:"mapping"`
 	// What the pond may use.
 	Limits Limits `key:"limits" type:"mapping"`
 	// What the pond writes about itself, to standard error.
@@ -51,6 +53,40 @@ type TLS struct {
 	Key string `key:"key" type:"file"`
 
 	Local bool `key:"-"` // tls: local
+}
+
+// Auth says how people and machines prove who they are.
+type Auth struct {
+	// on: people may log in with passwords of the pond's own. off: at a provider only, and with tokens.
+	Passwords string `key:"passwords" type:"word" default:"on"`
+	// Where people log in with OpenID Connect.
+	OIDC []OIDC `key:"oidc" type:"list of mappings"`
+	// Whose identity tokens CI jobs can exchange for a token to publish with, where a publisher rule means them. A
+	// public_url is needed: its host is in the audience that the tokens must be made for.
+	Issuers []Issuer `key:"issuers" type:"list of URLs or mappings"`
+	// How long who was known to be allowed something is believed to be, while the catalog cannot be asked.
+	Grace time.Duration `key:"auth_grace" default:"24h"`
+}
+
+// OIDC is a provider where people log in.
+type OIDC struct {
+	// Its address, exactly as it says it of itself: https://login.example.
+	Issuer string `key:"issuer" type:"URL"`
+	// What it knows the pond by. The address to send people back to is /-/login/callback at public_url.
+	ClientID     string `key:"client_id" type:"text"`
+	ClientSecret string `key:"client_secret" type:"secret"`
+	// The claim that lists a person's groups; nothing reads none.
+	GroupsClaim string `key:"groups_claim" type:"text"`
+	// Who is let in: patterns of e-mail addresses, *@acme.example, and group:NAME. None is everybody whom it lets in.
+	Allow []string `key:"allow" type:"list of patterns"`
+}
+
+// An Issuer is one who says which CI job is which.
+type Issuer struct {
+	// Its address, exactly as its tokens say it.
+	URL string `key:"issuer" type:"URL"`
+	// github or gitlab, for the claims that their rules must name. Others must name sub and one more.
+	Kind string `key:"kind" type:"word"`
 }
 
 // Limits are what the pond may use.
@@ -92,8 +128,22 @@ type Repository struct {
 	// behind their back, pass keeps nothing, cached-only does not fetch. One word, or a mapping of patterns to words of
 	// which the first that matches counts.
 	Fill []Fill `key:"fill" type:"word, or a mapping of patterns" default:"store"`
-	// Who may read: anonymous is everybody.
+	// Who may read: anonymous is everybody, authenticated everybody who is known; user:NAME, group:NAME.
 	Read []string `key:"read" type:"list of names" default:"as for the pond"`
+	// Who may read and publish new versions.
+	Publish []string `key:"publish" type:"list of names"`
+	// Who may also move refs, yank, overwrite where that is allowed, delete and promote.
+	Maintain []string `key:"maintain" type:"list of names"`
+	// Who may also say who may what here, and change claims and rules.
+	Own []string `key:"own" type:"list of names"`
+	// Packages can be published here.
+	Hosted bool `key:"hosted" default:"true"`
+	// Versions that were published may be overwritten and deleted, as snapshots are.
+	Volatile bool `key:"volatile" default:"false"`
+	// Versions that were published may be deleted. Their numbers stay taken.
+	Unpublish bool `key:"unpublish" default:"false"`
+	// The largest file that can be published.
+	MaxFile Size `key:"max_file" default:"16GiB"`
 	// What may be read. See "rules" below.
 	Rules []map[string]any `key:"rules" type:"list of rules"`
 	// How long an index is served before its upstream is asked again.

@@ -41,12 +41,49 @@ func (d *decoder) repositories(n *yaml.Node, target *[]Repository, path string) 
 			continue
 		}
 		d.lines[at] = p.node.Line
-		r := Repository{Name: p.as, Options: map[string]string{}}
+		r := newRepository(p.as, "")
 		d.current = d.formatOf(value)
 		d.structure(value, reflect.ValueOf(&r).Elem(), at, d.option(r.Options, at), d.optionNames())
 		*target = append(*target, r)
 	}
 	d.current = ""
+}
+
+// newRepository is a repository of which nothing more is said.
+func newRepository(name, format string) Repository {
+	r := Repository{Name: name, Format: format, Options: map[string]string{}, Hosted: true}
+	r.MaxFile = defaultMaxFile
+	return r
+}
+
+// defaultMaxFile is what max_file says where nothing is said.
+const defaultMaxFile Size = 16 << 30
+
+// mappings is a list of mappings, of which one may stand alone. Where an entry is one value, that is its first key's.
+func (d *decoder) mappings(n *yaml.Node, v reflect.Value, path string) {
+	entries := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		entries = n.Content
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, len(entries)))
+	for i, c := range entries {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if c = d.enter(c, at); c == nil {
+			continue
+		}
+		one := reflect.New(v.Type().Elem()).Elem()
+		if c.Kind == yaml.MappingNode {
+			d.structure(c, one, at, nil, nil)
+		} else {
+			d.value(c, one.Field(0), at, "a mapping")
+		}
+		v.Set(reflect.Append(v, one))
+	}
+}
+
+// manyStructs reports whether a setting is a list of mappings.
+func manyStructs(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
 }
 
 // formatOf is what the key format says in a repository's mapping, wherever it stands: which keys there are depends on it.

@@ -52,6 +52,8 @@ func (p *printer) setting(v reflect.Value, k key) {
 		default:
 			p.line("#tls: local")
 		}
+	case Auth:
+		p.auth(&value)
 	case []Repository:
 		p.line("repositories:")
 		for i := range value {
@@ -139,6 +141,26 @@ func (p *printer) repository(r *Repository) {
 	}
 	if r.Read != nil {
 		p.line("    read: %s", flow(r.Read))
+	}
+	for _, list := range []struct {
+		key      string
+		subjects []string
+	}{{"publish", r.Publish}, {"maintain", r.Maintain}, {"own", r.Own}} {
+		if len(list.subjects) > 0 {
+			p.line("    %s: %s", list.key, flow(list.subjects))
+		}
+	}
+	if !r.Hosted {
+		p.line("    hosted: false")
+	}
+	if r.Volatile {
+		p.line("    volatile: true")
+	}
+	if r.Unpublish {
+		p.line("    unpublish: true")
+	}
+	if r.MaxFile != defaultMaxFile {
+		p.line("    max_file: %s", policy.FormatSize(int64(r.MaxFile)))
 	}
 	p.rules(r.Rules)
 	if r.Fresh > 0 {
