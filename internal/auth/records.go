@@ -45,7 +45,7 @@ type User struct {
 	Barred  []string `json:"barred,omitempty"`
 
 	Hash string `json:"hash,omitempty"` // of the password; "" if there is none. It leaves the package empty
-	Born string `json:"born"`           // random: whoever is made again under an old name is somebody else
+	Born string `json:"born,omitempty"` // random: whoever is made again under an old name is somebody else
 }
 
 // A Group is a set of people and services that grants can be made to.
