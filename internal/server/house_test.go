@@ -157,7 +157,7 @@ func newHouse(t *testing.T, change ...func(*Parts)) *house {
 	t.Cleanup(up.Close)
 	h.upURL, _ = url.Parse(up.URL + "/")
 	var err error
-	if h.catalog, err = sql.Open(ctx, t.TempDir(), sql.Options{}); err != nil {
+	if h.catalog, err = sql.Open(ctx, t.TempDir(), sql.Options{Now: h.now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.catalog.Close() })
