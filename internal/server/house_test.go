@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -92,8 +93,11 @@ func servePaper(w http.ResponseWriter, req *http.Request, r format.Repo) error {
 }
 
 func (paper) PublishFile(ctx context.Context, r format.Repo, f format.PublishedFile) (*format.Published, error) {
-	name, version, ok := strings.Cut(strings.TrimSuffix(f.Name, ".paper"), "-")
-	if !ok {
+	name, version := strings.TrimSuffix(f.Name, ".paper"), ""
+	if i := strings.LastIndexByte(name, '-'); i > 0 {
+		name, version = name[:i], name[i+1:]
+	}
+	if version == "" {
 		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a paper is called name-version"}
 	}
 	name, err := (paper{}).Canon(name)
@@ -199,7 +203,7 @@ func newHouse(t *testing.T, change ...func(*Parts)) *house {
 	}
 	h.server = New(parts)
 	public, _ := url.Parse(housePublic)
-	if err := h.server.Configure(Settings{PublicURL: public}, list); err != nil {
+	if err := h.server.Configure(Settings{PublicURL: public, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, list); err != nil {
 		t.Fatal(err)
 	}
 	h.server.SetReady("")
