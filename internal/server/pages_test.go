@@ -152,9 +152,9 @@ func TestExchangeAtTheRoot(t *testing.T) {
 		want                            string
 	}{
 		{"no token", "/_/oidc/mint-token", "", `{}`, 422, `"errors":[`},
-		{"no identity token", "/_/oidc/mint-token", "", `{"token": "x"}`, 422, `"description":`},
+		{"no issuer is trusted", "/_/oidc/mint-token", "", `{"token": "x"}`, 501, `"description":`},
 		{"npm, no credential", "/-/npm/v1/oidc/token/exchange/package/@acme%2fwidget", "", ``, 401, `"message":`},
-		{"npm, no identity token", "/-/npm/v1/oidc/token/exchange/package/@acme%2fwidget", "Bearer eyJx.eyJ5.z", ``, 401, `"message":`},
+		{"npm, no issuer is trusted", "/-/npm/v1/oidc/token/exchange/package/@acme%2fwidget", "Bearer eyJx.eyJ5.z", ``, 501, `"message":`},
 		{"burn nothing", "/_/oidc/burn-token", "", `{"token": "x"}`, 404, `"errors":[`},
 		{"any job, absent repository", "/-/api/oidc/exchange", "", `{"token": "x", "repository": "absent"}`, 403, `"kind"`},
 	} {
