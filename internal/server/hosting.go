@@ -126,7 +126,7 @@ func packageRoutes() []route {
 		query: []string{"tag"}, out: PublishedDocument{}, serve: (*Server).publishFile}
 	return []route{
 		op("GET", "/-/api/repositories", verbOpen, inPond, "The repositories that the caller may know of, and what it may do there.", (*Server).listRepositories),
-		op("GET", of+"/packages/{package}", millpond.VerbRead, inPath, "A package as it is hosted.", (*Server).showPackage),
+		op("GET", of+"/packages/{package}", millpond.VerbPublish, inPath, "A package as it is hosted, for those who may publish it: no rule hides anything of it.", (*Server).showPackage),
 		op("POST", of+"/packages/{package}/yank", millpond.VerbYank, inPath, "Withdraws a version or a file: served still, not to be chosen.", func(s *Server, c *call, in Change) (nothing, error) { return nothing{}, s.yank(c, in, true) }),
 		op("POST", of+"/packages/{package}/unyank", millpond.VerbYank, inPath, "Takes a yank back.", func(s *Server, c *call, in Change) (nothing, error) { return nothing{}, s.yank(c, in, false) }),
 		op("POST", of+"/packages/{package}/delete", millpond.VerbDelete, inPath, "Removes a package, a version or a file.", (*Server).deletePackage),
