@@ -20,7 +20,7 @@ import (
 	"millpond/format"
 )
 
-// A bench is a folder under git, and the machine that runs git in it with nobody's settings.
+// A workbench is a folder under git, and the machine that runs git in it with nobody's settings.
 type workbench struct {
 	t   testing.TB
 	dir string

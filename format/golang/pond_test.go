@@ -1,6 +1,7 @@
 package golang
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -26,6 +27,7 @@ type pond struct {
 	config   repo.Config
 	settings repo.Settings
 	records  *sql.Catalog
+	rights   repo.Rights // of every caller; nil is anonymous
 
 	mu    sync.Mutex
 	clock time.Duration // how far its clock is ahead
@@ -57,7 +59,7 @@ func newPond(t testing.TB, at []string, change ...func(*repo.Config)) *pond {
 	}
 	p.configure()
 	p.Server = httptest.NewServer(http.StripPrefix("/golang", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		Format{}.Handler(p.repo.Repository("golang").For(repo.Caller{})).ServeHTTP(w, r)
+		Format{}.Handler(p.repo.Repository("golang").For(p.caller())).ServeHTTP(w, r)
 	})))
 	t.Cleanup(func() {
 		p.Server.CloseClientConnections()
@@ -101,9 +103,21 @@ type answer struct {
 	Err    error // of the body: a cut one ends in an error
 }
 
+func (p *pond) caller() repo.Caller {
+	if p.rights == nil {
+		return repo.Caller{}
+	}
+	return repo.Caller{Actor: millpond.Actor{Name: "owner"}, Rights: p.rights}
+}
+
 func (p *pond) do(method, path string, header ...string) answer {
 	p.t.Helper()
-	req, err := http.NewRequestWithContext(p.t.Context(), method, p.URL+"/golang"+path, nil)
+	return p.send(method, path, nil, header...)
+}
+
+func (p *pond) send(method, path string, body []byte, header ...string) answer {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), method, p.URL+"/golang"+path, bytes.NewReader(body))
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -30,6 +30,9 @@ func banner(w io.Writer, r *running) {
 	if p.tls.local {
 		fmt.Fprintf(&b, "clients must trust this pond's authority: %s/tls/ca.pem, or %s-/ca.pem\n", p.data, base)
 	}
+	if r.setup != "" {
+		fmt.Fprintf(&b, "nobody can publish yet; within an hour make the first user:\n  millpond login %s --setup --user NAME\n  setup secret: %s\n", base, r.setup)
+	}
 	for _, a := range p.adopted {
 		if !slices.ContainsFunc(p.repositories, func(c repo.Config) bool { return c.Name == a.Format }) {
 			note(&b, a)

@@ -15,11 +15,10 @@ import (
 )
 
 type checkCommand struct {
-	remote
+	api
 	settings
 	ReadData bool `help:"Read every byte that is held, and compare it with its digest."`
 	Repair   bool `help:"Drop what is damaged and can be fetched again."`
-	JSON     bool `name:"json" help:"Print JSON."`
 }
 
 // Run looks for damage. It opens the data itself; if a running pond has it, that pond is asked.

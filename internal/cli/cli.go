@@ -15,15 +15,6 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Exit codes that scripts may rely on.
-const (
-	ExitOK      = 0
-	ExitFailed  = 1 // it did not work; of check: there is damage
-	ExitUsage   = 2 // the command line or the configuration is wrong
-	ExitNoStore = 10
-	ExitLocked  = 11
-)
-
 // A Process is what a command has of its surroundings.
 type Process struct {
 	Args    []string // without the program's name
@@ -36,18 +27,52 @@ type Process struct {
 	Machine format.Machine
 	// Exit ends the process at once, when a second signal asks for it; nil goes on waiting.
 	Exit func(code int)
+	// In is what is typed, or piped: passwords and tokens. Nil is nothing.
+	In io.Reader
+
+	json bool      // print errors as JSON
+	bare io.Writer // Err as it came, if it is a terminal: progress is drawn there; else nil
 }
 
 // commands are all that millpond can be told.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Serve packages: cache what clients pull, keep what they need."`
-	Init    initCommand    `cmd:"" help:"Write a configuration from what the clients of this machine are set up with."`
-	Config  configCommands `cmd:"" help:"Look at the configuration."`
-	Check   checkCommand   `cmd:"" help:"Look for damage in the data."`
-	Why     whyCommand     `cmd:"" help:"Say what becomes of a package or a version, and why."`
-	Stats   statsCommand   `cmd:"" help:"Show what a running pond holds, and how its upstreams are."`
-	Help    helpCommand    `cmd:"" help:"Explain the command line, or with 'help config' every setting."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve  serveCommand   `cmd:"" group:"pond" help:"Serve packages: cache what clients pull, keep what they need."`
+	Init   initCommand    `cmd:"" group:"pond" help:"Write a configuration from what the clients of this machine are set up with."`
+	Config configCommands `cmd:"" group:"pond" help:"Look at the configuration."`
+	Check  checkCommand   `cmd:"" group:"pond" help:"Look for damage in the data."`
+	Why    whyCommand     `cmd:"" group:"pond" help:"Say what becomes of a package or a version, and why."`
+	Stats  statsCommand   `cmd:"" group:"pond" help:"Show what a running pond holds, and how its upstreams are."`
+	Status statusCommand  `cmd:"" group:"pond" help:"Say which pond is meant, whether it is well, and who you are to it."`
+
+	Login   loginCommand   `cmd:"" group:"you" help:"Log in to a pond, and remember it and a token."`
+	Logout  logoutCommand  `cmd:"" group:"you" help:"Revoke the token and forget it."`
+	Whoami  whoamiCommand  `cmd:"" group:"you" help:"Say who you are to the pond."`
+	Token   tokenCommands  `cmd:"" group:"you" help:"Tokens: make, list, revoke, exchange."`
+	SetUp   setUpCommand   `cmd:"" name:"set-up" group:"you" help:"Set up a client of this machine to use the pond."`
+	UnsetUp unsetUpCommand `cmd:"" name:"unset-up" group:"you" help:"Put a client's configuration back as it was before set-up."`
+
+	Publish  publishCommand   `cmd:"" group:"packages" help:"Publish files, or a folder as its client would pack it."`
+	Show     showCommand      `cmd:"" group:"packages" help:"Show a package as it is hosted."`
+	Promote  promoteCommand   `cmd:"" group:"packages" help:"Bring versions from one repository into another: all or nothing."`
+	Yank     yankCommand      `cmd:"" group:"packages" help:"Withdraw a version or a file: served still, not to be chosen."`
+	Unyank   unyankCommand    `cmd:"" group:"packages" help:"Take a yank back."`
+	Delete   deleteCommand    `cmd:"" group:"packages" help:"Remove a package, a version or a file."`
+	Restore  restoreCommand   `cmd:"" group:"packages" help:"Bring back what was deleted."`
+	Merge    mergeCommand     `cmd:"" group:"packages" help:"Say what becomes of an upstream's versions of a name that is hosted."`
+	Takedown takedownCommands `cmd:"" group:"packages" help:"Take a package, versions or bytes down, everywhere and at once."`
+
+	Repo      repoCommands      `cmd:"" group:"team" help:"Repositories, and what you may do there."`
+	User      userCommands      `cmd:"" group:"team" help:"People."`
+	Group     groupCommands     `cmd:"" group:"team" help:"Groups of people and services."`
+	Service   serviceCommands   `cmd:"" group:"team" help:"Services: callers that are no person."`
+	Grant     grantCommands     `cmd:"" group:"team" help:"Who may do what, where."`
+	Claim     claimCommands     `cmd:"" group:"team" help:"Names that are ours and never asked of an upstream."`
+	Publisher publisherCommands `cmd:"" group:"team" help:"CI jobs that may publish without a token."`
+	Audit     auditCommand      `cmd:"" group:"team" help:"Show what was changed, by whom, and verify that none of it was altered."`
+
+	Help       helpCommand       `cmd:"" help:"Explain the command line; 'help config' every setting, 'help exit-codes' every exit code."`
+	Completion completionCommand `cmd:"" help:"Print the completions of a shell."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 type configCommands struct {
@@ -75,6 +100,7 @@ type stopped struct{ code int }
 // Main runs one command and returns its exit code.
 func Main(ctx context.Context, p Process) (code int) {
 	// What others wrote (package names, the words of upstreams) goes to a terminal only without its control characters.
+	p.bare = terminal(p.Err)
 	p.Out, p.Err = &plain{w: p.Out}, &plain{w: p.Err}
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -92,6 +118,9 @@ func Main(ctx context.Context, p Process) (code int) {
 		kong.Writers(p.Out, p.Err),
 		kong.Exit(func(code int) { panic(stopped{code}) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ExplicitGroups([]kong.Group{{Key: "pond", Title: "The pond:"}, {Key: "you", Title: "You and this machine:"},
+			{Key: "packages", Title: "Packages that are published here:"}, {Key: "team", Title: "The team:"}}),
+		kong.Vars{"pond": defaultURL, "clients": clients(p.formats())},
 		kong.Bind(&p),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
@@ -100,6 +129,9 @@ func Main(ctx context.Context, p Process) (code int) {
 		return ExitFailed
 	}
 	parsed, err := parser.Parse(p.Args)
+	if m, ok := errors.AsType[*millpond.Error](err); ok { // of a hook that filled in what was not said
+		return p.report(m)
+	}
 	if err != nil {
 		fmt.Fprintf(p.Err, "millpond: %v\nmillpond --help lists the commands\n", err)
 		return ExitUsage
@@ -112,7 +144,7 @@ func (p *Process) report(err error) int {
 	if err == nil {
 		return ExitOK
 	}
-	code := ExitFailed
+	code := exitOf(err)
 	e, hasCode := errors.AsType[*exit](err)
 	if hasCode {
 		code = e.code
@@ -121,8 +153,25 @@ func (p *Process) report(err error) int {
 		}
 		err = e.err
 	}
+	m, known := errors.AsType[*millpond.Error](err)
+	var names []string
+	if r, ok := errors.AsType[*refusal](err); ok {
+		names = r.names
+	}
+	if p.json {
+		answer := problem{Error: err.Error(), Kind: millpond.KindOf(err).String(), Names: names}
+		if known {
+			answer.Hint = m.Hint
+		}
+		if printJSON(p.Err, answer) == nil {
+			return code
+		}
+	}
 	fmt.Fprintln(p.Err, "millpond:", err)
-	if m, ok := errors.AsType[*millpond.Error](err); ok && m.Hint != "" {
+	for _, name := range names {
+		fmt.Fprintln(p.Err, "  "+name)
+	}
+	if known && m.Hint != "" {
 		fmt.Fprintln(p.Err, m.Hint)
 	}
 	return code

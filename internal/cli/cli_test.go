@@ -178,7 +178,7 @@ func TestInitWritesWhatWasFound(t *testing.T) {
 	if err != nil || !bytes.Contains(text, []byte("https://upstream.example/simple/")) {
 		t.Errorf("millpond.yaml, %v:\n%s\nwant the adopted upstream in it", err, text)
 	}
-	if code, _, errs := process("init"); code != ExitFailed || !strings.Contains(errs, "is there already") {
+	if code, _, errs := process("init"); code != ExitConflict || !strings.Contains(errs, "is there already") {
 		t.Errorf("a second init = %d %q, want it refused", code, errs)
 	}
 	if after, _ := os.ReadFile("millpond.yaml"); !bytes.Equal(after, text) {

@@ -85,13 +85,16 @@ func (c *configCheckCommand) Run(p *Process) error {
 }
 
 type helpCommand struct {
-	Topic string `arg:"" optional:"" enum:"config," default:"" help:"'config' explains every setting."`
+	Topic string `arg:"" optional:"" enum:"config,exit-codes," default:"" help:"'config' explains every setting, 'exit-codes' every exit code."`
 }
 
 // Run explains.
 func (c *helpCommand) Run(p *Process, k *kong.Context) error {
 	if c.Topic == "config" {
 		return config.Help(p.Out, p.formats())
+	}
+	if c.Topic == "exit-codes" {
+		return exitCodes(p.Out)
 	}
 	top, err := kong.Trace(k.Kong, nil)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"millpond/internal/auth"
 	"millpond/internal/config"
 	"millpond/internal/server"
 	"millpond/repo"
@@ -23,6 +24,7 @@ type plan struct {
 	pond         repo.Settings
 	public       *url.URL // nil if it is not set
 	server       server.Settings
+	auth         auth.Settings
 	log          logPlan
 	repositories []repo.Config
 	adopted      []config.Adoption // where upstreams came from, if the configuration does not say

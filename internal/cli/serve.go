@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"millpond"
+	"millpond/internal/auth"
 	"millpond/internal/server"
 )
 
@@ -39,6 +40,8 @@ type running struct {
 	listener *net.TCPListener
 	house    *house
 	server   *server.Server
+	auth     *auth.Auth
+	setup    string               // the secret with which the first user is made; "" if there is one
 	certs    *server.Certificates // nil unless they come from files
 }
 
@@ -68,7 +71,10 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 		return err
 	}
 	r.certs = certs
-	parts := server.Parts{Pond: r.house.pond, Version: p.Version, Log: r.log, CA: ca}
+	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log}); err != nil {
+		return err
+	}
+	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Version: p.Version, Log: r.log, CA: ca}
 	if !plan.log.noAccess {
 		parts.Access = plan.log.handler(lines)
 	}
@@ -77,6 +83,9 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 		return &exit{ExitUsage, err}
 	}
 
+	if r.setup, err = r.auth.SetupSecret(ctx); err != nil {
+		return err
+	}
 	var work sync.WaitGroup
 	defer work.Wait() // before the house is closed
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
@@ -86,6 +95,7 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 			r.log.Error("the pond's own work has stopped", "error", err)
 		}
 	})
+	work.Go(func() { r.auth.Run(working) })
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	work.Go(func() { r.watch(working, stop) })
@@ -114,13 +124,19 @@ func (r *running) configure(ctx context.Context, next *plan) error {
 	if err := r.house.pond.Configure(ctx, next.pond, next.repositories); err != nil {
 		return err
 	}
+	if err := r.auth.Configure(next.auth); err != nil {
+		if next != r.plan {
+			err = errors.Join(err, r.house.pond.Configure(ctx, r.plan.pond, r.plan.repositories))
+		}
+		return err
+	}
 	var list []server.Repository
 	for _, one := range r.house.pond.Repositories() {
 		list = append(list, one)
 	}
 	err := r.server.Configure(next.settings(r.listener.Addr()), list)
 	if err != nil && next != r.plan {
-		err = errors.Join(err, r.house.pond.Configure(ctx, r.plan.pond, r.plan.repositories))
+		err = errors.Join(err, r.auth.Configure(r.plan.auth), r.house.pond.Configure(ctx, r.plan.pond, r.plan.repositories))
 	}
 	return err
 }

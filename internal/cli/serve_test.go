@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,12 +38,21 @@ func wheel(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	for name, text := range map[string]string{"demo/__init__.py": "", "demo-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"} {
-		w, err := z.Create(name)
+	var record strings.Builder
+	const info = "demo-1.0.dist-info/"
+	for _, f := range [][2]string{{"demo/__init__.py", ""}, {info + "METADATA", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"},
+		{info + "WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}, {info + "RECORD", ""}} {
+		text := f[1]
+		if f[0] == info+"RECORD" {
+			text = record.String() + f[0] + ",,\n"
+		}
+		w, err := z.Create(f[0])
 		if err != nil {
 			t.Fatal(err)
 		}
 		io.WriteString(w, text)
+		sum := sha256.Sum256([]byte(text))
+		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", f[0], base64.RawURLEncoding.EncodeToString(sum[:]), len(text))
 	}
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
@@ -252,8 +262,8 @@ func TestServeFromFirstRequestToRestart(t *testing.T) {
 	if code, out, errs := u.command("why", "pkg:pypi/demo@1.0"); code != 0 || !strings.Contains(out, "demo 1.0 in pypi: served") {
 		t.Errorf("millpond why pkg:pypi/demo@1.0 = %d\n%s%s", code, out, errs)
 	}
-	if code, _, errs := u.command("why", "nothing", "demo"); code != ExitFailed || !strings.Contains(errs, "repositories of this pond: pypi") {
-		t.Errorf("millpond why nothing demo = %d %q, want 1 and the repositories", code, errs)
+	if code, _, errs := u.command("why", "nothing", "demo"); code != ExitNotFound || !strings.Contains(errs, "repositories of this pond: pypi") {
+		t.Errorf("millpond why nothing demo = %d %q, want 5 and the repositories", code, errs)
 	}
 	if code, out, errs := u.command("check", "--read-data", "--data", p.data); code != 0 || !strings.Contains(out, "no damage") {
 		t.Errorf("millpond check of a running pond = %d\n%s%s", code, out, errs)

@@ -13,6 +13,7 @@ import (
 
 	"millpond/format"
 	"millpond/format/all"
+	"millpond/internal/auth"
 	"millpond/internal/config"
 	"millpond/internal/server"
 )
@@ -91,12 +92,30 @@ func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err
 		}
 	}
 	p.server = server.Settings{Trusted: c.Proxies(), Metrics: c.Metrics}
+	p.auth = authOf(c)
 	p.downloads, p.waiting = c.Limits.Downloads, c.Limits.Waiting
 	p.log = logPlan{text: c.Log.Format == "text", noAccess: !c.Log.Access}
 	if err := p.log.level.UnmarshalText([]byte(cmp.Or(c.Log.Level, slog.LevelInfo.String()))); err != nil {
 		return fmt.Errorf("log.level: %w", err)
 	}
 	return server.CheckMounts(p.public, p.repositories)
+}
+
+// authOf is what the configuration says of who may do what, and how they prove who they are.
+func authOf(c *config.Config) auth.Settings {
+	s := auth.Settings{PublicURL: c.PublicURL, Passwords: c.Auth.Passwords == "on", Grace: c.Auth.Grace}
+	for _, p := range c.Auth.OIDC {
+		s.Providers = append(s.Providers, auth.Provider{Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret, GroupsClaim: p.GroupsClaim, Allow: p.Allow})
+	}
+	for _, i := range c.Auth.Issuers {
+		s.Issuers = append(s.Issuers, auth.Issuer{URL: i.URL, Kind: i.Kind})
+	}
+	for i := range c.Repos {
+		r := &c.Repos[i]
+		s.Repositories = append(s.Repositories, auth.Repository{Name: r.Name, Format: r.Format, Read: c.ReadersOf(r),
+			Publish: config.Subjects(r.Publish), Maintain: config.Subjects(r.Maintain), Own: config.Subjects(r.Own)})
+	}
+	return s
 }
 
 // formats are those of this build, unless a test says otherwise.

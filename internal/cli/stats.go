@@ -12,8 +12,7 @@ import (
 )
 
 type statsCommand struct {
-	remote
-	JSON bool `name:"json" help:"Print JSON."`
+	api
 }
 
 func (c *statsCommand) Run(ctx context.Context, p *Process) error {

@@ -15,11 +15,10 @@ import (
 )
 
 type whyCommand struct {
-	remote
+	api
 	In      string `arg:"" name:"format-or-repository" help:"Where to look; or a package-url (pkg:pypi/requests@2.31.0) and nothing else."`
 	Package string `arg:"" optional:"" help:"The package's name."`
 	Of      string `arg:"" name:"version" optional:"" help:"The version."`
-	JSON    bool   `name:"json" help:"Print JSON."`
 }
 
 func (c *whyCommand) Run(ctx context.Context, p *Process) error {

@@ -1,25 +1,21 @@
 package server
 
 import (
-	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"millpond"
 	"millpond/fetch"
-	"millpond/format"
 	"millpond/repo"
 )
 
-// An Answer is what /-/api answers: one of its fields, and Error if it could not.
+// An Answer is what /-/api/why, stats and check answer: one of its fields, and Error if it could not.
 type Answer struct {
 	Why   []*repo.Explanation `json:",omitempty"` // one for each repository of the format that was asked about
 	Stats *StatsAnswer        `json:",omitempty"`
 	Check *repo.Report        `json:",omitempty"`
-	Error string              `json:",omitempty"`
+	Error string              `json:",omitempty"` // instead: see Problem
 	Hint  string              `json:",omitempty"`
 }
 
@@ -42,10 +38,11 @@ type RepositoryAnswer struct {
 }
 
 // apiStats answers the pond's figures.
-func (s *Server) apiStats(x *response, r *http.Request, t *table) error {
+func (s *Server) apiStats(c *call) error {
+	r, t := c.r, c.t
 	stats, err := s.parts.Pond.Stats(r.Context())
 	if err != nil {
-		return s.apiFail(x, r, err)
+		return err
 	}
 	a := &StatsAnswer{Version: s.parts.Version, Instance: s.instance[0], Offline: t.settings.Offline, Pond: stats,
 		Served: s.metrics.served.Load(), Saved: s.metrics.saved.Load(), SavedAsks: s.metrics.savedRequests.Load()}
@@ -56,22 +53,23 @@ func (s *Server) apiStats(x *response, r *http.Request, t *table) error {
 		}
 		a.Repositories = append(a.Repositories, one)
 	}
-	return answer(x, r, http.StatusOK, &Answer{Stats: a})
+	return sendJSON(c, http.StatusOK, &Answer{Stats: a})
 }
 
 // apiWhy explains what becomes of a package or a version: ?in= a repository or a format, &package=, &version=; or ?purl=.
-func (s *Server) apiWhy(x *response, r *http.Request, t *table) error {
+func (s *Server) apiWhy(c *call) error {
+	r, t := c.r, c.t
 	q := r.URL.Query()
 	in, pkg, version := q.Get("in"), q.Get("package"), q.Get("version")
 	if purl := q.Get("purl"); purl != "" {
 		var err error
 		if in, pkg, version, err = parsePURL(purl); err != nil {
-			return s.apiFail(x, r, err)
+			return err
 		}
 	}
 	if in == "" || pkg == "" {
-		return s.apiFail(x, r, &millpond.Error{Kind: millpond.Invalid, Why: "a repository or format, and a package, are needed",
-			Hint: "millpond why pypi requests 2.31.0"})
+		return &millpond.Error{Kind: millpond.Invalid, Why: "a repository or format, and a package, are needed",
+			Hint: "millpond why pypi requests 2.31.0"}
 	}
 	var of []*mount
 	if m := t.mounts[in]; m != nil {
@@ -84,62 +82,31 @@ func (s *Server) apiWhy(x *response, r *http.Request, t *table) error {
 		}
 	}
 	if len(of) == 0 {
-		return s.apiFail(x, r, t.unknown(in))
+		return t.unknown(in, &c.caller)
 	}
 	a := &Answer{}
 	for _, m := range of {
 		name, err := m.config.Format.Canon(pkg)
 		if err != nil {
-			return s.apiFail(x, r, err)
+			return err
 		}
 		e, err := m.repository.Why(r.Context(), name, version)
 		if err != nil {
-			return s.apiFail(x, r, err)
+			return err
 		}
 		a.Why = append(a.Why, e)
 	}
-	return answer(x, r, http.StatusOK, a)
+	return sendJSON(c, http.StatusOK, a)
 }
 
 // apiCheck looks for damage while the pond runs. It takes as long as it takes; ?read_data=1 and ?repair=1.
-func (s *Server) apiCheck(x *response, r *http.Request, t *table) error {
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		return s.apiFail(x, r, &millpond.Error{Kind: millpond.Denied, Why: "a page of another origin may not ask for this"})
-	}
-	q := r.URL.Query()
-	report, err := s.parts.Pond.Check(r.Context(), repo.CheckOptions{ReadData: q.Get("read_data") == "1", Repair: q.Get("repair") == "1"})
-	if err != nil {
-		return s.apiFail(x, r, err)
-	}
-	return answer(x, r, http.StatusOK, &Answer{Check: report})
-}
-
-func (s *Server) apiFail(x *response, r *http.Request, err error) error {
-	a := &Answer{}
-	a.Error, a.Hint = format.Words(err)
-	f := format.Failure{Type: "application/json"}
-	if e, ok := errors.AsType[*refusal](err); ok {
-		f.Status, a.Error = e.status, e.why
-		err = &millpond.Error{Kind: e.kind, Why: e.why}
-	}
-	body, jsonErr := json.Marshal(a)
-	if jsonErr != nil {
-		return jsonErr
-	}
-	f.Body = string(body) + "\n"
-	format.Fail(x, r, time.Now(), err, f)
-	return nil
-}
-
-func answer(x *response, r *http.Request, status int, a *Answer) error {
-	body, err := json.MarshalIndent(a, "", "  ")
+func (s *Server) apiCheck(c *call) error {
+	q := c.r.URL.Query()
+	report, err := s.parts.Pond.Check(c.r.Context(), repo.CheckOptions{ReadData: q.Get("read_data") == "1", Repair: q.Get("repair") == "1"})
 	if err != nil {
 		return err
 	}
-	h := x.Header()
-	h.Set("Content-Type", "application/json")
-	h["Cache-Control"] = noStore
-	return send(x, r, status, string(body)+"\n")
+	return sendJSON(c, http.StatusOK, &Answer{Check: report})
 }
 
 // parsePURL reads a package-url: "pkg:npm/%40acme/widget@1.0.0" is of type npm, the package "@acme/widget" and version

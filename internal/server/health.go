@@ -12,8 +12,8 @@ import (
 )
 
 // livez says that the process accepts and answers. It touches no storage, so that a slow disk gets nobody killed.
-func (s *Server) livez(x *response, r *http.Request, t *table) error {
-	return text(x, r, http.StatusOK, "ok\n")
+func (s *Server) livez(c *call) error {
+	return text(c.response, c.r, http.StatusOK, "ok\n")
 }
 
 // A statsAnswer is what the pond's figures were a moment ago, so that health checks cost it little.
@@ -37,7 +37,8 @@ func (s *Server) statsSoon(ctx context.Context) (repo.Stats, error) {
 
 // readyz says whether this node can serve what it holds. Upstreams do not count, and degraded is ready: ?verbose says what
 // is wrong.
-func (s *Server) readyz(x *response, r *http.Request, t *table) error {
+func (s *Server) readyz(c *call) error {
+	x, r := c.response, c.r
 	why := ""
 	if state := s.state.Load(); state != nil {
 		why = *state
@@ -53,13 +54,13 @@ func (s *Server) readyz(x *response, r *http.Request, t *table) error {
 	var b strings.Builder
 	b.WriteString(word + "\n")
 	if r.URL.Query().Has("verbose") {
-		s.listParts(&b, t, stats, err)
+		s.listParts(&b, c, stats, err)
 	}
 	return text(x, r, status, b.String())
 }
 
 // listParts lists the parts of the pond, one a line: "ok", "degraded" or "failed", the part, and the words.
-func (s *Server) listParts(b *strings.Builder, t *table, stats repo.Stats, err error) {
+func (s *Server) listParts(b *strings.Builder, c *call, stats repo.Stats, err error) {
 	line := func(state, part, words string) {
 		b.WriteString(strings.TrimRight(fmt.Sprintf("%-8s %-10s %s", state, part, words), " ") + "\n")
 	}
@@ -76,7 +77,8 @@ func (s *Server) listParts(b *strings.Builder, t *table, stats repo.Stats, err e
 			line("ok", "store", "")
 		}
 	}
-	if t.private {
+	t := c.t
+	if !t.readsAll(&c.caller) {
 		return // who may not read a repository is not told of its upstreams
 	}
 	for _, m := range t.order {
@@ -97,7 +99,8 @@ func (s *Server) listParts(b *strings.Builder, t *table, stats repo.Stats, err e
 }
 
 // authority gives out the certificate that clients must trust, of a pond with an authority of its own.
-func (s *Server) authority(x *response, r *http.Request, t *table) error {
+func (s *Server) authority(c *call) error {
+	x, r := c.response, c.r
 	if s.parts.CA == nil {
 		return &refusal{status: http.StatusNotFound, why: "this pond has no certificate authority of its own"}
 	}

@@ -17,18 +17,19 @@ import (
 )
 
 // landing is the page at "/": what is here, how it is, and what a client needs.
-func (s *Server) landing(x *response, r *http.Request, t *table) error {
+func (s *Server) landing(c *call) error {
+	x, r, t := c.response, c.r, c.t
 	base := t.base(x.peer)
 	p := &ui.Page{Version: s.parts.Version, Base: base.String(), Offline: t.settings.Offline, CA: s.parts.CA != nil}
-	if t.private {
-		p.Alarms = append(p.Alarms, "Repositories that not everybody may read are not shown.")
+	if !t.readsAll(&x.caller) {
+		p.Alarms = append(p.Alarms, "Repositories that you may not read are not shown.")
 	} else if stats, err := s.statsSoon(r.Context()); err != nil {
 		p.Alarms = append(p.Alarms, "The pond's records cannot be read; its log says more.")
 	} else {
 		p.Figures, p.Alarms = figures(stats, t.settings.Offline)
 	}
 	for _, m := range t.order {
-		if m.config.Public {
+		if mayRead(&x.caller, &m.config) {
 			p.Repositories = append(p.Repositories, m.draw(base, t.settings.Offline))
 		}
 	}
@@ -135,7 +136,8 @@ func (m *mount) facts() []ui.Fact {
 }
 
 // assets serves the files that pages name.
-func (s *Server) assets(x *response, r *http.Request, t *table) error {
+func (s *Server) assets(c *call) error {
+	x, r := c.response, c.r
 	path := r.URL.EscapedPath()
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	body, contentType := ui.Asset(name)

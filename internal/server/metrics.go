@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"millpond/internal/auth"
 	"millpond/repo"
 )
 
@@ -179,11 +180,11 @@ func statusLabel(status int) string {
 	return string([]byte{byte('0' + status/100), byte('0' + status/10%10), byte('0' + status%10)})
 }
 
-func (s *Server) serveMetrics(x *response, r *http.Request, t *table) error {
-	if !t.settings.Metrics {
+func (s *Server) serveMetrics(c *call) error {
+	if !c.t.settings.Metrics {
 		return &refusal{status: http.StatusNotFound, why: "this pond's metrics are off"}
 	}
-	s.metrics.handler.ServeHTTP(x, r)
+	s.metrics.handler.ServeHTTP(c.response, c.r)
 	return nil
 }
 
@@ -260,3 +261,5 @@ func flag(b bool) float64 {
 
 var _ Pond = (*repo.Pond)(nil)
 var _ Repository = (*repo.Repository)(nil)
+var _ Callers = (*auth.Auth)(nil)
+var _ People = (*auth.Auth)(nil)

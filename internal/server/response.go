@@ -14,6 +14,7 @@ import (
 
 	"millpond"
 	"millpond/format"
+	"millpond/repo"
 )
 
 // A response is the one http.ResponseWriter between net/http and a format. It notes what was answered, adds what the trace
@@ -25,7 +26,9 @@ type response struct {
 	ex     *exchange
 	mount  *mount // nil for the pond's own routes
 	route  string // the prefix of the pond's own route; "" for a mount
+	json   bool   // errors are told as the API tells them
 	peer   peer
+	caller repo.Caller
 	tls    bool
 
 	start, first time.Time // of the request, and of its answer's header
@@ -74,6 +77,9 @@ func (x *response) WriteHeader(status int) {
 	}
 	x.status, x.first = status, time.Now()
 	x.moveDeadline(x.first)
+	if status == http.StatusUnauthorized && len(x.Header()["Www-Authenticate"]) == 0 {
+		x.Header().Set("Www-Authenticate", challenge)
+	}
 	if x.mount != nil {
 		writeCacheStatus(x.Header(), &x.ex.trace, x.first)
 	}
@@ -164,6 +170,13 @@ func (e *refusal) Error() string { return e.why }
 
 // fail answers with an error in plain words.
 func (s *Server) fail(x *response, r *http.Request, err error) {
+	if millpond.Is(err, millpond.Unauthenticated) && len(x.Header()["Www-Authenticate"]) == 0 {
+		x.Header().Set("Www-Authenticate", challenge)
+	}
+	if x.json {
+		s.failJSON(x, r, err)
+		return
+	}
 	f := format.Failure{Type: plainText}
 	why, hint := format.Words(err)
 	if e, ok := errors.AsType[*refusal](err); ok {

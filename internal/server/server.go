@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type Pond interface {
 	Instance() string
 	Stats(ctx context.Context) (repo.Stats, error)
 	Check(ctx context.Context, o repo.CheckOptions) (*repo.Report, error)
+	Hosting
 }
 
 // A Repository is what the server asks of one repository. *repo.Repository is one.
@@ -40,6 +42,9 @@ type Repository interface {
 // Parts are what a Server is made of.
 type Parts struct {
 	Pond    Pond
+	Callers Callers // who asks; nil knows nobody, and everybody is anonymous
+	People  People  // nil keeps none
+	Records Records // of what has changed; nil has none
 	Version string
 	Log     *slog.Logger // what goes wrong; nil discards
 	Access  slog.Handler // one record a request; nil keeps none
@@ -167,33 +172,67 @@ func (s *Server) serve(x *response, r *http.Request, t *table) error {
 	if err := s.checkLoop(r); err != nil {
 		return err
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = newBody(x, r, t.settings.MaxBody)
+	own := t.isOwn(r.URL)
+	x.json = own && strings.HasPrefix(t.inner(r.URL), "/-/api")
+	if t.origins.Check(r) != nil {
+		return &millpond.Error{Kind: millpond.Denied, Why: "a page of another origin may not ask for this"}
 	}
-	to, err := t.resolve(r.URL)
+	if err := s.identify(x, r, own); err != nil {
+		return err
+	}
+	to, err := t.resolve(r.URL, &x.caller)
 	if err != nil {
 		return err
 	}
-	if to.route != nil {
-		return s.serveRoute(x, r, t, to.route)
+	if len(to.routes) > 0 {
+		return s.serveRoute(x, r, t, to)
 	}
-	return s.serveMount(x, r, to)
+	return s.serveMount(x, r, t, to)
 }
 
-func (s *Server) serveRoute(x *response, r *http.Request, t *table, route *route) error {
-	x.route = route.prefix
-	if !route.takes(r.Method) {
-		x.Header().Set("Allow", route.allow())
-		return &refusal{status: http.StatusMethodNotAllowed, why: r.Method + " is not for " + route.prefix}
+// limitBody bounds what the client sends.
+func (s *Server) limitBody(x *response, r *http.Request, most int64) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = newBody(x, r, most)
 	}
-	if route.verb != verbOpen && !t.mayAsk(route.verb, x.peer) {
-		return &millpond.Error{Kind: millpond.Denied, Why: route.prefix + " answers to clients on the pond's own machine only",
-			Hint: "run millpond there"}
-	}
-	return route.serve(s, x, r, t)
 }
 
-func (s *Server) serveMount(x *response, r *http.Request, to target) error {
+// mostOf is how much a caller may send to a repository: who may publish there, as much as a file may have, as text.
+func (t *table) mostOf(c *repo.Caller, m *mount) int64 {
+	if c.Rights == nil || m.config.ReadOnly || !c.Rights.May(millpond.VerbPublish, m.name, "") {
+		return t.settings.MaxBody
+	}
+	file := m.config.MaxFile
+	if file == 0 {
+		file = defaultMaxFile
+	}
+	return t.settings.MaxBody + file + file/2 // base64, and what stands around it
+}
+
+// defaultMaxFile is repo.Config.MaxFile where that is 0.
+const defaultMaxFile = 16 << 30
+
+func (s *Server) serveRoute(x *response, r *http.Request, t *table, to target) error {
+	route, allow := choose(to.routes, r.Method)
+	if route == nil {
+		x.route = to.routes[0].path
+		x.Header().Set("Allow", allow)
+		return &refusal{status: http.StatusMethodNotAllowed, why: r.Method + " is not for " + to.routes[0].path}
+	}
+	x.route = route.path
+	c := &call{response: x, r: r, t: t, args: to.args, route: route}
+	if err := t.may(c); err != nil {
+		return err
+	}
+	most := t.settings.MaxBody
+	if m := t.mounts[c.arg("repository")]; m != nil && route.large {
+		most = t.mostOf(&x.caller, m)
+	}
+	s.limitBody(x, r, most)
+	return route.serve(s, c)
+}
+
+func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) error {
 	m, ex := to.mount, x.ex
 	x.mount = m
 	ex.trace.Repository = m.name
@@ -218,16 +257,7 @@ func (s *Server) serveMount(x *response, r *http.Request, to target) error {
 	ex.url.Scheme, ex.url.Host = x.peer.scheme, x.peer.host
 	inner.Host = x.peer.host
 	inner.URL = &ex.url
-	m.handler.ServeHTTP(x, inner)
+	s.limitBody(x, inner, t.mostOf(&x.caller, m))
+	s.handlerFor(x, inner, t, m).ServeHTTP(x, inner)
 	return nil
-}
-
-// mayAsk reports whether a caller may use one of the pond's own routes.
-func (t *table) mayAsk(v verb, p peer) bool {
-	switch v {
-	case verbRead:
-		return !t.private || p.local()
-	default:
-		return p.local()
-	}
 }

@@ -12,49 +12,13 @@ import (
 	"millpond/repo"
 )
 
-// A verb is what a route lets its caller do. Every route declares one.
-type verb string
-
-const (
-	verbOpen    verb = "open"    // anyone
-	verbRead    verb = "read"    // whoever may read every repository, and clients on the pond's own machine
-	verbOperate verb = "operate" // clients on the pond's own machine
-)
-
-// A route is one of the pond's own addresses. They are data, so that a test can walk them.
-type route struct {
-	prefix  string // exact; a subtree if it ends in "/" and is more than "/-/"
-	methods string // "GET HEAD"
-	verb    verb
-	serve   func(s *Server, x *response, r *http.Request, t *table) error
-}
-
-func (r *route) takes(method string) bool { return slices.Contains(strings.Fields(r.methods), method) }
-
-func (r *route) allow() string { return strings.Join(strings.Fields(r.methods), ", ") }
-
-// routes are all addresses of the pond's own.
-func routes() []route {
-	return []route{
-		{"/", "GET HEAD", verbOpen, (*Server).landing},
-		{"/-/livez", "GET HEAD", verbOpen, (*Server).livez},
-		{"/-/readyz", "GET HEAD", verbOpen, (*Server).readyz},
-		{"/-/metrics", "GET HEAD", verbRead, (*Server).serveMetrics},
-		{"/-/ca.pem", "GET HEAD", verbOpen, (*Server).authority},
-		{"/-/ui/", "GET HEAD", verbOpen, (*Server).assets},
-		{"/-/api/why", "GET HEAD", verbRead, (*Server).apiWhy},
-		{"/-/api/stats", "GET HEAD", verbRead, (*Server).apiStats},
-		{"/-/api/check", "POST", verbOperate, (*Server).apiCheck},
-	}
-}
-
 // A mount is a repository at its place.
 type mount struct {
 	name       string
 	config     repo.Config
 	info       format.Info
 	repository Repository
-	handler    http.Handler // as anonymous; made once
+	handler    http.Handler // as anonymous, for reading; made once
 	counters   *counters
 }
 
@@ -66,6 +30,7 @@ type table struct {
 	mounts   map[string]*mount
 	roots    []string // further places of mounts, longest first: "/packages/"
 	rooted   map[string][]*mount
+	origins  *http.CrossOriginProtection
 	private  bool   // some repository is not for everybody
 	under    string // path of the public URL without its last slash: "/pond"; "" if it has none
 }
@@ -129,7 +94,11 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 	if settings.MaxBody == 0 {
 		t.settings.MaxBody = 64 << 20
 	}
+	t.origins = http.NewCrossOriginProtection()
 	if u := settings.PublicURL; u != nil {
+		if err := t.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+			return invalid("public_url %s: %v", u, err)
+		}
 		t.under = strings.TrimSuffix(u.Path, "/")
 	}
 	for i, one := range repositories {
@@ -152,16 +121,35 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 	return nil
 }
 
-// A target is what a request is for: a route, or a mount and the path below it.
+// inner is the path of a URL as the client escaped it, without the path of public_url if a front server has left it there.
+func (t *table) inner(u *url.URL) string {
+	escaped := u.EscapedPath()
+	if t.under == "" || !strings.HasPrefix(escaped, t.under+"/") {
+		return escaped
+	}
+	if first, _, _ := strings.Cut(escaped[1:], "/"); t.mounts[first] != nil {
+		return escaped
+	}
+	return escaped[len(t.under):]
+}
+
+// isOwn reports whether a URL is one of the pond's own: of a page or of a call.
+func (t *table) isOwn(u *url.URL) bool {
+	path := t.inner(u)
+	return path == "/" || strings.HasPrefix(path, "/-/")
+}
+
+// A target is what a request is for: routes of one path, or a mount and the path below it.
 type target struct {
-	route         *route
+	routes        []*route // one for each set of methods
+	args          []string
 	mount         *mount
 	path, rawPath string // of URL, below the mount
 	redirect      string // the mount's own address, asked for without its slash; relative
 }
 
 // resolve finds what a URL is for, by its path as the client escaped it.
-func (t *table) resolve(u *url.URL) (target, error) {
+func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 	escaped, path, raw := u.EscapedPath(), u.Path, u.RawPath
 	if escaped == "" || escaped[0] != '/' {
 		return target{}, &millpond.Error{Kind: millpond.Invalid, Why: quote(escaped) + " is not a path of this pond"}
@@ -176,13 +164,10 @@ func (t *table) resolve(u *url.URL) (target, error) {
 		first, _, _ = strings.Cut(escaped[1:], "/")
 	}
 	if m := t.mounts[first]; m != nil {
-		return t.below(m, "", path, raw, 1+len(m.name))
+		return t.below(m, as, "", path, raw, 1+len(m.name))
 	}
-	for i := range t.routes {
-		r := &t.routes[i]
-		if escaped == r.prefix || len(r.prefix) > 1 && r.prefix[len(r.prefix)-1] == '/' && strings.HasPrefix(escaped, r.prefix) {
-			return target{route: r}, nil
-		}
+	if of, args := t.find(escaped); len(of) > 0 {
+		return target{routes: of, args: args}, nil
 	}
 	for _, root := range t.roots {
 		rest, ok := strings.CutPrefix(escaped, root)
@@ -192,19 +177,19 @@ func (t *table) resolve(u *url.URL) (target, error) {
 		name, _, _ := strings.Cut(rest, "/")
 		for _, m := range t.rooted[root] {
 			if m.name == name {
-				return t.below(m, root[:len(root)-1], path, raw, len(root)+len(name))
+				return t.below(m, as, root[:len(root)-1], path, raw, len(root)+len(name))
 			}
 		}
-		return target{}, t.unknown(name)
+		return target{}, t.unknown(name, as)
 	}
-	return target{}, t.unknown(first)
+	return target{}, t.unknown(first, as)
 }
 
 // below is the path of a request within a mount: what comes after the first end bytes, which hold the repository's name
 // and are the same in both forms of the path, behind the root through which the request came.
-func (t *table) below(m *mount, root, path, raw string, end int) (target, error) {
-	if !m.config.Public {
-		return target{}, t.unknown(m.name)
+func (t *table) below(m *mount, as *repo.Caller, root, path, raw string, end int) (target, error) {
+	if !mayEnter(as, &m.config) {
+		return target{}, t.unknown(m.name, as)
 	}
 	to := target{mount: m, path: root + path[end:]}
 	if raw != "" {
@@ -218,8 +203,11 @@ func (t *table) below(m *mount, root, path, raw string, end int) (target, error)
 
 // unknown is the answer for a repository that is not there, and the same for one that the caller may not read: who may not
 // know of it cannot tell the two apart. Where all may be read it names them.
-func (t *table) unknown(name string) error {
+func (t *table) unknown(name string, as *repo.Caller) error {
 	if t.private {
+		if known(as) {
+			return &millpond.Error{Kind: millpond.Denied, Why: "no repository " + quote(name) + ", or " + as.Name + " may not read it"}
+		}
 		return &refusal{status: http.StatusUnauthorized, kind: millpond.Unauthenticated, challenge: challenge,
 			why: "no repository " + quote(name) + ", or it wants a credential"}
 	}

@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"time"
+
+	"millpond"
+)
+
+// The pond's documents about changes.
+type (
+	eventDocument struct {
+		Seq        int64     `json:"seq"`
+		Time       time.Time `json:"time"`
+		Actor      string    `json:"actor"`
+		Verb       string    `json:"verb"`
+		Repository string    `json:"repository"`
+		Package    string    `json:"package"`
+		Version    string    `json:"version"`
+		File       string    `json:"file"`
+	}
+	headDocument struct {
+		Epoch int64     `json:"epoch"`
+		Seq   int64     `json:"seq"`
+		Hash  string    `json:"hash"`
+		Time  time.Time `json:"time,omitzero"`
+	}
+	verifiedDocument struct {
+		OK     bool         `json:"ok"`
+		Events int64        `json:"events"`
+		Head   headDocument `json:"head"`
+		Epoch  int64        `json:"epoch,omitempty"`
+		Seq    int64        `json:"seq,omitempty"`
+		Why    string       `json:"why,omitempty"`
+	}
+)
+
+type auditCommand struct {
+	api
+	Verify     bool   `help:"Read the whole log, compare it with itself and with the heads in --heads, and say whether it is what it was."`
+	Heads      string `help:"With --verify: a file of heads noted earlier, a JSON document a line. The new head is added to it if all is well." placeholder:"FILE"`
+	Since      string `help:"From then on: 2026-11-21, a time as RFC 3339 writes it, or 24h ago." placeholder:"TIME"`
+	Until      string `help:"Until then." placeholder:"TIME"`
+	Actor      string `help:"Of one person or service." placeholder:"NAME"`
+	Verb       string `help:"Of one verb." placeholder:"VERB"`
+	Repository string `help:"Of one repository." placeholder:"NAME"`
+	Package    string `help:"Of one package." placeholder:"NAME"`
+	Of         string `name:"of-version" help:"Of one version." placeholder:"VERSION"`
+	Limit      int    `help:"At most so many." placeholder:"N"`
+	Follow     bool   `help:"Go on waiting for more."`
+	Format     string `enum:"text,jsonl,csv" default:"text" help:"text, jsonl (a JSON document a line), or csv."`
+}
+
+// Run shows or verifies the log.
+func (c *auditCommand) Run(ctx context.Context, p *Process) error {
+	if c.Verify {
+		return c.verify(ctx, p)
+	}
+	if c.Heads != "" {
+		return &millpond.Error{Kind: millpond.Invalid, Why: "--heads is for --verify"}
+	}
+	q := url.Values{}
+	for key, value := range map[string]string{"actor": c.Actor, "verb": c.Verb, "repository": c.Repository, "package": c.Package, "version": c.Of} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	for key, value := range map[string]string{"since": c.Since, "until": c.Until} {
+		t, err := readTime(value, time.Now())
+		if err != nil {
+			return err
+		}
+		if !t.IsZero() {
+			q.Set(key, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if c.Limit > 0 {
+		q.Set("limit", fmt.Sprint(c.Limit))
+	}
+	if c.Follow {
+		q.Set("follow", "1")
+	}
+	ask := request{method: "GET", path: []string{"events"}, query: q, accept: "application/x-ndjson"}
+	if c.Format == "csv" {
+		ask.accept = "text/csv"
+	}
+	resp, err := c.send(ctx, ask)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if c.Format != "text" || c.JSON {
+		_, err = io.Copy(p.Out, resp.Body)
+	} else {
+		err = showEvents(p.Out, resp.Body)
+	}
+	if err != nil {
+		return &millpond.Error{Kind: millpond.BadUpstream, Why: "the log ended early: this is not all of it", Err: err}
+	}
+	return nil
+}
+
+// showEvents draws an event a line, as it comes.
+func showEvents(w io.Writer, lines io.Reader) error {
+	d := json.NewDecoder(lines)
+	for {
+		var e eventDocument
+		err := d.Decode(&e)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		actor := e.Actor
+		if actor == "" {
+			actor = "anonymous"
+		}
+		fmt.Fprintln(w, line([]any{fmt.Sprintf("%8d  %s  %-12s %-10s %s", e.Seq, when(e.Time), actor, e.Verb, e.Repository),
+			millpond.Key{Package: e.Package, Version: e.Version, File: e.File}}))
+	}
+}
+
+// readTime reads a day, a moment, or how long ago.
+func readTime(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%q is no time", s), Hint: "2026-11-21, 2026-11-21T12:00:00Z, or 24h (ago)"}
+}
+
+// verify lets the pond read its whole log, and compares it with heads that were noted elsewhere.
+func (c *auditCommand) verify(ctx context.Context, p *Process) error {
+	in := struct {
+		Heads []headDocument `json:"heads,omitempty"`
+	}{}
+	if c.Heads != "" {
+		var err error
+		if in.Heads, err = readHeads(c.Heads); err != nil {
+			return err
+		}
+	}
+	var out verifiedDocument
+	if err := c.call(ctx, request{method: "POST", path: []string{"audit", "verify"}, in: in}, &out); err != nil {
+		return err
+	}
+	if !out.OK {
+		if c.JSON {
+			if err := printJSON(p.Out, out); err != nil {
+				return err
+			}
+			return &exit{code: ExitUnverified}
+		}
+		return &exit{ExitUnverified, &millpond.Error{Kind: millpond.Corrupt, Why: fmt.Sprintf("the log is not what it was, from event %d of epoch %d on: %s", out.Seq, out.Epoch, out.Why)}}
+	}
+	if c.Heads != "" && out.Head.Seq > 0 && (len(in.Heads) == 0 || in.Heads[len(in.Heads)-1].Hash != out.Head.Hash) {
+		if err := noteHead(c.Heads, out.Head); err != nil {
+			return err
+		}
+	}
+	return c.show(p, out, func(row func(...any)) {
+		row(fmt.Sprintf("%d events, each as it was written", out.Events))
+		if c.Heads != "" {
+			row(fmt.Sprintf("%d heads noted earlier are in it", len(in.Heads)))
+		}
+		row(fmt.Sprintf("the head is event %d of epoch %d, %s", out.Head.Seq, out.Head.Epoch, out.Head.Hash))
+	})
+}
+
+// readHeads reads the heads of a file; none if there is no such file yet.
+func readHeads(path string) ([]headDocument, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var heads []headDocument
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		var h headDocument
+		if err := json.Unmarshal(lines.Bytes(), &h); err != nil || h.Hash == "" {
+			return nil, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%s:%d: no head of a log", path, n)}
+		}
+		heads = append(heads, h)
+	}
+	return heads, lines.Err()
+}
+
+func noteHead(path string, h headDocument) error {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	return errors.Join(err, f.Sync(), f.Close())
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A team begins with nothing: the first user, a service with a token of its own, a package that is published, withdrawn and
+// looked at, and a log that says so.
+func TestTeamPublishes(t *testing.T) {
+	quiet(t)
+	t.Setenv("XDG_CONFIG_HOME", "")
+	u := runCommand(t, bench{}, "--listen", "127.0.0.1:0", "--upstream", "pypi=none", "--upstream", "npm=none", "--upstream", "golang=none")
+	m := regexp.MustCompile(`setup secret: (\S+)`).FindStringSubmatch(u.out.String())
+	if m == nil {
+		t.Fatalf("serve printed no setup secret:\n%s", u.out)
+	}
+	do := func(in string, want int, args ...string) string {
+		t.Helper()
+		code, out, errs := typed(in, args...)
+		if code != want {
+			t.Fatalf("millpond %s = %d\n%s%s\nwant %d\n%s", strings.Join(args, " "), code, out, errs, want, u.log)
+		}
+		return out + errs
+	}
+	if out := do("nonsense\na long password\n", ExitLogin, "login", u.base, "--setup", "--user", "ann"); strings.Contains(out, "a long password") {
+		t.Errorf("a refused login shows the password: %s", out)
+	}
+	do(m[1]+"\na long password\n", 0, "login", u.base, "--setup", "--user", "ann")
+	if out := do("", 0, "whoami"); !strings.HasPrefix(out, "ann\n") {
+		t.Errorf("whoami = %q, want ann", out)
+	}
+	do("", 0, "service", "add", "ci")
+	do("", 0, "grant", "add", "user:ci", "publisher", "pypi", "demo")
+	secret, _, _ := strings.Cut(do("", 0, "service", "token", "ci", "--verb", "publish"), "\n")
+
+	file := filepath.Join(t.TempDir(), "demo-1.0-py3-none-any.whl")
+	if err := os.WriteFile(file, wheel(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := do("", 0, "publish", file, "-r", "pypi", "--token", secret); !strings.HasPrefix(out, "published demo 1.0") {
+		t.Errorf("publish = %q", out)
+	}
+	if out := do("", 0, "publish", file, "-r", "pypi", "--token", secret); !strings.Contains(out, "was there already") {
+		t.Errorf("publish again = %q", out)
+	}
+	do("", ExitDenied, "yank", "pypi", "demo", "1.0", "--token", secret)
+	do("", 0, "yank", "pypi", "demo", "1.0", "--why", "broken")
+	var shown packageDocument
+	if err := json.Unmarshal([]byte(do("", 0, "show", "pypi", "demo", "--json")), &shown); err != nil || len(shown.Versions) != 1 || !shown.Versions[0].Yanked || shown.Versions[0].By != "ci" {
+		t.Errorf("show = %+v, %v; want 1.0 of ci, yanked", shown, err)
+	}
+	do("", 0, "claim", "add", "pypi", "acme-*")
+	if out := do("", 0, "claim"); !strings.Contains(out, "acme-*") {
+		t.Errorf("claim = %q", out)
+	}
+	do("", 0, "user", "disable", "ci")
+	do("", ExitLogin, "whoami", "--token", secret)
+	if out := do("", 0, "audit", "--package", "demo"); strings.Count(out, "\n") != 2 || !strings.Contains(out, "publish") || !strings.Contains(out, "yank") {
+		t.Errorf("audit of demo = %q, want its publish and its yank", out)
+	}
+	heads := filepath.Join(t.TempDir(), "heads")
+	for range 2 {
+		do("", 0, "audit", "--verify", "--heads", heads)
+	}
+	do("", 0, "status")
+	do("", 0, "logout")
+	do("", ExitLogin, "token", "--url", u.base)
+	u.stop()
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"millpond"
+)
+
+// A tokenDocument is a token; its secret is there when it is made, and never again.
+type tokenDocument struct {
+	ID           string    `json:"id,omitempty"`
+	Secret       string    `json:"secret,omitempty"`
+	Name         string    `json:"name,omitempty"`
+	Owner        string    `json:"owner,omitempty"`
+	Created      time.Time `json:"created,omitzero"`
+	Used         time.Time `json:"used,omitzero"`
+	Expires      time.Time `json:"expires,omitzero"`
+	Verbs        []string  `json:"verbs,omitempty"`
+	Repositories []string  `json:"repositories,omitempty"`
+	Names        []string  `json:"names,omitempty"`
+}
+
+type tokenCommands struct {
+	List     tokenListCommand     `cmd:"" default:"withargs" help:"List your tokens."`
+	Add      tokenAddCommand      `cmd:"" help:"Make a token."`
+	Revoke   tokenRevokeCommand   `cmd:"" help:"End a token."`
+	Exchange tokenExchangeCommand `cmd:"" help:"Exchange a CI job's identity token for a short token to publish with."`
+}
+
+type tokenListCommand struct{ api }
+
+// Run lists the caller's tokens.
+func (c *tokenListCommand) Run(ctx context.Context, p *Process) error {
+	return c.listTokens(ctx, p, "tokens")
+}
+
+func (a *api) listTokens(ctx context.Context, p *Process, path ...string) error {
+	out := []tokenDocument{}
+	if err := a.call(ctx, request{method: "GET", path: path}, &out); err != nil {
+		return err
+	}
+	return a.show(p, out, func(row func(...any)) {
+		for _, t := range out {
+			used := "never used"
+			if !t.Used.IsZero() {
+				used = "used " + when(t.Used)
+			}
+			row(t.ID, t.Name, "until "+when(t.Expires), used, t.Verbs, t.Repositories, t.Names)
+		}
+	})
+}
+
+// A tokenWish is what a new token shall be for.
+type tokenWish struct {
+	api
+	Name       string        `help:"What you call it." placeholder:"WORDS"`
+	For        time.Duration `help:"How long it is good, such as 720h; 30 days if nothing is said, a year at most." placeholder:"TIME"`
+	Verb       []string      `help:"What it is for: read, publish, yank …; all that you may, if nothing is said." placeholder:"VERB"`
+	Repository []string      `help:"Patterns of repositories; all if nothing is said." placeholder:"PATTERN"`
+	Package    []string      `help:"Patterns of packages; all if nothing is said." placeholder:"PATTERN"`
+}
+
+// make makes the token and prints its secret, and nothing else, to standard output.
+func (w *tokenWish) make(ctx context.Context, p *Process, path ...string) error {
+	in := struct {
+		Name         string    `json:"name,omitempty"`
+		Expires      time.Time `json:"expires,omitzero"`
+		Verbs        []string  `json:"verbs,omitempty"`
+		Repositories []string  `json:"repositories,omitempty"`
+		Names        []string  `json:"names,omitempty"`
+	}{Name: w.Name, Verbs: w.Verb, Repositories: w.Repository, Names: w.Package}
+	if w.For < 0 {
+		return &millpond.Error{Kind: millpond.Invalid, Why: "--for is a time to come"}
+	}
+	if w.For > 0 {
+		in.Expires = time.Now().Add(w.For).UTC().Truncate(time.Second)
+	}
+	var out tokenDocument
+	if err := w.call(ctx, request{method: "POST", path: path, in: in}, &out); err != nil {
+		return err
+	}
+	return w.printToken(p, &out)
+}
+
+func (o *output) printToken(p *Process, t *tokenDocument) error {
+	if o.JSON {
+		return printJSON(p.Out, t)
+	}
+	if _, err := fmt.Fprintln(p.Out, t.Secret); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Err, "token %s of %s, good until %s; it is shown this once\n", t.ID, t.Owner, when(t.Expires))
+	return nil
+}
+
+type tokenAddCommand struct{ tokenWish }
+
+// Run makes a token and prints it, this once.
+func (c *tokenAddCommand) Run(ctx context.Context, p *Process) error {
+	return c.make(ctx, p, "tokens")
+}
+
+type tokenRevokeCommand struct {
+	api
+	ID string `arg:"" help:"Its id, as 'token list' shows it."`
+}
+
+// Run ends a token.
+func (c *tokenRevokeCommand) Run(ctx context.Context, p *Process) error {
+	if err := c.call(ctx, request{method: "DELETE", path: []string{"tokens", c.ID}}, nil); err != nil {
+		return err
+	}
+	return c.done(p, "revoked %s", c.ID)
+}
+
+type tokenExchangeCommand struct {
+	api
+	Repository string `arg:"" help:"The repository to publish to."`
+	Package    string `arg:"" optional:"" help:"The package; all that the job's rules name, if nothing is said."`
+	Identity   string `env:"MILLPOND_ID_TOKEN" help:"The identity token; else it is read from what is piped in." placeholder:"TOKEN"`
+}
+
+// Run exchanges an identity token, and sends no other along.
+func (c *tokenExchangeCommand) Run(ctx context.Context, p *Process) error {
+	in := struct {
+		Identity   string `json:"token"`
+		Repository string `json:"repository"`
+		Package    string `json:"package,omitempty"`
+	}{c.Identity, c.Repository, c.Package}
+	if in.Identity == "" {
+		var err error
+		if in.Identity, err = p.secret("identity token"); err != nil {
+			return err
+		}
+	}
+	c.Token = ""
+	var out tokenDocument
+	if err := c.call(ctx, request{method: "POST", path: []string{"oidc", "exchange"}, in: in}, &out); err != nil {
+		return err
+	}
+	return c.printToken(p, &out)
+}

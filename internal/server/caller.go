@@ -1,0 +1,179 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+
+	"millpond"
+	"millpond/format"
+	"millpond/repo"
+)
+
+// Callers say who asks. internal/auth's are the pond's.
+type Callers interface {
+	// Identify reads the credential of a request, if it has one. The address in r.RemoteAddr is the client's. A credential
+	// that is not good is Unauthenticated, also where nobody needs one; two, or one in the query, are Invalid.
+	Identify(ctx context.Context, r *http.Request) (repo.Caller, error)
+	// AccountsFor are the caller's accounts inside the protocol of one repository, whose address the client knows as base.
+	AccountsFor(c repo.Caller, repository, format string, base *url.URL) format.Accounts
+}
+
+// enter are the verbs of which a caller needs one to be let into a repository; what it then does the repository judges.
+var enter = [...]millpond.Verb{millpond.VerbRead, millpond.VerbPublish, millpond.VerbMove, millpond.VerbYank, millpond.VerbDelete, millpond.VerbPromote}
+
+// mayEnter reports whether a caller may know of a repository.
+func mayEnter(c *repo.Caller, config *repo.Config) bool {
+	if config.Public {
+		return true
+	}
+	for _, v := range enter {
+		if c.Rights != nil && c.Rights.May(v, config.Name, "") {
+			return true
+		}
+	}
+	return false
+}
+
+// mayRead reports whether a caller may read something of a repository.
+func mayRead(c *repo.Caller, config *repo.Config) bool {
+	return config.Public || c.Rights != nil && c.Rights.May(millpond.VerbRead, config.Name, "")
+}
+
+// identify finds out who asks. A cookie counts for the pond's own pages and calls only.
+func (s *Server) identify(x *response, r *http.Request, own bool) error {
+	x.caller = repo.Caller{Actor: millpond.Actor{Client: clientText(x.peer.addr), Request: x.ex.id[0]}}
+	if s.parts.Callers == nil {
+		return nil
+	}
+	if !own && len(r.Header["Cookie"]) > 0 {
+		r.Header.Del("Cookie")
+	}
+	if x.peer.forward && x.peer.addr.IsValid() {
+		r.RemoteAddr = netip.AddrPortFrom(x.peer.addr, 0).String()
+	}
+	c, err := s.parts.Callers.Identify(r.Context(), r)
+	if err != nil && own && !x.json && millpond.Is(err, millpond.Unauthenticated) && len(r.Header["Authorization"]) == 0 && len(r.Header["Cookie"]) > 0 {
+		// A browser whose login has ended must still be shown the page where to log in.
+		r.Header.Del("Cookie")
+		c, err = s.parts.Callers.Identify(r.Context(), r)
+	}
+	if err != nil {
+		return err
+	}
+	c.Client, c.Request = x.caller.Client, x.caller.Request
+	x.caller = c
+	return nil
+}
+
+func clientText(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return ""
+	}
+	return addr.String()
+}
+
+// known reports whether the caller is somebody.
+func known(c *repo.Caller) bool { return c.Name != "" }
+
+// refuse is the answer to a caller who may not: anonymous is asked who it is, others are told.
+func refuse(c *repo.Caller, what, hint string) error {
+	if !known(c) {
+		return &refusal{status: http.StatusUnauthorized, kind: millpond.Unauthenticated, challenge: challenge, why: what + " wants a credential"}
+	}
+	return &millpond.Error{Kind: millpond.Denied, Why: c.Name + " may not: " + what, Hint: hint}
+}
+
+// may judges a route's verb before anything is looked up.
+func (t *table) may(c *call) error {
+	x, verb := c.response, c.route.verb
+	rights := func(v millpond.Verb, repository, pkg string) bool {
+		return x.caller.Rights != nil && x.caller.Rights.May(v, repository, pkg)
+	}
+	wants := c.route.path + " wants the right to " + string(verb)
+	switch verb {
+	case verbOpen:
+		return nil
+	case verbSelf:
+		if !known(&x.caller) {
+			return refuse(&x.caller, c.route.path, "")
+		}
+		return nil
+	case verbStats:
+		if x.peer.local() || rights(millpond.VerbOperate, pondWide, "") || t.readsAll(&x.caller) {
+			return nil
+		}
+		return &millpond.Error{Kind: millpond.Denied, Why: c.route.path + " answers to operators, and to clients on the pond's own machine only", Hint: "run millpond there"}
+	case verbHere:
+		if x.peer.local() || rights(millpond.VerbOperate, pondWide, "") {
+			return nil
+		}
+		return &millpond.Error{Kind: millpond.Denied, Why: c.route.path + " answers to operators, and to clients on the pond's own machine only", Hint: "run millpond there"}
+	}
+	switch c.route.scope {
+	case inPath:
+		m := t.mounts[c.arg("repository")]
+		if m == nil || !mayEnter(&x.caller, &m.config) && !rights(verb, m.name, "") {
+			return t.unknown(c.arg("repository"), &x.caller)
+		}
+		pkg := c.arg("package")
+		if pkg != "" {
+			name, err := m.config.Format.Canon(pkg)
+			if err != nil {
+				return err
+			}
+			pkg = name
+		}
+		if rights(verb, m.name, pkg) || verb == millpond.VerbRead && m.config.Public {
+			return nil
+		}
+		return refuse(&x.caller, string(verb)+" in "+m.name, "an owner of "+m.name+" can grant it")
+	case inQuery:
+		if name := c.r.URL.Query().Get("repository"); name != "" && rights(verb, name, "") {
+			return nil
+		}
+	case inBody:
+		if verb == millpond.VerbRead {
+			return nil // what the caller may not read is left out of the answer
+		}
+		for _, m := range t.order {
+			if rights(verb, m.name, "") {
+				return nil
+			}
+		}
+	}
+	if rights(verb, pondWide, "") {
+		return nil
+	}
+	return refuse(&x.caller, wants, "")
+}
+
+// readsAll reports whether the caller may read every repository.
+func (t *table) readsAll(c *repo.Caller) bool {
+	for _, m := range t.order {
+		if !mayRead(c, &m.config) {
+			return false
+		}
+	}
+	return true
+}
+
+// as is the mount's repository as the caller of a request uses it.
+func (s *Server) as(x *response, t *table, m *mount) format.Repo {
+	c := x.caller
+	if s.parts.Callers != nil {
+		base := t.base(x.peer).JoinPath(m.name + "/")
+		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, base)
+	}
+	return m.repository.For(c)
+}
+
+// handlerFor answers a request to a mount. Who reads without a credential shares one handler: nothing that it does is written
+// down with a name.
+func (s *Server) handlerFor(x *response, r *http.Request, t *table, m *mount) http.Handler {
+	if !known(&x.caller) && m.config.Public && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		return m.handler
+	}
+	return m.config.Format.Handler(s.as(x, t, m))
+}
