@@ -42,6 +42,8 @@ if command -v python3 >/dev/null; then
 	python newpip pip pip || without "the newest pip"
 	python uv uv uv || without uv
 	python poetry poetry poetry || without poetry
+	python twine twine twine || without twine
+	python flit flit flit || without flit
 fi
 if command -v npm >/dev/null; then
 	node pnpm pnpm@12 pnpm || without pnpm

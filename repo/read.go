@@ -117,6 +117,15 @@ func (b *bound) located(ctx context.Context, layers []layer, k millpond.Key) (bo
 	return false, nil
 }
 
+// below are the layers under the hosted one that have a word in a name: none, where what is hosted hides them.
+func (b *bound) below(ctx context.Context, pkg string) ([]layer, error) {
+	h, err := b.hosted.record(ctx, pkg)
+	if err != nil || h != nil && b.hides(h) {
+		return nil, err
+	}
+	return b.inside(ctx, b.layersFor(pkg), pkg)
+}
+
 // inside are the layers that may be asked for a name: siblings only, if one of them hosts it.
 func (b *bound) inside(ctx context.Context, layers []layer, pkg string) ([]layer, error) {
 	below, err := b.hostsBelow(ctx, pkg)
@@ -170,7 +179,11 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 // readUnlisted opens a file that is held although no listing names it any more: its whole package is gone upstream. What a
 // sibling hides is refused in its words. The answer is absent where there is nothing of either.
 func (b *bound) readUnlisted(ctx context.Context, k millpond.Key, o opening, absent error) (*millpond.Content, error) {
-	for _, l := range b.layersFor(k.Package) {
+	below, err := b.below(ctx, k.Package)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range below {
 		up, ok := l.(*upstream)
 		if !ok {
 			c, err := l.open(ctx, k, nil, opening{asking: o.asking, stat: true})
@@ -226,7 +239,11 @@ func (b *bound) find(ctx context.Context, k millpond.Key, o opening) (*view, pla
 	if at, ok := v.place(k); ok {
 		return v, at, nil
 	}
-	for _, l := range b.layersFor(k.Package) {
+	below, err := b.below(ctx, k.Package)
+	if err != nil {
+		return nil, place{}, err
+	}
+	for _, l := range below {
 		if _, err := l.again(ctx, k.Package); err != nil && !millpond.Is(err, millpond.NotFound) {
 			return nil, place{}, err
 		}

@@ -417,9 +417,9 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 	if err != nil {
 		return millpond.Ref{}, err
 	}
-	layers := b.layersFor(pkg)
-	if h != nil && b.hides(h) {
-		layers = nil
+	layers, err := b.below(ctx, pkg)
+	if err != nil {
+		return millpond.Ref{}, err
 	}
 	if h != nil {
 		layers = append([]layer{b.hosted}, layers...)
@@ -452,11 +452,9 @@ func (b *bound) Document(ctx context.Context, k millpond.Key) (*format.Document,
 	if err := b.nameVerdict(k.Package); err != nil {
 		return nil, err
 	}
-	layers := b.layersFor(k.Package)
-	if h, err := b.hosted.record(ctx, k.Package); err != nil {
+	layers, err := b.below(ctx, k.Package)
+	if err != nil {
 		return nil, err
-	} else if h != nil && b.hides(h) {
-		layers = []layer{b.hosted}
 	}
 	if k.Version != "" {
 		// A version's documents come from the layer that has the version.
@@ -477,6 +475,9 @@ func (b *bound) Document(ctx context.Context, k millpond.Key) (*format.Document,
 		layers = []layer{b.layer(layerOf(version.Layer))}
 	}
 	if len(layers) == 0 {
+		if h, err := b.hosted.record(ctx, k.Package); err != nil || h != nil {
+			return nil, firstError(err, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s hosts no further document of %s", b.config.Name, k.Package)})
+		}
 		return nil, b.unknown(k.Package)
 	}
 	var last error

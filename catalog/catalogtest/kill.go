@@ -2,6 +2,8 @@ package catalogtest
 
 import (
 	"bufio"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -45,13 +47,14 @@ func Kill(t *testing.T, open Open) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
 	acknowledged := map[string]int{} // by writer: the last number
+	var heads []catalog.Head         // of the log, after each kill
 	total := 0
 	for cycle := range cycles {
 		// Every fourth dies while it starts, or has hardly begun.
 		wait := time.Duration(random.IntN(60)) * time.Millisecond
 		n := killOne(t, dir, wait, cycle%4 == 3, acknowledged)
 		total += n
-		verify(t, open, dir, acknowledged)
+		verify(t, open, dir, acknowledged, &heads)
 		if t.Failed() {
 			t.Fatalf("cycle %d, killed after %v with %d acknowledged, seed %d", cycle, wait, n, seed)
 		}
@@ -156,17 +159,61 @@ func writeUntilKilled(t *testing.T, open Open, dir string) {
 			acknowledge("holdings", n)
 		}
 	})
+	all.Go(func() {
+		n := len(heldVersions(t, c))
+		for {
+			n++
+			if err := c.Update(ctx, by, publishOne(n)); err != nil {
+				t.Error(err)
+				return
+			}
+			acknowledge(publisher, n)
+		}
+	})
 	all.Wait()
+}
+
+// publisher is the writer that publishes, and the repository it publishes to.
+const publisher = "publisher"
+
+func killVersion(n int) *catalog.HostedVersion { return fullVersion(fmt.Sprintf("%06d", n), "a", "b") }
+
+// publishOne is a publish: the record of the package, a version with its files, a ref, an entry and an event.
+func publishOne(n int) func(tx catalog.Tx) error {
+	return func(tx catalog.Tx) error {
+		v := killVersion(n)
+		return errors.Join(
+			tx.PutHostedPackage(fullPackage(publisher, "p")),
+			tx.PutHostedVersion(publisher, "p", v),
+			tx.PutHostedRef(publisher, "p", &catalog.HostedRef{Name: "latest", Target: v.Name}),
+			tx.AddEntry(&catalog.Entry{Kind: publisher, ID: v.Name}),
+			tx.Emit(millpond.Event{Verb: "publish", Repository: publisher, Key: millpond.Key{Package: "p", Version: v.Name}, Detail: json.RawMessage(strconv.Itoa(n))}),
+		)
+	}
+}
+
+// heldVersions are the versions that were published.
+func heldVersions(t *testing.T, c catalog.Catalog) (versions []*catalog.HostedVersion) {
+	t.Helper()
+	must(t, c.View(contextOf(t), func(tx catalog.Tx) error {
+		versions = all(t, tx.HostedVersions(publisher, "p"))
+		return nil
+	}))
+	return versions
 }
 
 func killKey(n int) millpond.Key { return millpond.Key{Package: fmt.Sprintf("p%06d", n), File: "f"} }
 
 // verify opens the catalog after a kill and closes it.
-func verify(t *testing.T, open Open, dir string, acknowledged map[string]int) {
+func verify(t *testing.T, open Open, dir string, acknowledged map[string]int, heads *[]catalog.Head) {
 	t.Helper()
 	c := open(t, dir)
 	defer func() { must(t, c.Close()) }()
 	sound(t, c)
+	verified(t, c, *heads, -1, 0, 0)
+	if h := head(t, c); h.Seq > 0 {
+		*heads = append(*heads, h)
+	}
 	told := map[string]int{}
 	for _, e := range past(t, c, 0) {
 		told[e.Repository]++
@@ -191,6 +238,42 @@ func verify(t *testing.T, open Open, dir string, acknowledged map[string]int) {
 		acknowledged[name] = n
 	}
 	verifyHoldings(t, c, acknowledged)
+	verifyPublished(t, c, acknowledged)
+	if told[publisher] != acknowledged[publisher] {
+		t.Errorf("%d versions, with %d events", acknowledged[publisher], told[publisher])
+	}
+}
+
+// verifyPublished checks that each publish is there whole or not at all.
+func verifyPublished(t *testing.T, c catalog.Catalog, acknowledged map[string]int) {
+	t.Helper()
+	versions := heldVersions(t, c)
+	n := len(versions)
+	for i, v := range versions {
+		same(t, "version", v, killVersion(i+1))
+	}
+	if n < acknowledged[publisher] || n > acknowledged[publisher]+1 {
+		t.Errorf("%d versions; %d were acknowledged, and at most one more begun", n, acknowledged[publisher])
+	}
+	acknowledged[publisher] = n
+	if n == 0 {
+		return
+	}
+	must(t, c.View(contextOf(t), func(tx catalog.Tx) error {
+		p, err := tx.HostedPackage(publisher, "p")
+		must(t, err)
+		f, err := tx.HostedRef(publisher, "p", "latest")
+		must(t, err)
+		sum, err := tx.HostedTotals(publisher)
+		must(t, err)
+		entries := all(t, tx.Entries(publisher, ""))
+		last := killVersion(n).Name
+		if p.Changes != int64(n) || f.Target != last || len(entries) != n || entries[n-1].ID != last ||
+			sum != (catalog.HostedTotals{Packages: 1, Versions: int64(n), Files: 2 * int64(n), Bytes: 200 * int64(n)}) {
+			t.Errorf("%d versions, with %d changes, the ref at %s, %d entries and the sums %+v", n, p.Changes, f.Target, len(entries), sum)
+		}
+		return nil
+	}))
 }
 
 func verifyHoldings(t *testing.T, c catalog.Catalog, acknowledged map[string]int) {

@@ -11,9 +11,69 @@ import (
 	"millpond"
 )
 
-// getKeys answers with the upstream's keys, as they were kept.
+// getKeys answers with the upstream's keys, as they were kept, and with our own. A pond that has signed nothing names none:
+// a client that is given any key misses the signature of everything that has none.
 func (h *handler) getKeys(w http.ResponseWriter, r *http.Request) error {
-	return h.getDocument(w, r, millpond.Key{File: docKeys}, nil)
+	k, err := key(r.Context(), h.repo, false)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		return h.getDocument(w, r, millpond.Key{File: docKeys}, nil)
+	}
+	var all struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	doc, err := h.repo.Document(r.Context(), millpond.Key{File: docKeys})
+	switch {
+	case err == nil:
+		defer doc.Close()
+		if err := json.NewDecoder(doc.Reader()).Decode(&all); err != nil {
+			return &millpond.Error{Kind: millpond.BadUpstream, Why: "the upstream's answer is not JSON", Err: err}
+		}
+	case !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Unsupported):
+		return err
+	}
+	id, public, err := publicKey(k)
+	if err != nil {
+		return err
+	}
+	own, err := json.Marshal(map[string]any{
+		"keyid": id, "key": public, "keytype": "ecdsa-sha2-nistp256", "scheme": "ecdsa-sha2-nistp256", "expires": nil,
+	})
+	if err != nil {
+		return err
+	}
+	all.Keys = append(all.Keys, own)
+	body, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	w.Header()["Cache-Control"] = h.cache
+	return h.writeJSON(w, r, body)
+}
+
+// getBundle answers with the attestations that a version was published with.
+func (h *handler) getBundle(w http.ResponseWriter, r *http.Request, k millpond.Key, f *millpond.File) error {
+	c, err := h.repo.Open(r.Context(), k)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	text, err := io.ReadAll(io.LimitReader(c, largestRest))
+	if err != nil {
+		return err
+	}
+	var facts fileMeta
+	json.Unmarshal(f.Meta, &facts) // attestations of a kind that is not known
+	body, err := json.Marshal(map[string]any{
+		"attestations": []any{map[string]any{"predicateType": facts.PredicateType, "bundle": json.RawMessage(text)}},
+	})
+	if err != nil {
+		return err
+	}
+	w.Header()["Cache-Control"] = h.cache
+	return h.writeJSON(w, r, body)
 }
 
 // getAttestations answers with a version's attestations, if they are about the bytes that the listing names.
@@ -25,11 +85,19 @@ func (h *handler) getAttestations(w http.ResponseWriter, r *http.Request, p Path
 	}
 	v := newView(pkg)
 	one := v.by[p.Spec]
-	if one == nil || len(one.Files) == 0 {
+	if one == nil || mainFile(one) == nil {
 		return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s has no version %s", p.Package, p.Spec)}
 	}
+	if published(one.Layer) {
+		f := bundle(one)
+		if f == nil {
+			return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s@%s was published without attestations", p.Package, p.Spec)}
+		}
+		k.File = f.Name
+		return h.getBundle(w, r, k, f)
+	}
 	return h.getDocument(w, r, k, func(body []byte) error {
-		for _, d := range one.Files[0].Digests {
+		for _, d := range mainFile(one).Digests {
 			if d.Algorithm() == "sha512" && !attests(body, d) {
 				return &millpond.Error{
 					Kind: millpond.BadUpstream, Key: k,

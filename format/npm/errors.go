@@ -23,6 +23,9 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch kind := millpond.KindOf(err); kind {
 	case millpond.Gone:
 		f.Status = http.StatusNotFound
+		if r.Method == http.MethodPut {
+			f.Status = http.StatusConflict // a number that was deleted is taken for ever
+		}
 	case millpond.Invalid:
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			f.Status = http.StatusNotFound
@@ -30,6 +33,9 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case millpond.Unsupported:
 		f.Status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "GET, HEAD")
+		if p, err := Parse(r.URL.EscapedPath()); err == nil && (p.Kind == Access || p.Kind == Member) {
+			f.Status = http.StatusNotImplemented
+		}
 	case millpond.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case millpond.Throttled, millpond.BadUpstream, millpond.Offline, millpond.Corrupt:

@@ -17,6 +17,7 @@ const (
 	optLimit    = "packument_limit"
 	optLockfile = "lockfile"
 	optScope    = "scope"
+	optManifest = "manifest"
 )
 
 // Info implements format.Format.
@@ -31,6 +32,7 @@ func (Format) Info() format.Info {
 			{Name: optLimit, Default: "256", Help: "largest packument that is taken from an upstream, in MiB of text; at least 128"},
 			{Name: optLockfile, Default: "rewrite", Help: "rewrite: addresses of files name this pond; keep: they stay the upstream's, and only npm comes back here"},
 			{Name: optScope, Default: "", Help: "of an upstream: the scopes it is asked about (\"@acme @tools\"), or is not asked about (\"!@acme\"); empty asks it about every name"},
+			{Name: optManifest, Default: "refuse", Help: "refuse or warn: what becomes of a publish whose manifest is not that of its tarball"},
 		},
 		SetUp:     setUp,
 		Upstreams: upstreams,

@@ -45,9 +45,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// takesNoUploads is what writes are answered.
-var takesNoUploads = &millpond.Error{Kind: millpond.Unsupported, Why: "this repository takes no uploads"}
-
 func (h *handler) route(w http.ResponseWriter, r *http.Request, p Path) error {
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch p.Kind {
@@ -56,15 +53,17 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request, p Path) error {
 			return &millpond.Error{Kind: millpond.Unsupported, Why: "an audit is a POST"}
 		}
 		return h.postAudit(w, r, p)
-	case Login, WebLogin, Logout:
-		return notOffered(p)
-	case WhoAmI, Tokens, Profile:
-		return &millpond.Error{Kind: millpond.Unauthenticated, Why: "you are not logged in", Hint: "this repository knows no accounts"}
+	case Login, WebLogin, WebDone, Logout, WhoAmI, Tokens, TokenByKey, Profile, Exchange:
+		return h.account(w, r, p)
+	case Access, Member:
+		if !reading {
+			return errNoAccess
+		}
 	case Unknown:
-		return notOffered(p)
+		return notOffered
 	}
 	if !reading {
-		return takesNoUploads
+		return h.write(w, r, p)
 	}
 	switch p.Kind {
 	case Packument:
@@ -83,26 +82,45 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request, p Path) error {
 		return h.getKeys(w, r)
 	case Attestations:
 		return h.getAttestations(w, r, p)
+	case Access:
+		return h.getAccess(w, r, p)
+	case Member:
+		return h.getMember(w, r, p)
 	case Ping:
 		return h.writeJSON(w, r, []byte("{}"))
 	}
-	return takesNoUploads // paths that are only ever written to
+	return otherMethod // paths that are only ever written to
 }
 
-// notOffered answers what this repository has none of. Clients take the 404 as that: npm login turns to its prompt, pnpm
-// publishes without stages.
-func notOffered(p Path) error {
-	why := "this registry does not offer that"
-	if p.Kind != Unknown {
-		why = "this repository knows no accounts"
+func (h *handler) write(w http.ResponseWriter, r *http.Request, p Path) error {
+	put, del := r.Method == http.MethodPut, r.Method == http.MethodDelete
+	switch {
+	case p.Kind == Packument && put:
+		return h.put(w, r, p)
+	case p.Kind == Revision && put:
+		return h.putRevision(w, r, p)
+	case p.Kind == Revision && del:
+		return h.deleteRevision(w, r, p)
+	case p.Kind == FileRevision && del:
+		return h.deleteFile(w, r, p)
+	case (p.Kind == Tags || p.Kind == Tag) && (put || r.Method == http.MethodPost):
+		return h.putTags(w, r, p)
+	case p.Kind == Tag && del:
+		return h.deleteTag(w, r, p)
 	}
-	return &millpond.Error{Kind: millpond.NotFound, Why: why}
+	return otherMethod
 }
+
+// otherMethod is what a path is answered that has no such method.
+var otherMethod = &millpond.Error{Kind: millpond.Unsupported, Why: "this registry has no such method there"}
+
+// notOffered answers what no pond has. Clients take the 404 as that: pnpm publishes without stages.
+var notOffered = &millpond.Error{Kind: millpond.NotFound, Why: "this registry does not offer that"}
 
 // getPackument answers with one of the two forms, derived once for each stamp, encoding and base address.
 func (h *handler) getPackument(w http.ResponseWriter, r *http.Request, p Path) error {
 	if r.URL.RawQuery != "" && r.URL.Query().Get("write") == "true" {
-		return takesNoUploads // what is hosted, for editing
+		return h.getForEdit(w, r, p)
 	}
 	form, media := "full ", "application/json"
 	if abbreviated(r.Header) {
@@ -167,6 +185,9 @@ func (h *handler) derived(w http.ResponseWriter, r *http.Request, name string, d
 			if p.Stamp != stamp {
 				return errMoved
 			}
+			if empty(p) {
+				return unpublished(name)
+			}
 			return write(ctx, newView(p), to)
 		})
 		if try == 2 || !errors.Is(err, errMoved) {
@@ -174,6 +195,9 @@ func (h *handler) derived(w http.ResponseWriter, r *http.Request, name string, d
 		}
 	}
 }
+
+// empty reports whether a package was published here and nothing of it is left.
+func empty(p *millpond.Package) bool { return len(p.Versions) == 0 && len(p.Hidden) == 0 && hosts(p) }
 
 // slot is one of eight. A document that holds addresses is kept for that many bases at a time, so that whoever invents host
 // names cannot fill the disk.

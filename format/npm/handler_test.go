@@ -213,12 +213,12 @@ func TestCase9WhatIsNotOffered(t *testing.T) {
 		want         int
 	}{
 		{"GET", "/-/whoami", 401}, {"GET", "/-/npm/v1/user", 401}, {"GET", "/-/npm/v1/tokens", 401},
-		{"POST", "/-/v1/login", 404}, {"PUT", "/-/user/org.couchdb.user:me", 404}, {"DELETE", "/-/user/token/abc", 404},
+		{"POST", "/-/v1/login", 405}, {"PUT", "/-/user/org.couchdb.user:me", 400}, {"DELETE", "/-/user/token/abc", 405},
 		{"GET", "/-/ping", 200}, {"GET", "/-/ping?write=true", 200}, {"GET", "/-/all", 404}, {"GET", "/-/stage", 404},
 		{"GET", "/-/package/x/trust", 404}, {"POST", "/-/npm/v1/hooks/hook", 404}, {"GET", "/-/npm/v1/keys", 404},
 		{"PUT", "/@acme%2fwidget", 405}, {"PUT", "/@acme%2fwidget/-rev/1", 405}, {"DELETE", "/@acme%2fwidget/-rev/1", 405},
 		{"GET", "/@acme%2fwidget/-rev/1", 405}, {"DELETE", "/@acme%2fwidget/-/x.tgz/-rev/1", 405},
-		{"PUT", "/-/package/@acme%2fwidget/dist-tags/beta", 405}, {"GET", "/@acme%2fwidget?write=true", 405},
+		{"PUT", "/-/package/@acme%2fwidget/dist-tags/beta", 400}, {"GET", "/@acme%2fwidget?write=true", 405},
 		{"PUT", "/_bad", 400}, {"GET", "/_bad", 404}, {"GET", "/", 404}, {"GET", "/node_modules", 404},
 	} {
 		r := s.ask(c.method, c.path, strings.NewReader("{}"))

@@ -287,7 +287,27 @@ func (s *shelf) Claimed(name string) bool {
 func (s *shelf) Names(context.Context) iter.Seq2[format.Change, error] {
 	return func(func(format.Change, error) bool) {}
 }
-func (s *shelf) Held() format.Repo         { return s }
+func (s *shelf) Held() format.Repo   { return s }
+func (s *shelf) Who() millpond.Actor { return millpond.Actor{} }
+func (s *shelf) Tokens(context.Context) ([]format.Token, error) {
+	return nil, &millpond.Error{Kind: millpond.Unauthenticated, Why: "nobody is logged in"}
+}
+func (s *shelf) May(context.Context, millpond.Verb, string) error { return errReadOnly }
+func (s *shelf) Hosted(context.Context, string) (*format.Hosting, error) {
+	return nil, errReadOnly
+}
+func (s *shelf) Move(context.Context, string, ...millpond.Ref) error { return errReadOnly }
+func (s *shelf) BeginLogin(context.Context) (*format.LoginTicket, error) {
+	return nil, errReadOnly
+}
+func (s *shelf) Revoke(context.Context, string) error { return errReadOnly }
+func (s *shelf) Secret(context.Context, string, func() ([]byte, error)) ([]byte, error) {
+	return nil, errReadOnly
+}
+
+// errReadOnly is what a shelf answers to every change.
+var errReadOnly = &millpond.Error{Kind: millpond.Unsupported, Why: "nothing can be put on this shelf"}
+
 func (s *shelf) Option(name string) string { return s.options[name] }
 func (s *shelf) Name() string              { return "npm" }
 func (s *shelf) Now() time.Time            { return now }

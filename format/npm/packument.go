@@ -31,6 +31,7 @@ type part struct {
 	text    *text
 	doc     *format.Document
 	members []shownMember // in the order of the document
+	rows    bool          // put together from what was published
 }
 
 type shownMember struct {
@@ -41,8 +42,19 @@ type shownMember struct {
 // newWriter opens the kept documents. The caller closes it.
 func newWriter(ctx context.Context, repo format.Repo, v *view, base string) (*writer, error) {
 	w := &writer{ctx: ctx, repo: repo, view: v, base: base, keep: repo.Option(optLockfile) == "keep"}
+	hosted := map[string]map[string]member{} // by layer and version
 	for i := range v.pkg.Parts {
 		one := &v.pkg.Parts[i]
+		if published(one.Layer) {
+			p, members, err := w.rows(ctx, *one)
+			if err != nil {
+				w.close()
+				return nil, err
+			}
+			w.parts = append(w.parts, *p)
+			hosted[one.Layer] = members
+			continue
+		}
 		meta, ok := decodePackumentMeta(one.Meta)
 		if !ok || one.Document.IsZero() {
 			continue
@@ -59,7 +71,10 @@ func newWriter(ctx context.Context, repo format.Repo, v *view, base string) (*wr
 	}
 	for _, one := range v.shown {
 		p := w.part(one.Layer)
-		m, ok := decodeMember(one.Meta)
+		m, ok := hosted[one.Layer][one.Name]
+		if !ok {
+			m, ok = decodeMember(one.Meta)
+		}
 		if p == nil || !ok {
 			w.close()
 			return nil, fmt.Errorf("%s %s: its place in the packument is not known", v.pkg.Name, one.Name)

@@ -34,6 +34,11 @@ const (
 	Keys                     // -/npm/v1/keys
 	Attestations             // -/npm/v1/attestations/{p}@{v}
 	Ping                     // -/ping
+	WebDone                  // -/v1/done/{ticket}: where WebLogin sends the client to wait
+	TokenByKey               // -/npm/v1/tokens/token/{key}
+	Exchange                 // -/npm/v1/oidc/token/exchange/package/{p}
+	Access                   // -/package/{p}/{access, visibility, collaborators}
+	Member                   // -/user/{user}/package, -/org/{org}/…, -/team/{org}/…
 )
 
 // A Path is one URL of the protocol, below the repository's mount.
@@ -44,7 +49,7 @@ type Path struct {
 	File    string
 	Tag     string
 	Rev     string
-	Name    string // the user of Login, the token of Logout
+	Name    string // the user of Login, the token of Logout and TokenByKey, the ticket of WebDone, the word of Access, the path of Member
 }
 
 // fixed are the paths below "-/" that hold no names.
@@ -60,6 +65,9 @@ var fixed = map[string]Kind{
 	"npm/v1/keys":                     Keys,
 	"ping":                            Ping,
 }
+
+// exchangePath is what the path of an Exchange begins with.
+const exchangePath = "-/npm/v1/oidc/token/exchange/package/"
 
 // Parse reads an escaped path, with or without its leading slash. Every element is unescaped once. Invalid means that no
 // registry could have such a URL: an empty element, "." or "..", a control character, a backslash, a slash where none may
@@ -130,7 +138,22 @@ func parseOwn(escaped string, parts []string) (Path, error) {
 			return Path{Kind: Tags, Package: name}, nil
 		case len(rest) == 2 && rest[0] == "dist-tags" && !strings.Contains(rest[1], "/"):
 			return Path{Kind: Tag, Package: name, Tag: rest[1]}, nil
+		case len(rest) == 1 && (rest[0] == "access" || rest[0] == "visibility" || rest[0] == "collaborators"):
+			return Path{Kind: Access, Package: name, Name: rest[0]}, nil
 		}
+	case len(parts) == 3 && strings.HasPrefix(escaped, "-/v1/done/") && !strings.Contains(parts[2], "/"):
+		return Path{Kind: WebDone, Name: parts[2]}, nil
+	case len(parts) == 5 && strings.HasPrefix(escaped, "-/npm/v1/tokens/token/") && !strings.Contains(parts[4], "/"):
+		return Path{Kind: TokenByKey, Name: parts[4]}, nil
+	case len(parts) > 6 && strings.HasPrefix(escaped, exchangePath):
+		name, rest, ok := cutName(parts[6:])
+		if !ok || len(rest) > 0 {
+			return Path{}, invalid(escaped)
+		}
+		return Path{Kind: Exchange, Package: name}, nil
+	case (parts[0] == "org" || parts[0] == "team") && len(parts) > 1,
+		parts[0] == "user" && len(parts) == 3 && parts[2] == "package" && !strings.Contains(parts[1], "/"):
+		return Path{Kind: Member, Name: strings.Join(parts, "/")}, nil
 	case len(parts) > 3 && strings.HasPrefix(escaped, "-/npm/v1/attestations/"):
 		last := len(parts) - 1
 		i := strings.LastIndexByte(parts[last], '@')
@@ -187,6 +210,20 @@ func (p Path) String() string {
 		return s
 	case Logout:
 		return "-/user/token/" + url.PathEscape(p.Name)
+	case WebDone:
+		return "-/v1/done/" + url.PathEscape(p.Name)
+	case TokenByKey:
+		return "-/npm/v1/tokens/token/" + url.PathEscape(p.Name)
+	case Exchange:
+		return exchangePath + escapeName(p.Package)
+	case Access:
+		return "-/package/" + escapeName(p.Package) + "/" + p.Name
+	case Member:
+		words := strings.Split(p.Name, "/")
+		for i := range words {
+			words[i] = url.PathEscape(words[i])
+		}
+		return "-/" + strings.Join(words, "/")
 	}
 	for path, kind := range fixed {
 		if kind == p.Kind {

@@ -2,6 +2,7 @@ package npm
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ func (h *handler) postAudit(w http.ResponseWriter, r *http.Request, p Path) erro
 	if p.Kind == Bulk {
 		strip = h.stripBulk
 	}
-	body, left, err := strip(body)
+	body, left, err := strip(r.Context(), body)
 	if err != nil {
 		return err
 	}
@@ -93,17 +94,24 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// ours reports whether no upstream may hear of a name: a claim covers it, or it is none that a registry could know.
-func (h *handler) ours(name string) bool { return !validName(name) || h.repo.Claimed(name) }
+// ours reports whether no upstream may hear of a name: a claim covers it, something was published here under it, or it is
+// none that a registry could know.
+func (h *handler) ours(ctx context.Context, name string) bool {
+	if !validName(name) || h.repo.Claimed(name) {
+		return true
+	}
+	p, err := h.held.Package(ctx, name)
+	return err == nil && hosts(p) || millpond.Is(err, millpond.Gone)
+}
 
 // stripBulk leaves our names out of {"name": ["1.0.0"]} and says how many are left.
-func (h *handler) stripBulk(body []byte) ([]byte, int, error) {
+func (h *handler) stripBulk(ctx context.Context, body []byte) ([]byte, int, error) {
 	var asked map[string][]string
 	if err := json.Unmarshal(body, &asked); err != nil || asked == nil {
 		return nil, 0, unreadable(err)
 	}
 	for name := range asked {
-		if h.ours(name) {
+		if h.ours(ctx, name) {
 			delete(asked, name)
 		}
 	}
@@ -128,13 +136,13 @@ type node struct {
 }
 
 // stripTree leaves our names out of a tree, with what hangs below them, and the project's own name and metadata.
-func (h *handler) stripTree(body []byte) ([]byte, int, error) {
+func (h *handler) stripTree(ctx context.Context, body []byte) ([]byte, int, error) {
 	var root node
 	if err := json.Unmarshal(body, &root); err != nil {
 		return nil, 0, unreadable(err)
 	}
 	root.Name, root.Version, root.Metadata, root.Install, root.Remove = "", "", nil, nil, nil
-	left, err := h.stripNode(&root)
+	left, err := h.stripNode(ctx, &root)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -142,7 +150,7 @@ func (h *handler) stripTree(body []byte) ([]byte, int, error) {
 	return stripped, left, err
 }
 
-func (h *handler) stripNode(n *node) (left int, err error) {
+func (h *handler) stripNode(ctx context.Context, n *node) (left int, err error) {
 	n.Name, n.Metadata, n.Install, n.Remove = "", nil, nil, nil
 	if len(n.Requires) > 0 && n.Requires[0] == '{' {
 		var requires map[string]string
@@ -151,7 +159,7 @@ func (h *handler) stripNode(n *node) (left int, err error) {
 		}
 		for name, spec := range requires {
 			// An alias or an address in a spec may name what the key does not.
-			if h.ours(name) || strings.ContainsAny(spec, ":/@") {
+			if h.ours(ctx, name) || strings.ContainsAny(spec, ":/@") {
 				delete(requires, name)
 			}
 		}
@@ -162,11 +170,11 @@ func (h *handler) stripNode(n *node) (left int, err error) {
 		n.Requires = nil
 	}
 	for name, below := range n.Dependencies {
-		if h.ours(name) || below == nil || strings.ContainsAny(below.Version, ":/@") {
+		if h.ours(ctx, name) || below == nil || strings.ContainsAny(below.Version, ":/@") {
 			delete(n.Dependencies, name)
 			continue
 		}
-		more, err := h.stripNode(below)
+		more, err := h.stripNode(ctx, below)
 		if err != nil {
 			return 0, err
 		}

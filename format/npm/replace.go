@@ -34,9 +34,8 @@ func (w *writer) manifest(p *part, m *shownMember) error {
 // version whose first bytes are held though its upstream has changed it.
 func (w *writer) replacements(p *part, m *shownMember) ([]replacement, error) {
 	all := make([]replacement, 0, 4)
-	if len(m.version.Files) > 0 {
-		f := &m.version.Files[0]
-		if !m.tarball.empty() && !w.keep {
+	if f := mainFile(m.version); f != nil {
+		if !m.tarball.empty() && (!w.keep || p.rows) {
 			all = append(all, replacement{m.tarball, w.base + tarballPath(w.view.pkg.Name, f.Name)})
 		}
 		if m.check != 0 && m.check != checkOf(f.Digests) {

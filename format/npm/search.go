@@ -1,10 +1,12 @@
 package npm
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,8 +19,19 @@ import (
 func (h *handler) getSearch(w http.ResponseWriter, r *http.Request) error {
 	asked := r.URL.Query()
 	found := searchResult{Objects: []map[string]json.RawMessage{}, Time: h.repo.Now().UTC().Format(time.RFC1123)}
-	if !h.namesOurs(asked.Get("text")) {
+	own, err := h.hostedLike(r.Context(), asked.Get("text"))
+	if err != nil {
+		return err
+	}
+	from, size := count(asked.Get("from"), 0), min(count(asked.Get("size"), 20), 250)
+	first := own[min(from, len(own)):]
+	first = first[:min(size, len(first))]
+	if !h.namesOurs(r.Context(), asked.Get("text")) {
 		up := url.Values{}
+		if len(own) > 0 { // what is hosted takes the first places
+			asked.Set("from", strconv.Itoa(max(0, from-len(own))))
+			asked.Set("size", strconv.Itoa(size-len(first)))
+		}
 		for _, key := range []string{"text", "size", "from", "quality", "popularity", "maintenance"} {
 			if v := asked.Get(key); v != "" {
 				up.Set(key, v)
@@ -41,6 +54,8 @@ func (h *handler) getSearch(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	h.show(r, &found)
+	found.Objects = append(first, found.Objects...)
+	found.Total += len(own)
 	body, err := json.Marshal(found)
 	if err != nil {
 		return err
@@ -71,7 +86,7 @@ func (s *searchResult) read(resp *http.Response) error {
 }
 
 // namesOurs reports whether a search text holds a word that is ours.
-func (h *handler) namesOurs(text string) bool {
+func (h *handler) namesOurs(ctx context.Context, text string) bool {
 	for word := range strings.FieldsFuncSeq(text, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '+' || c == '"' }) {
 		if qualifier, rest, ok := strings.Cut(word, ":"); ok && rest != "" {
 			word = rest
@@ -80,7 +95,7 @@ func (h *handler) namesOurs(text string) bool {
 			}
 		}
 		word = strings.TrimSuffix(word, "/")
-		if h.repo.Claimed(word) || strings.HasPrefix(word, "@") && !strings.Contains(word, "/") && h.repo.Claimed(word+"/x") {
+		if h.repo.Claimed(word) || validName(word) && h.ours(ctx, word) || strings.HasPrefix(word, "@") && !strings.Contains(word, "/") && h.repo.Claimed(word+"/x") {
 			return true
 		}
 	}
@@ -118,7 +133,7 @@ func (h *handler) show(r *http.Request, found *searchResult) {
 func (h *handler) showOne(r *http.Request, object map[string]json.RawMessage) bool {
 	var pkg map[string]json.RawMessage
 	var name, version string
-	if json.Unmarshal(object["package"], &pkg) != nil || json.Unmarshal(pkg["name"], &name) != nil || h.ours(name) {
+	if json.Unmarshal(object["package"], &pkg) != nil || json.Unmarshal(pkg["name"], &name) != nil || h.ours(r.Context(), name) {
 		return false
 	}
 	if json.Unmarshal(pkg["version"], &version) != nil {

@@ -54,13 +54,14 @@ func (h *handler) otherSpelling(ctx context.Context, p Path) (millpond.Key, bool
 		return millpond.Key{}, false
 	}
 	for _, v := range pkg.Versions {
-		if v.Name == version && len(v.Files) > 0 && v.Files[0].Name != p.File {
-			return millpond.Key{Package: p.Package, Version: version, File: v.Files[0].Name}, true
+		if f := mainFile(&v); v.Name == version && f != nil && f.Name != p.File {
+			return millpond.Key{Package: p.Package, Version: version, File: f.Name}, true
 		}
 	}
 	for _, hidden := range pkg.Hidden { // it is refused by its own name, in the rule's words
-		if v := hidden.Version; v.Name == version && len(v.Files) > 0 && v.Files[0].Name != p.File {
-			return millpond.Key{Package: p.Package, Version: version, File: v.Files[0].Name}, true
+		v := hidden.Version
+		if f := mainFile(&v); v.Name == version && f != nil && f.Name != p.File {
+			return millpond.Key{Package: p.Package, Version: version, File: f.Name}, true
 		}
 	}
 	return millpond.Key{}, false

@@ -16,6 +16,7 @@ type view struct {
 	by    map[string]*millpond.Version
 	tags  []millpond.Ref // no tag points at what is not shown
 	gone  []millpond.Hidden
+	rev   string // for whoever edits what is hosted; "" for readers
 }
 
 func newView(p *millpond.Package) *view {

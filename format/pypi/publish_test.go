@@ -53,7 +53,7 @@ func zipOf(items ...item) []byte {
 }
 
 func coreOf(name, version string) string {
-	return "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\nSummary: a test\nLicense-Expression: MIT\nRequires-Python: >=3.8\n\nWords.\n"
+	return "Metadata-Version: 2.4\nName: " + name + "\nVersion: " + version + "\nSummary: a test\nLicense-Expression: MIT\nRequires-Python: >=3.8\n\nWords.\n"
 }
 
 // wheelItems are the entries of a good wheel.
@@ -727,3 +727,111 @@ func TestPublishFile(t *testing.T) {
 }
 
 var _ format.Publisher = Format{}
+
+func TestRepositoryThatTakesNoPublishes(t *testing.T) {
+	s := newShelf(t, func(c *repo.Config) { c.ReadOnly = true })
+	base := s.serve()
+	file, body := aWheel("alpha", "1.0", "x")
+	for _, path := range []string{"/legacy/", "/simple/", "/"} {
+		contentType, form := upload(file, body, fieldsOf(file, "alpha", "1.0", body)...)
+		got := post(t, base+path, contentType, form)
+		want(t, path, got, 405, "takes no publishes")
+		if got.header.Get("Allow") == "" {
+			t.Errorf("POST %s: no Allow", path)
+		}
+	}
+}
+
+func TestNameOfAnUpstreamIsClaimedFirst(t *testing.T) {
+	s := newShelf(t)
+	put(s.Up, "alpha", old)
+	s.Good("the upstream's page", s.Index("alpha"), nil)
+	s.Idle()
+	s.Up.Forget()
+	base := s.serve()
+	file, body := aWheel("alpha", "9.0", "x")
+	want(t, "a name that the upstream lists", publish(t, base, file, "alpha", "9.0", body), 403, "claim")
+	s.Up.Want(t, "", 0) // a publish asks no upstream
+	s.Configure(repo.Settings{}, func() repo.Config { c := s.Config("r", s.Up); c.Claims = []string{"alpha"}; return c }())
+	want(t, "claimed", publish(t, base, file, "alpha", "9.0", body), 200, "")
+	if page := parsePage(t, []byte(get(t, base+"/simple/alpha/", typeJSON).body)); len(page.Files) != 1 || page.Files[0].Filename != file {
+		t.Errorf("page %+v, want what is hosted alone", page)
+	}
+	s.Up.Want(t, "", 0)
+}
+
+func TestHostedHidesOrUnites(t *testing.T) {
+	for union, versions := range map[bool]string{false: "[1.0.0 9.0]", true: "[1.0.0 1.1.0 2.0.0 9.0]"} {
+		s := newShelf(t, func(c *repo.Config) { c.Union = union })
+		base := s.serve()
+		for _, version := range []string{"9.0", "1.0.0"} {
+			file, body := aWheel("alpha", version, "ours")
+			want(t, version, publish(t, base, file, "alpha", version, body), 200, "")
+		}
+		put(s.Up, "alpha", allOf...)
+		page := parsePage(t, []byte(get(t, base+"/simple/alpha/", typeJSON).body))
+		if fmt.Sprint(page.Versions) != versions {
+			t.Errorf("union %v: versions %v, want %s", union, page.Versions, versions)
+		}
+		for _, f := range page.Files {
+			if strings.HasPrefix(f.Filename, "alpha-1.0.0-") && f.Filename != "alpha-1.0.0-py3-none-any.whl" {
+				t.Errorf("union %v: %s of the upstream is shown in the version that is hosted", union, f.Filename)
+			}
+		}
+		api := get(t, base+"/pypi/alpha/json", "*/*")
+		if !strings.Contains(api.body, `"version":"9.0"`) {
+			t.Errorf("union %v: JSON API %s, want info of 9.0", union, api)
+		}
+	}
+}
+
+func TestCase34Deleted(t *testing.T) {
+	for _, volatile := range []bool{false, true} {
+		s := newShelf(t, func(c *repo.Config) { c.Unpublish, c.Volatile = true, volatile })
+		base := s.serve()
+		file, body := aWheel("alpha", "1.0", "x")
+		source, packed := aSdist("alpha", "1.0")
+		want(t, "publish", publish(t, base, file, "alpha", "1.0", body), 200, "")
+		want(t, "publish", publish(t, base, source, "alpha", "1.0", packed), 200, "")
+		href := parsePage(t, []byte(get(t, base+"/simple/alpha/", typeJSON).body)).file(file).URL
+		if err := s.repo().Delete(t.Context(), format.Deletion{Key: millpond.Key{Package: "alpha", Version: "1.0", File: file}}); err != nil {
+			t.Fatal(err)
+		}
+		if page := parsePage(t, []byte(get(t, base+"/simple/alpha/", typeJSON).body)); len(page.Files) != 1 || page.Files[0].Filename != source {
+			t.Errorf("page %+v, want the sdist alone", page)
+		}
+		if got := get(t, base+strings.TrimPrefix(href, "../.."), "*/*"); got.status != 404 && got.status != 410 {
+			t.Errorf("deleted file: got %s", got)
+		}
+		again := publish(t, base, file, "alpha", "1.0", body)
+		if volatile {
+			want(t, "the name of a deleted file, volatile", again, 200, "")
+			continue
+		}
+		want(t, "the name of a deleted file", again, 400, saysDeleted)
+		if err := s.repo().Delete(t.Context(), format.Deletion{Key: millpond.Key{Package: "alpha", Version: "1.0"}}); err != nil {
+			t.Fatal(err)
+		}
+		next, more := aSdist("alpha", "1.0.0")
+		want(t, "the number of a deleted version", publish(t, base, next, "alpha", "1.0.0", more), 400, saysDeleted)
+	}
+}
+
+func TestVolatileTakesOtherBytes(t *testing.T) {
+	s := newShelf(t, func(c *repo.Config) { c.Volatile = true })
+	base := s.serve()
+	file, body := aWheel("alpha", "1.0", "x")
+	good := "[" + attestation(file, millpond.SHA256(body).Hex(), predicatePublish) + "]"
+	source, packed := aSdist("alpha", "1.0")
+	want(t, "publish", publish(t, base, file, "alpha", "1.0", body, "attestations", good), 200, "")
+	want(t, "publish", publish(t, base, source, "alpha", "1.0", packed), 200, "")
+	_, body = aWheel("alpha", "1.0", "y")
+	want(t, "other bytes", publish(t, base, file, "alpha", "1.0", body), 200, "")
+	page := parsePage(t, []byte(get(t, base+"/simple/alpha/", typeJSON).body))
+	if len(page.Files) != 2 || page.file(file).Hashes["sha256"] != millpond.SHA256(body).Hex() {
+		t.Errorf("page %+v, want the other bytes, and the sdist as it was", page)
+	}
+	if got := get(t, base+"/integrity/alpha/1.0/"+file+"/provenance", typeIntegrity); got.status != 404 {
+		t.Errorf("provenance of the bytes before: got %s, want 404", got)
+	}
+}
