@@ -7,6 +7,12 @@
 // full one is a splice, in which everything but addresses, moved tags and hidden versions is the upstream's own text; the
 // abbreviated one is a filter over each member. Neither decodes a document, and memory stays flat.
 //
+// What a team publishes is kept as rows (hosted.go): the manifest of each version, without dist, which is made of the file's
+// record. A packument of them is put together when it is shown and goes through the same writers. A publish is one JSON
+// document with the tarball in it in base64; body.go takes the tarball out as it arrives, packed.go looks into it, and
+// publish.go lets all parts of it agree before anything is visible. What npm calls unpublish, deprecate and owner are changed
+// copies of the whole packument (edit.go), so each must name the revision that it was made of.
+//
 // There is no specification but the registry's behaviour and its clients' code. What is odd about it:
 //
 //   - A name may hold a slash (@scope/name), written as / or %2f, and its case matters.
