@@ -130,7 +130,7 @@ func (paper) PublishFile(ctx context.Context, r format.Repo, f format.PublishedF
 
 // A house is a whole pond in memory but for its catalog, with people, behind a Server.
 type house struct {
-	t        *testing.T
+	t        testing.TB
 	catalog  *sql.Catalog
 	pond     *repo.Pond
 	auth     *auth.Auth
@@ -149,7 +149,7 @@ const housePublic = "https://pond.example/"
 
 // newHouse starts one: public "pub", private "priv" and "other" of papers, volatile "draft", and private repositories of the real formats with
 // an upstream that counts.
-func newHouse(t *testing.T, change ...func(*Parts)) *house {
+func newHouse(t testing.TB, change ...func(*Parts)) *house {
 	t.Helper()
 	ctx := t.Context()
 	h := &house{t: t}
