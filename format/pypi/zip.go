@@ -53,7 +53,6 @@ func openZip(r io.ReaderAt, size int64) (*zip.Reader, error) {
 // checkLayout walks the archive from its first byte to its last: every byte belongs to one entry, to the directory, or to
 // the directory's end, and each entry's own header says what the directory says.
 func checkLayout(r io.ReaderAt, size int64, z *zip.Reader) error {
-	type entry struct{ start, data int64 }
 	at := make(map[int64]*zip.File, len(z.File))
 	for _, f := range z.File {
 		data, err := f.DataOffset()

@@ -18,10 +18,10 @@ import (
 func TestMintingWider(t *testing.T) {
 	r := start(t)
 	ctx := t.Context()
-	ann := r.user("ann", "maintainer team acme-*")
-	owner := r.user("owen", "owner team *")
-	all := r.user("all", "owner * *")
-	ann, owner, all = r.as("ann"), r.as("owen"), r.as("all")
+	r.user("ann", "maintainer team acme-*")
+	r.user("owen", "owner team *")
+	r.user("all", "owner * *")
+	ann, owner, all := r.as("ann"), r.as("owen"), r.as("all")
 	narrow := r.bearer(r.token(ann, token{Verbs: []millpond.Verb{millpond.VerbRead, millpond.VerbPublish}, Repositories: []string{"team"}, Names: []string{"acme-a*"}, Expires: r.clock.Now().Add(time.Hour)}))
 	for name, want := range map[string]format.Token{
 		"another verb":       {Verbs: []millpond.Verb{millpond.VerbDelete}},
@@ -115,9 +115,9 @@ func TestEnds(t *testing.T) {
 	r := start(t)
 	ctx := t.Context()
 	r.must(r.AddGroup(ctx, r.root, "dev", ""))
-	ann := r.user("ann")
+	r.user("ann")
 	r.must(r.AddMember(ctx, r.root, "dev", "ann"))
-	ann = r.as("ann")
+	ann := r.as("ann")
 	secret := r.token(ann, token{})
 	s, err := r.LogIn(ctx, "192.0.2.7", "ann", "canary-password-ann")
 	r.must(err)

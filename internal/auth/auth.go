@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -297,5 +296,3 @@ func absent(err error) error {
 	}
 	return err
 }
-
-var errUnknown = errors.New("unknown credential") // for the log only

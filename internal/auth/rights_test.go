@@ -104,9 +104,10 @@ func TestRoles(t *testing.T) {
 func TestConfiguredRights(t *testing.T) {
 	r := start(t)
 	r.must(r.AddGroup(t.Context(), r.root, "dev", ""))
-	bob, olga := r.user("bob"), r.user("olga")
+	r.user("bob")
+	olga := r.user("olga")
 	r.must(r.AddMember(t.Context(), r.root, "dev", "bob"))
-	bob = r.as("bob")
+	bob := r.as("bob")
 	none, err := r.identify(with("/x"))
 	r.must(err)
 	for _, q := range []struct {
@@ -138,10 +139,10 @@ func TestConfiguredRights(t *testing.T) {
 // TestScope holds that scopes tell sets of names apart, and are the same for the same grants.
 func TestScope(t *testing.T) {
 	r := start(t)
-	ann := r.user("ann", "publisher team *")
-	bob := r.user("bob", "publisher team acme-*", "publisher team b")
-	eve := r.user("eve", "publisher team b", "publisher team acme-*")
-	ann, bob, eve = r.as("ann"), r.as("bob"), r.as("eve")
+	r.user("ann", "publisher team *")
+	r.user("bob", "publisher team acme-*", "publisher team b")
+	r.user("eve", "publisher team b", "publisher team acme-*")
+	ann, bob, eve := r.as("ann"), r.as("bob"), r.as("eve")
 	narrow := r.bearer(r.token(ann, token{Names: []string{"acme-*", "b"}}))
 	narrower := r.bearer(r.token(bob, token{Names: []string{"acme-x"}}))
 	scopes := map[string]string{}
@@ -175,8 +176,8 @@ func TestScope(t *testing.T) {
 // TestNow holds that rights are asked again in a transaction, with what this process does not know yet.
 func TestNow(t *testing.T) {
 	r := start(t)
-	ann := r.user("ann", "publisher secret *")
-	ann = r.as("ann")
+	r.user("ann", "publisher secret *")
+	ann := r.as("ann")
 	tok := r.bearer(r.token(ann, token{}))
 	other := startOn(t, r.records, r.clock)
 	var grants []Grant

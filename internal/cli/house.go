@@ -13,6 +13,7 @@ import (
 	"millpond/blob/disk"
 	"millpond/catalog/sql"
 	"millpond/fetch"
+	"millpond/internal/audit"
 	"millpond/repo"
 )
 
@@ -31,6 +32,8 @@ type house struct {
 	catalog *sql.Catalog
 	fetch   *fetch.Engine
 	pond    *repo.Pond
+	notary  *audit.Notary // signs the ends of the log
+	keys    *keyRing
 }
 
 // openHouse opens the pond in a data directory. It is Unready if another process has it.
@@ -38,7 +41,7 @@ func openHouse(ctx context.Context, p houseParts) (_ *house, err error) {
 	if err := checkPair(p.data); err != nil {
 		return nil, err
 	}
-	h := &house{}
+	h := &house{keys: &keyRing{dir: filepath.Join(p.data, "keys")}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close(ctx))
@@ -52,7 +55,10 @@ func openHouse(ctx context.Context, p houseParts) (_ *house, err error) {
 		return nil, err
 	}
 	h.fetch = &fetch.Engine{Blobs: h.blobs, Log: p.log, Version: p.version, Most: p.downloads, Waiting: p.waiting}
-	if h.pond, err = repo.New(ctx, repo.Parts{Blobs: h.blobs, Catalog: h.catalog, Fetch: h.fetch, Log: p.log}); err != nil {
+	if h.pond, err = repo.New(ctx, repo.Parts{Blobs: h.blobs, Catalog: h.catalog, Fetch: h.fetch, Secrets: h.keys, Log: p.log}); err != nil {
+		return nil, err
+	}
+	if h.notary, err = audit.Open(ctx, filepath.Join(p.data, "heads"), h.keys, h.catalog, audit.Options{Log: p.log}); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -86,6 +92,9 @@ func (h *house) close(ctx context.Context) error {
 	}
 	if h.fetch != nil {
 		errs = append(errs, h.fetch.Close(ctx))
+	}
+	if h.notary != nil {
+		errs = append(errs, h.notary.Close())
 	}
 	if h.catalog != nil {
 		errs = append(errs, h.catalog.Close())

@@ -96,6 +96,7 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 		}
 	})
 	work.Go(func() { r.auth.Run(working) })
+	work.Go(func() { r.house.notary.Run(working) })
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	work.Go(func() { r.watch(working, stop) })
