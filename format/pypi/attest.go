@@ -13,7 +13,7 @@ import (
 // What an attestation may state (PEP 740).
 const (
 	predicateSLSA    = "https://slsa.dev/provenance/v1"
-	predicatePublish = "https://docs.pypi.org/attestations/publish/v1"
+	predicatePublish = "/attestations/publish/v1" // how it ends: the index that vouches stands before it
 	statementType    = "https://in-toto.io/Statement/v1"
 )
 
@@ -97,7 +97,7 @@ func checkAttestation(text []byte, file string, sum millpond.Digest) (string, er
 	switch {
 	case s.Type != statementType:
 		return "", invalid("attestations: a statement is of type %.100q; %q is expected", s.Type, statementType)
-	case s.Predicate != predicateSLSA && s.Predicate != predicatePublish:
+	case s.Predicate != predicateSLSA && !strings.HasSuffix(s.Predicate, predicatePublish):
 		return "", invalid("attestations: one states %.200q, which is not known here", s.Predicate)
 	case len(s.Subject) != 1:
 		return "", invalid("attestations: one is about %d files; one is expected", len(s.Subject))

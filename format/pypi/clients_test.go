@@ -85,7 +85,7 @@ func TestRealClients(t *testing.T) {
 			if strings.Contains(c.name, "check-url") {
 				return // it never comes to send anything
 			}
-			s.nobody = true
+			s.nobody.Store(true)
 			if out, ok := client(t, dir, program, args...); ok || !strings.Contains(out, "this wants a credential") && !strings.HasPrefix(program, "poetry") {
 				t.Errorf("without the right: content %v, printed %s", ok, out)
 			}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"millpond"
@@ -17,7 +18,7 @@ import (
 type shelf struct {
 	*formattest.House
 	verbs  []millpond.Verb // that its caller has; empty is all
-	nobody bool            // the caller is anonymous
+	nobody atomic.Bool     // the caller is anonymous
 }
 
 func newShelf(t testing.TB, changes ...func(*repo.Config)) *shelf {
@@ -42,7 +43,7 @@ func (r rights) Now(catalog.Tx) (repo.Rights, error) { return r, nil }
 // repo is the repository as its caller uses it now.
 func (s *shelf) repo() format.Repo {
 	c := repo.Caller{Actor: millpond.Actor{Name: "ci"}, Rights: rights(s.verbs)}
-	if s.nobody {
+	if s.nobody.Load() {
 		c = repo.Caller{}
 	}
 	return s.Pond.Repository("r").For(c)

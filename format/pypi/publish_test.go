@@ -273,7 +273,7 @@ func TestEveryAddressTakesUploads(t *testing.T) {
 		want(t, path+" of a reader", post(t, base+path, contentType, form), 403, "ci may not publish")
 		s.verbs = []millpond.Verb{millpond.VerbPromote}
 		want(t, path+" of a stranger", post(t, base+path, contentType, form), 403, "no repository r, or ci may not read it")
-		s.nobody = true
+		s.nobody.Store(true)
 		got := post(t, base+path, contentType, form)
 		want(t, path+" of nobody", got, 401, "this wants a credential")
 		if c := got.header.Get("WWW-Authenticate"); !strings.HasPrefix(c, "Basic ") {
@@ -674,7 +674,7 @@ func TestProblemDocumentsOnlyForWhoAsks(t *testing.T) {
 // TestCase36TheWordsArriveBehindALongBody speaks as twine does: it sends all of its body before it reads a byte.
 func TestCase36TheWordsArriveBehindALongBody(t *testing.T) {
 	s := newShelf(t)
-	s.nobody = true
+	s.nobody.Store(true)
 	base := s.serve()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {

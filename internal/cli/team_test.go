@@ -37,8 +37,8 @@ func newDesk(t *testing.T, answer map[string]string) *desk {
 		path := strings.TrimPrefix(r.URL.EscapedPath(), "/-/api/")
 		d.mu.Lock()
 		d.asked = append(d.asked, strings.TrimRight(fmt.Sprintf("%s %s?%s %s %s", r.Method, path, r.URL.RawQuery, body, r.Header.Get("Authorization")), " "))
-		d.mu.Unlock()
 		status, text, ok := strings.Cut(d.answer[r.Method+" "+path], " ")
+		d.mu.Unlock()
 		if !ok {
 			status, text = "204", ""
 		}
