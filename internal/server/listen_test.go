@@ -116,7 +116,7 @@ func TestHeldFileLeavesBySendfile(t *testing.T) {
 			t.Errorf("%s: %d of %d bytes were given to the connection as a file; the rest was copied", c.name, by, c.want)
 		}
 	}
-	h.Close()
+	h.Shutdown(t.Context()) // waits for the handlers, whose log is read next
 	if !strings.Contains(log.String(), fmt.Sprintf(`"bytes":%d`, size)) {
 		t.Errorf("the log does not count the bytes that left by sendfile: %s", log)
 	}
