@@ -27,7 +27,8 @@ type Format interface {
 	// question needs in its fields.
 	Source(Remote) Source
 	// Handler speaks the client protocol for one repository. Requests arrive with the repository's mount already cut from
-	// their URL, so that "/" is the repository's root; URL.EscapedPath is as the client sent it.
+	// their URL, so that "/" is the repository's root; URL.EscapedPath is as the client sent it. The URL is absolute only
+	// where Info.Proxy says that the handler knows such requests.
 	Handler(Repo) http.Handler
 }
 
@@ -39,7 +40,15 @@ type Info struct {
 
 	// Roots are paths outside "/<repository>/" that the protocol insists on: "/packages/" mounts "/packages/<repository>/…"
 	// and the handler sees "/packages/…".
+	//
+	// Where a repository is the root of a host or a listener of its own, all is below "/" as the client sent it:
+	// "/packages/…" has no repository's name in it. PlaceOf says where such a path is.
 	Roots []string
+	// Proxy says that the handler knows requests in absolute form, "GET http://host/path", which clients send to what they
+	// take for a proxy. On a listener of the repository's own those for other hosts arrive with the URL absolute: host in
+	// lower case, without the scheme's own port, without user. It is GET or HEAD. The handler answers those that its upstreams
+	// or options name, and refuses all others, asking nobody: the pond is no open proxy. Base is still the repository's.
+	Proxy bool
 	// HeldListed says that a version held here stays in the index though its upstream's list does not name it.
 	HeldListed bool
 	// Main names the file without which a version is of no use, where an index lists no files: a version that lacks it
@@ -256,7 +265,8 @@ type Tools interface {
 	Option(name string) string
 	// Base is the repository's address as this client knows it: absolute, its path ends in "/".
 	Base(r *http.Request) *url.URL
-	// Root is the address of the server's root as this client knows it, for the format's Roots.
+	// Root is the address of the server's root as this client knows it; where the repository is the root, it is Base. See
+	// PlaceOf for the format's Roots.
 	Root(r *http.Request) *url.URL
 	// Name is the repository's name.
 	Name() string

@@ -57,6 +57,9 @@ type Config struct {
 	Public    bool          // anonymous callers may read
 	Options   map[string]string
 
+	Hosts  []string // names of hosts where the repository is the root; for who serves it
+	Listen string   // the address where it is the root, as the server's doors are known by; "" if it has none
+
 	Volatile  bool  // versions may be overwritten and deleted
 	Unpublish bool  // versions may be deleted; their numbers stay taken
 	ReadOnly  bool  // nothing can be published here
@@ -112,6 +115,7 @@ type Rights interface {
 // A Trace is what happened to one request inside the pond. The server begins one, the repository fills it in, and the log,
 // the metrics and the Cache-Status header are made of it.
 type Trace struct {
+	Scheme                             string // that the client used; set by who serves
 	Repository, Package, Version, File string
 	Layer                              string
 	Result                             string // hit stale revalidated miss coalesced absent blocked unstored derived
