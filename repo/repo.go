@@ -126,6 +126,13 @@ type Trace struct {
 	Verdict                            string        // of the rule that decided; "" if none did
 }
 
+// hit notes that held bytes were found. What an old word led to stays stale.
+func (t *Trace) hit(d millpond.Digest) {
+	if t.Digest = d.String(); t.Result != "stale" {
+		t.Result = "hit"
+	}
+}
+
 type traceKey struct{}
 
 // WithTrace returns a context whose request is traced into t.
