@@ -8,6 +8,7 @@ package format
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"iter"
 	"net/http"
@@ -250,8 +251,18 @@ type Reader interface {
 	Kept(ctx context.Context, p millpond.Part) (*Document, error)
 	// Names yields the names a reader may see, sorted, each once. It asks an upstream for its list only if it is called.
 	Names(ctx context.Context) iter.Seq2[Change, error]
+	// Records yields what is hosted, here and in the repositories below, under longer names that begin with prefix and that a
+	// reader may see: sorted within each repository. It asks nobody, and makes no view: for documents about many packages.
+	Records(ctx context.Context, prefix string) iter.Seq2[Record, error]
 	// Held is the same repository seen without its upstreams: only what is held here, nobody asked.
 	Held() Repo
+}
+
+// A Record is what is hosted under one name, apart from its versions.
+type Record struct {
+	Name, Display string
+	Meta          json.RawMessage // the format's own record of the package
+	Changed       time.Time
 }
 
 // Tools are what a protocol needs beyond records and bytes.
