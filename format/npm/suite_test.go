@@ -70,8 +70,13 @@ var ecosystem = formattest.Ecosystem{
 	Publish: func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
 		return c.Do("PUT", "/"+escapeName(pkg), jsonBody, publishBody(pkg, r))
 	},
-	Writes:    changes,
-	Withdrawn: func(index []byte, version string) bool { return false },
+	Writes: changes,
+	Withdrawn: func(index []byte, version string) bool {
+		var doc struct {
+			Versions map[string]struct{ Deprecated string } `json:"versions"`
+		}
+		return json.Unmarshal(index, &doc) == nil && doc.Versions[version].Deprecated == "this version was yanked: it is broken"
+	},
 }
 
 // jsonBody are the headers of what npm sends.

@@ -171,7 +171,7 @@ func TestSuiteHTML(t *testing.T) {
 	e := ecosystem()
 	e.Header = http.Header{"Accept": {"text/html"}}
 	e.Lists = func(index []byte, version string) bool {
-		return bytes.Contains(index, []byte(">alpha-"+version+"-py2.py3-none-any.whl</a>"))
+		return bytes.Contains(index, []byte("-"+version+"-py2.py3-none-any.whl</a>"))
 	}
 	e.Links = func(index []byte, from *url.URL) (out []string) {
 		for part := range strings.SplitSeq(string(index), `href="`) {
