@@ -326,3 +326,33 @@ func TestLoginAtAProvider(t *testing.T) {
 		t.Error("the log holds the code or the client's secret")
 	}
 }
+
+// TestBadCredentialOfAPublisher: a client that sends all of its file before it reads, and shows only the status line, is told
+// what is wrong with its token.
+func TestBadCredentialOfAPublisher(t *testing.T) {
+	h := newHouse(t)
+	server := httptest.NewServer(h.server)
+	defer server.Close()
+	for name, authorization := range map[string]string{"a token that was never made": "Bearer mp_abc_def", "nobody, in a private repository": ""} {
+		req, err := http.NewRequest("POST", server.URL+"/py/legacy/", bytes.NewReader(make([]byte, 40<<20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "pond.example"
+		if authorization != "" {
+			req.Header.Set("Authorization", authorization)
+		}
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var body bytes.Buffer
+		body.ReadFrom(resp.Body) // what came is compared
+		resp.Body.Close()
+		words, _, _ := strings.Cut(body.String(), "\n")
+		if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" || len(words) < 20 || !strings.HasPrefix(resp.Status, "401 "+words) {
+			t.Errorf("%s: got %q and %q, want 401 with the words in both", name, resp.Status, body.String())
+		}
+	}
+}
