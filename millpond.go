@@ -171,6 +171,9 @@ type Actor struct {
 	Token   string // the id of the token used; "" if it was none
 	Client  string // the network address
 	Request string // the id of the request, as the request log has it
+	// Claims are what the issuer of a CI job's identity says of the job, a JSON object: every event of a publish carries
+	// them. Nil if it is no job.
+	Claims json.RawMessage
 }
 
 // An Event is one change, as the log tells it. Events and the changes they tell of are one transaction.

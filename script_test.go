@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"upstream": cmdUpstream, "order": cmdOrder, "asked": cmdAsked, "gate": cmdGate,
 					"pond": cmdPond, "get": cmdGet, "damage": cmdDamage,
+					"team": cmdTeam, "approve": cmdApprove, "build": cmdBuild, "send": cmdSend,
 				},
 			})
 		})
