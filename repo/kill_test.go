@@ -33,7 +33,11 @@ const (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(envDir); dir != "" {
-		if err := victim(dir); err != nil {
+		be := victim
+		if os.Getenv(envStep) != "" {
+			be = stepVictim
+		}
+		if err := be(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -65,7 +69,7 @@ func victim(dir string) error {
 	if _, err := fmt.Sscan(os.Getenv(envMax), &settings.MaxBytes); err != nil {
 		return err
 	}
-	err = pond.Configure(ctx, settings, []repo.Config{{Name: "r", Format: pypi.Format{}, Fresh: 20 * time.Millisecond, Upstreams: []repo.Upstream{
+	err = pond.Configure(ctx, settings, []repo.Config{{Name: "r", Format: pypi.Format{}, Public: true, Fresh: 20 * time.Millisecond, Upstreams: []repo.Upstream{
 		{Settings: fetch.Settings{Name: "up", URL: u}},
 	}}})
 	if err != nil {
@@ -78,7 +82,7 @@ func victim(dir string) error {
 		load.Go(func() {
 			r := pond.Repository("r").For(repo.Caller{})
 			for {
-				if err := victimReads(ctx, r.Package, r.Open); err != nil {
+				if err := victimReads(ctx, fmt.Sprintf("p%d", rand.IntN(killPackages)), r.Package, r.Open); err != nil {
 					errs <- err
 					return
 				}
@@ -105,8 +109,7 @@ type (
 	openFunc = func(context.Context, millpond.Key) (*millpond.Content, error)
 )
 
-func victimReads(ctx context.Context, list listFunc, open openFunc) error {
-	name := fmt.Sprintf("p%d", rand.IntN(killPackages))
+func victimReads(ctx context.Context, name string, list listFunc, open openFunc) error {
 	p, err := list(ctx, name)
 	if err != nil {
 		return err
