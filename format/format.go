@@ -40,6 +40,9 @@ type Info struct {
 	// Roots are paths outside "/<repository>/" that the protocol insists on: "/packages/" mounts "/packages/<repository>/…"
 	// and the handler sees "/packages/…".
 	Roots []string
+	// RootPaths are single addresses at the server's root that the protocol insists on and that belong to no one repository,
+	// as "/v2/". The Format is Rooted if it has any.
+	RootPaths []string
 	// HeldListed says that a version held here stays in the index though its upstream's list does not name it.
 	HeldListed bool
 	// Main names the file without which a version is of no use, where an index lists no files: a version that lacks it
@@ -48,6 +51,9 @@ type Info struct {
 	// Fresh is how long an index or a ref is served without asking its upstream, and Absent how long an absence is
 	// believed. The configuration may change both. While an upstream is ill an absence up to OldAbsence ago is believed.
 	Fresh, Absent, OldAbsence time.Duration
+	// Doubt is how long an upstream must go on saying that something it knew does not exist until it is believed; nil is ten
+	// minutes. option is Tools.Option of the repository.
+	Doubt func(option func(name string) string) time.Duration
 	// Slow is how long a reader waits for an upstream when an older answer is kept; zero means 2 s.
 	Slow time.Duration
 	// Options are the settings a repository of this format has beyond those of every repository.
@@ -129,6 +135,19 @@ type Sniffer interface {
 	Sniff(k millpond.Key, head []byte) error
 }
 
+// An Asker is a Source whose files are asked for in a way of their own.
+type Asker interface {
+	Asks(k millpond.Key) Asking
+}
+
+// Asking is how a file is asked for.
+type Asking struct {
+	// Accept is the header; "" is */*. A file that is asked for with one keeps the media type that it came with.
+	Accept string
+	// Scope is what a token is asked for that the upstream may want; "" is none: see Request.
+	Scope string
+}
+
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the
 // kept one is a lagging copy: it is not taken.
 type Newer interface {
@@ -186,6 +205,11 @@ type Request struct {
 	Limit  int64  // of the text, after decompression; 0 is 128 MiB
 	Fresh  bool   // ask caches on the way to ask the origin (no-cache)
 	Empty  bool   // an empty text is an answer; otherwise it is BadUpstream
+	Head   bool   // only the header is asked for, by HEAD: the Document has no text, and nothing is kept
+	// Scope is what a token is asked for, where the upstream answers with a challenge that names who gives tokens (RFC 6750,
+	// as container registries do). One that grants the scope and is then refused for having too little is NotFound. "" takes
+	// no such token.
+	Scope string
 }
 
 // A Document is a text that an upstream gave. It is read at any offset, also after it was kept. Who receives it closes it.
