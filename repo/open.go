@@ -62,7 +62,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if h != nil && !h.Blob.IsZero() {
 		c, err := l.pond.openHeld(ctx, h, o.stat)
 		if err == nil {
-			t.hit(h.Blob)
+			t.hit(h.Blob, l.repo.info.Moving)
 			return c, nil
 		}
 		switch {

@@ -498,7 +498,7 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 	}
 	t := TraceOf(ctx)
 	t.Layer = f.layer
-	t.hit(c.Digest)
+	t.hit(c.Digest, b.info.Moving)
 	return &c
 }
 
