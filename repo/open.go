@@ -254,6 +254,9 @@ func computable(ds []millpond.Digest) []millpond.Digest {
 
 // sealed records the bytes of a download, before any reader sees their end.
 func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File, before *catalog.Holding, got fetch.Sealed) error {
+	if t := l.pond.takenDownBytes(got.Blob); t != nil {
+		return t.blocked(k) // the readers of what nobody knew the digest of
+	}
 	now := l.pond.now().Truncate(time.Second)
 	h := &catalog.Holding{
 		Layer: l.id, Key: k, Blob: got.Blob, Size: got.Size, SHA256: got.Blob, Digests: f.Digests, Type: f.Type,

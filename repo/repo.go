@@ -124,6 +124,32 @@ type Trace struct {
 	Status                             int           // what the upstream answered, if that is why the answer is stale
 	Upstream                           time.Duration // spent waiting for upstreams
 	Verdict                            string        // of the rule that decided; "" if none did
+
+	// What a file was opened as, while which takedowns stood.
+	repo  *Repository
+	bytes millpond.Digest
+	taken *[]*Takedown
+}
+
+// Withdrawn says why what the request reads must not be read any further: it was taken down since. It costs next to nothing:
+// whoever sends bytes asks it for each piece.
+func (t *Trace) Withdrawn() error {
+	if t.repo == nil {
+		return nil
+	}
+	now := t.repo.pond.takedowns.Load()
+	if now == t.taken {
+		return nil
+	}
+	t.taken = now
+	k := millpond.Key{Package: t.Package, Version: t.Version, File: t.File}
+	if one := t.repo.takenDown(t.Package, t.Version); one != nil {
+		return one.blocked(k)
+	}
+	if one := t.repo.pond.takenDownBytes(t.bytes); one != nil {
+		return one.blocked(k)
+	}
+	return nil
 }
 
 type traceKey struct{}
