@@ -32,6 +32,10 @@ type response struct {
 	caller repo.Caller
 	tls    bool
 
+	identified bool          // the caller's credential was good, if there was one
+	repository string        // that the request is for, as far as that is known; "" if it is none
+	missing    millpond.Verb // that the server has refused the request for want of
+
 	start, first time.Time // of the request, and of its answer's header
 	moved        time.Time // when the write deadline was last moved on
 	status       int
@@ -263,6 +267,7 @@ func (s *Server) finish(x *response, r *http.Request) {
 	}
 	took := time.Since(x.start)
 	s.metrics.count(x, r.Method, took)
+	s.refused(x)
 	s.logRequest(x, r, took)
 	aborted := x.aborted
 	*x = response{}

@@ -27,7 +27,9 @@ func TestTakedownCutsRunningDownloads(t *testing.T) {
 		store blob.Store
 		down  func(digest string) TakedownDocument
 	}{
-		{"by name, from memory", mem.New(), func(string) TakedownDocument { return TakedownDocument{Format: "paper", Package: "bad", Why: "it steals keys"} }},
+		{"by name, from memory", mem.New(), func(string) TakedownDocument {
+			return TakedownDocument{Format: "paper", Package: "bad", Why: "it steals keys"}
+		}},
 		{"by version, from disk", onDisk, func(string) TakedownDocument {
 			return TakedownDocument{Format: "paper", Package: "bad", Versions: "1", Why: "it steals keys"}
 		}},
