@@ -6,6 +6,8 @@ package repo
 import (
 	"context"
 	"log/slog"
+	"net/http"
+	"strings"
 	"time"
 
 	"millpond"
@@ -116,6 +118,7 @@ type Rights interface {
 // the metrics and the Cache-Status header are made of it.
 type Trace struct {
 	Scheme                             string // that the client used; set by who serves
+	Anew                               bool   // the client wants nothing that is a while old; see Anew
 	Repository, Package, Version, File string
 	Layer                              string
 	Result                             string // hit stale revalidated miss coalesced absent blocked unstored derived
@@ -150,6 +153,20 @@ func (t *Trace) Withdrawn() error {
 		return one.blocked(k)
 	}
 	return nil
+}
+
+// Anew reports whether a request asks for what is not a while old. It is for Trace.Anew, which who serves sets: then no word
+// of an upstream that is older than a few seconds is answered from, if the upstream can be asked. However many want that of
+// one thing, the upstream is asked once in ten seconds. max-age=0 is not such a wish: pip sends it with every request.
+func Anew(h http.Header) bool {
+	for _, field := range h["Cache-Control"] {
+		for word := range strings.SplitSeq(field, ",") {
+			if strings.EqualFold(strings.TrimSpace(word), "no-cache") {
+				return true
+			}
+		}
+	}
+	return len(h["Cache-Control"]) == 0 && len(h["Pragma"]) > 0 && strings.EqualFold(strings.TrimSpace(h["Pragma"][0]), "no-cache")
 }
 
 type traceKey struct{}

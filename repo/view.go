@@ -58,6 +58,10 @@ func (v *shown) good(now time.Time, s scope) bool {
 	return s != fresh || now.Before(v.fresh)
 }
 
+// old reports whether the view was made a while ago, for a reader who wants nothing old: it is made again then, which asks the
+// upstreams if they were not asked lately.
+func (v *shown) old(now time.Time) bool { return now.Sub(v.built) > young }
+
 type viewKey struct {
 	name string
 	held bool
@@ -69,12 +73,13 @@ func (r *Repository) view(ctx context.Context, name string, s scope) (*view, err
 		s = held
 	}
 	key := viewKey{name, s == held}
+	anew := s == fresh && TraceOf(ctx).Anew
 	for {
-		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) {
+		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) && !(anew && v.old(r.pond.now())) {
 			v.trace(ctx)
 			return v, nil
 		}
-		v, err := r.building.do(ctx, buildKey{key, s, r.generation(name)}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
+		v, err := r.building.do(ctx, buildKey{key, s, anew, r.generation(name)}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
 		if millpond.Is(err, millpond.Canceled) && ctx.Err() == nil {
 			continue // the reader who built it for all who waited has left
 		}
@@ -91,7 +96,8 @@ func (r *Repository) glance(ctx context.Context, name string, s scope) (*shown, 
 	if r.pond.offline() {
 		s = held
 	}
-	if v, ok := r.shown.GetIfPresent(viewKey{name, s == held}); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) {
+	anew := s == fresh && TraceOf(ctx).Anew
+	if v, ok := r.shown.GetIfPresent(viewKey{name, s == held}); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) && !(anew && v.old(r.pond.now())) {
 		v.trace(ctx)
 		return v, nil
 	}
@@ -119,6 +125,7 @@ func (r *Repository) buildAndKeep(ctx context.Context, key viewKey, s scope) (*v
 type buildKey struct {
 	viewKey
 	scope      scope
+	anew       bool
 	generation uint64 // who asks after a change does not get what was begun before it
 }
 

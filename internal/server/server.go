@@ -272,7 +272,7 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 		ctx = format.AtRoot(ctx, x.at.address(x.peer))
 	}
 	inner := r.WithContext(ctx)
-	ex.trace.Scheme = x.peer.scheme
+	ex.trace.Scheme, ex.trace.Anew = x.peer.scheme, repo.Anew(r.Header)
 	ex.url = *r.URL
 	ex.url.Path, ex.url.RawPath = to.path, to.rawPath
 	inner.Host = x.peer.host
