@@ -51,7 +51,7 @@ func TestAClientThatWantsNothingOld(t *testing.T) {
 	asked("again later", 1, func() { shows("later", index("no-cache"), false) })
 	r.pass(11 * time.Second)
 	asked("nobody wants it", 0, func() { index("") })
-	r.up.Order("/simple/alpha/", "500 x9")
+	r.up.Order("/simple/alpha/", "always 500")
 	if a := index("no-cache"); a.Status != 200 || a.Header.Get("X-Result") != "stale" {
 		t.Errorf("an upstream that is ill: %s (%s), want what is kept, marked stale", a, a.Header.Get("X-Result"))
 	}

@@ -45,6 +45,7 @@ type shown struct {
 	until  time.Time // until when the verdicts stand; zero is for ever
 	stale  error     // why a layer's word is old
 	check  time.Time // of the oldest layer's word
+	anew   time.Time // when this was made for a reader who wants nothing old; zero if it was not
 	of     uint64    // the package's generation when this was begun
 }
 
@@ -58,9 +59,9 @@ func (v *shown) good(now time.Time, s scope) bool {
 	return s != fresh || now.Before(v.fresh)
 }
 
-// old reports whether the view was made a while ago, for a reader who wants nothing old: it is made again then, which asks the
-// upstreams if they were not asked lately.
-func (v *shown) old(now time.Time) bool { return now.Sub(v.built) > young }
+// old reports whether the view rests on an old word, for a reader who wants nothing old, and was not made for such a reader a
+// moment ago: it is made again then, which asks the upstreams if they were not asked lately.
+func (v *shown) old(now time.Time) bool { return now.Sub(v.check) > young && now.Sub(v.anew) > young }
 
 type viewKey struct {
 	name string
@@ -181,6 +182,9 @@ func (v *shown) trace(ctx context.Context) {
 // build asks the layers, merges what they say and applies the rules.
 func (r *Repository) build(ctx context.Context, name string, s scope) (*view, error) {
 	v := &view{shown: &shown{built: r.pond.now()}}
+	if TraceOf(ctx).Anew {
+		v.anew = v.built
+	}
 	merged, id, err := r.merge(ctx, name, s, v)
 	if err != nil {
 		return nil, err
