@@ -169,6 +169,13 @@ func Anew(h http.Header) bool {
 	return len(h["Cache-Control"]) == 0 && len(h["Pragma"]) > 0 && strings.EqualFold(strings.TrimSpace(h["Pragma"][0]), "no-cache")
 }
 
+// hit notes that held bytes were found. What an old word led to stays stale.
+func (t *Trace) hit(d millpond.Digest) {
+	if t.Digest = d.String(); t.Result != "stale" {
+		t.Result = "hit"
+	}
+}
+
 type traceKey struct{}
 
 // WithTrace returns a context whose request is traced into t.

@@ -141,6 +141,7 @@ type house struct {
 	upstream atomic.Int64 // requests that reached an upstream
 	upURL    *url.URL
 	admin    string // a token
+	people   auth.Settings
 }
 
 func (h *house) now() time.Time { return time.Unix(0, h.clock.Load()) }
@@ -199,6 +200,7 @@ func newHouseOn(t testing.TB, store blob.Store, change ...func(*Parts)) *house {
 		settings.Repositories = append(settings.Repositories, a)
 		list = append(list, one)
 	}
+	h.people = settings
 	if err := h.auth.Configure(settings); err != nil {
 		t.Fatal(err)
 	}

@@ -242,6 +242,12 @@ func (s *Server) fail(x *response, r *http.Request, err error) {
 	if hint != "" {
 		f.Body += hint + "\n"
 	}
+	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody && !s.table.Load().isOwn(r.URL) {
+		// Who publishes to a repository may send all of a file before it reads a byte, and show no more than this line.
+		if f.Phrase = why; hint != "" {
+			f.Phrase += "; " + hint
+		}
+	}
 	format.Fail(x, r, time.Now(), err, f)
 }
 
