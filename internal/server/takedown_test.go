@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -86,5 +87,7 @@ func TestTakedownCutsRunningDownloads(t *testing.T) {
 
 // client reaches every host at one address.
 func client(addr string) *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(network, _ string) (net.Conn, error) { return net.Dial(network, addr) }}}
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}}}
 }
