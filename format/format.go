@@ -256,6 +256,9 @@ type Repo interface {
 // Reader reads a repository: hosted layer, then upstreams in order, then the rules.
 //
 // A name is NotFound only when every layer has said so. Names are canonical.
+//
+// What a client's Cache-Control wants is the repository's to see to: with no-cache what is read rests on words of upstreams
+// that are a few seconds old at most, where they can be asked. A handler does nothing for it.
 type Reader interface {
 	// Package is the view of one package.
 	Package(ctx context.Context, name string) (*millpond.Package, error)

@@ -80,7 +80,7 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	if err != nil && !millpond.Is(err, millpond.NotFound) {
 		return nil, err
 	}
-	if kept != nil && stands(now, kept.Checked, kept.Fresh) {
+	if kept != nil && stands(now, kept.Checked, kept.Fresh) && !(asking && l.wantsAnew(ctx, q.Question, kept, now)) {
 		return l.reply(ctx, q, kept, doubted(kept))
 	}
 	if !asking {
@@ -123,6 +123,22 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+const (
+	// young is how old a word may be that a client gets who wants nothing old.
+	young = 5 * time.Second
+	// seldom is how often an upstream is asked the same for the sake of such clients.
+	seldom = 10 * time.Second
+)
+
+// wantsAnew reports whether a word is to be asked for again though it is fresh: its reader wants that, and nobody has had it
+// asked a moment ago.
+func (l *upstream) wantsAnew(ctx context.Context, q catalog.Question, kept *catalog.Answer, now time.Time) bool {
+	if !TraceOf(ctx).Anew || now.Sub(kept.Checked) <= young {
+		return false
+	}
+	return l.anew.once(q.Kind+"\x00"+q.Package+"\x00"+q.Name, now, seldom)
 }
 
 // stands reports whether a word that was given at one time and is good until another is good now. A word from the future was

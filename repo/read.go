@@ -39,6 +39,8 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 	if err := b.readable(k.Package); err != nil {
 		return nil, err
 	}
+	t := TraceOf(ctx)
+	t.repo, t.taken = b.Repository, b.pond.takedowns.Load() // before anything is judged
 	c, err := b.readOnce(ctx, k, o)
 	if errors.Is(err, errDamaged) {
 		c, err = b.readOnce(ctx, k, o) // it was set aside: this one fetches it
@@ -46,6 +48,7 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 	if err != nil {
 		return nil, err
 	}
+	t.bytes = c.Digest
 	if t := b.pond.takenDownBytes(c.Digest); t != nil {
 		if c.ReadSeekCloser != nil {
 			c.Close()

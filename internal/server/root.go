@@ -229,7 +229,7 @@ func (t *table) target(x *response, r *http.Request) (target, error) {
 	}
 	m := x.at.mount
 	if !mayEnter(&x.caller, &m.config) {
-		return target{}, t.unknown(m.name, &x.caller)
+		return target{mount: m}, t.unknown(m.name, &x.caller)
 	}
 	return target{mount: m, path: r.URL.Path, rawPath: r.URL.RawPath}, nil
 }

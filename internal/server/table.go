@@ -148,7 +148,7 @@ func (t *table) isOwn(u *url.URL) bool {
 type target struct {
 	routes        []*route // one for each set of methods
 	args          []string
-	mount         *mount
+	mount         *mount // with an error: the one that the caller may not enter
 	path, rawPath string // of URL, below the mount
 	redirect      string // the mount's own address, asked for without its slash; relative
 }
@@ -194,7 +194,7 @@ func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 // and are the same in both forms of the path, behind the root through which the request came.
 func (t *table) below(m *mount, as *repo.Caller, root, path, raw string, end int) (target, error) {
 	if !mayEnter(as, &m.config) {
-		return target{}, t.unknown(m.name, as)
+		return target{mount: m}, t.unknown(m.name, as)
 	}
 	to := target{mount: m, path: root + path[end:]}
 	if raw != "" {
