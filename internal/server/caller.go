@@ -16,7 +16,7 @@ type Callers interface {
 	// Identify reads the credential of a request, if it has one. The address in r.RemoteAddr is the client's. A credential
 	// that is not good is Unauthenticated, also where nobody needs one; two, or one in the query, are Invalid.
 	Identify(ctx context.Context, r *http.Request) (repo.Caller, error)
-	// AccountsFor are the caller's accounts inside the protocol of one repository, whose address the client knows as base.
+	// AccountsFor are the caller's accounts inside the protocol of one repository. base is where the client reaches the pond.
 	AccountsFor(c repo.Caller, repository, format string, base *url.URL) format.Accounts
 }
 
@@ -163,16 +163,15 @@ func (t *table) readsAll(c *repo.Caller) bool {
 func (s *Server) as(x *response, t *table, m *mount) format.Repo {
 	c := x.caller
 	if s.parts.Callers != nil {
-		base := t.base(x.peer).JoinPath(m.name + "/")
-		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, base)
+		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, t.base(x.peer))
 	}
 	return m.repository.For(c)
 }
 
 // handlerFor answers a request to a mount. Who reads without a credential shares one handler: nothing that it does is written
-// down with a name.
-func (s *Server) handlerFor(x *response, r *http.Request, t *table, m *mount) http.Handler {
-	if !known(&x.caller) && m.config.Public && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+// down with a name. Who is about to log in has one of their own.
+func (s *Server) handlerFor(x *response, r *http.Request, t *table, m *mount, welcome bool) http.Handler {
+	if !welcome && !known(&x.caller) && m.config.Public && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return m.handler
 	}
 	return m.config.Format.Handler(s.as(x, t, m))

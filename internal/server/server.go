@@ -180,7 +180,7 @@ func (s *Server) serve(x *response, r *http.Request, t *table) error {
 	if err := s.identify(x, r, own); err != nil {
 		return err
 	}
-	to, err := t.resolve(r.URL, &x.caller)
+	to, err := t.resolve(r.Method, r.URL, &x.caller)
 	if err != nil {
 		return err
 	}
@@ -258,6 +258,6 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 	inner.Host = x.peer.host
 	inner.URL = &ex.url
 	s.limitBody(x, inner, t.mostOf(&x.caller, m))
-	s.handlerFor(x, inner, t, m).ServeHTTP(x, inner)
+	s.handlerFor(x, inner, t, m, to.welcome).ServeHTTP(x, inner)
 	return nil
 }
