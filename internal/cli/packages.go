@@ -150,17 +150,14 @@ func (c *promoteCommand) Run(ctx context.Context, p *Process) error {
 			case item.New:
 				state = "promoted to " + c.To
 			}
-			row(millpond.Key{Package: item.Key.Package, Version: item.Key.Version, File: item.Key.File}, state)
+			row(millpond.Key{Package: item.Package, Version: item.Version, File: item.File}, state)
 		}
 	})
 }
 
 // A promotedDocument says what came of a promotion.
 type promotedDocument struct {
-	Items []struct {
-		Key keyDocument `json:"key"`
-		New bool        `json:"new"`
-	} `json:"items"`
+	Items []publishedDocument `json:"items"`
 }
 
 // splitVersion reads "name@version"; the first character of a name may be an @.
@@ -268,6 +265,7 @@ type takedownDocument struct {
 	ID       string    `json:"id,omitempty"`
 	Format   string    `json:"format,omitempty"`
 	Package  string    `json:"package,omitempty"`
+	Version  string    `json:"version,omitempty"`
 	Versions string    `json:"versions,omitempty"`
 	PURL     string    `json:"purl,omitempty"`
 	Digest   string    `json:"digest,omitempty"`
@@ -282,8 +280,8 @@ func (t *takedownDocument) words() string {
 		return t.Digest
 	}
 	s := t.Format + " " + t.Package
-	if t.Versions != "" {
-		s += " " + t.Versions
+	if v := t.Version + t.Versions; v != "" {
+		s += " " + v
 	}
 	return strings.TrimSpace(s + " " + t.Digest)
 }
