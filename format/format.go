@@ -252,6 +252,9 @@ type Tools interface {
 	Claimed(name string) bool
 	// Ahead starts fetching files that a client is likely to ask for next. It never blocks, and may do nothing.
 	Ahead(ctx context.Context, keys ...millpond.Key)
+	// Seldom reports true for a word at most once in a period, whoever asks: for what clients are told, but not each time.
+	// It is forgotten when the pond stops, and when very many words are remembered.
+	Seldom(word string, every time.Duration) bool
 	// Option is a setting of the repository, else the format's default.
 	Option(name string) string
 	// Base is the repository's address as this client knows it: absolute, its path ends in "/".

@@ -37,6 +37,7 @@ type Repository struct {
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed
+	said        said
 }
 
 type fill struct {

@@ -525,3 +525,30 @@ func TestSearchOnARealRepository(t *testing.T) {
 		t.Errorf("got %s", r)
 	}
 }
+
+// TestNoticeIsAsSeldomForEverybody: npm prints the notice of each response, so a client is told once a minute, whoever it is.
+func TestNoticeIsAsSeldomForEverybody(t *testing.T) {
+	h := formattest.New(t, ecosystem, formattest.Rules(t, map[string]any{"hold": "7d"}))
+	putPackage(h.Up, "left-pad", formattest.Release{Version: "1.0.0", Published: formattest.Epoch().AddDate(-1, 0, 0)},
+		formattest.Release{Version: "1.1.0", Published: formattest.Epoch().AddDate(0, 0, -1)})
+	agent := http.Header{"User-Agent": {"npm/11.0.0 node/v20.0.0 linux x64"}}
+	for _, who := range []string{"", formattest.Owner} {
+		told := func() string { return h.As(who).Do("GET", "/left-pad", agent, nil).Header.Get("Npm-Notice") }
+		if got := told(); !strings.Contains(got, "1 version of left-pad is held until 27 Nov 2026") {
+			t.Errorf("as %q: the notice is %q", who, got)
+		}
+		for range 3 {
+			if got := told(); got != "" {
+				t.Errorf("as %q: told again at once: %q", who, got)
+			}
+		}
+		h.Pass(time.Minute)
+		if got := told(); got == "" {
+			t.Errorf("as %q: not told again after a minute", who)
+		}
+		if got := h.As(who).Do("GET", "/left-pad", nil, nil).Header.Get("Npm-Notice"); got != "" {
+			t.Errorf("as %q: a client that is not npm is told %q", who, got)
+		}
+		h.Pass(time.Minute)
+	}
+}
