@@ -222,6 +222,10 @@ type Reader interface {
 	Package(ctx context.Context, name string) (*millpond.Package, error)
 	// Stamp is the Stamp and Fresh of that view, without building it where it is known. Stamp(ctx, "") is of Names.
 	Stamp(ctx context.Context, name string) (stamp string, fresh time.Time, err error)
+	// Refresh reads a package's listing again where upstreams may be asked about it, though it is fresh: for clients that
+	// insist, or expect something else than is listed. It does so at most every ten seconds a package, and an upstream that
+	// is ill is no error: then all is as it was.
+	Refresh(ctx context.Context, name string) error
 	// Open opens a file: held, or on its way. Rules are judged here. Version may be empty where File is unique in the
 	// package. The caller closes it.
 	Open(ctx context.Context, k millpond.Key) (*millpond.Content, error)
