@@ -310,6 +310,8 @@ func (s *shelf) Secret(context.Context, string, func() ([]byte, error)) ([]byte,
 // errReadOnly is what a shelf answers to every change.
 var errReadOnly = &millpond.Error{Kind: millpond.Unsupported, Why: "nothing can be put on this shelf"}
 
+func (s *shelf) Refresh(context.Context, string) error { return nil }
+
 func (s *shelf) Seldom(word string, _ time.Duration) bool {
 	_, before := s.said.LoadOrStore(word, true)
 	return !before // the clock of a shelf stands
