@@ -50,6 +50,14 @@ func (s *Server) identify(x *response, r *http.Request, own bool) error {
 	if !own && len(r.Header["Cookie"]) > 0 {
 		r.Header.Del("Cookie")
 	}
+	if x.peer.proxied {
+		// What the client proves itself to the pond with; the other field is meant for the host that it asks for.
+		r.Header.Del("Authorization")
+		if c := r.Header["Proxy-Authorization"]; len(c) > 0 {
+			r.Header["Authorization"] = c
+		}
+	}
+	r.Header.Del("Proxy-Authorization")
 	if x.peer.forward && x.peer.addr.IsValid() {
 		r.RemoteAddr = netip.AddrPortFrom(x.peer.addr, 0).String()
 	}

@@ -30,6 +30,9 @@ type table struct {
 	mounts   map[string]*mount
 	roots    []string // further places of mounts, longest first: "/packages/"
 	rooted   map[string][]*mount
+	hosts    map[string]*root // repositories that are the root of a host, by its name
+	doors    map[string]*root // and of a listener, by its address as configured
+	atRoots  []route          // those that answer where a repository is the root too
 	origins  *http.CrossOriginProtection
 	private  bool   // some repository is not for everybody
 	under    string // path of the public URL without its last slash: "/pond"; "" if it has none
@@ -73,7 +76,7 @@ func CheckMounts(public *url.URL, repositories []repo.Config) error {
 		}
 		seen[c.Name] = true
 	}
-	return nil
+	return checkRoots(public, repositories)
 }
 
 func invalid(format string, args ...any) error {
@@ -83,7 +86,8 @@ func invalid(format string, args ...any) error {
 // Configure replaces the settings and where everything is. If it fails nothing has changed. Requests under way finish with
 // what they began with.
 func (s *Server) Configure(settings Settings, repositories []Repository) error {
-	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}}
+	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}, hosts: map[string]*root{}, doors: map[string]*root{}}
+	t.atRoots = slices.DeleteFunc(slices.Clone(t.routes), func(r route) bool { return !r.atRoot })
 	configs := make([]repo.Config, len(repositories))
 	for i, one := range repositories {
 		configs[i] = one.Config()
@@ -113,6 +117,7 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 		t.private = t.private || !m.config.Public
 		t.mounts[m.name] = m
 		t.order = append(t.order, m)
+		t.addRoots(m)
 		for _, root := range m.info.Roots {
 			if t.rooted[root] == nil {
 				t.roots = append(t.roots, root)
@@ -171,7 +176,7 @@ func (t *table) resolve(method string, u *url.URL, as *repo.Caller) (target, err
 	if m := t.mounts[first]; m != nil {
 		return t.below(m, method, as, "", path, raw, 1+len(m.name))
 	}
-	if of, args := t.find(escaped); len(of) > 0 {
+	if of, args := find(t.routes, escaped); len(of) > 0 {
 		return target{routes: of, args: args}, nil
 	}
 	for _, root := range t.roots {
@@ -197,16 +202,25 @@ func (t *table) below(m *mount, method string, as *repo.Caller, root, path, raw 
 	if raw != "" {
 		to.rawPath = root + raw[end:]
 	}
-	if w, ok := m.config.Format.(format.Welcomer); ok && !known(as) {
-		to.welcome = w.Welcomes(method, (&url.URL{Path: to.path, RawPath: to.rawPath}).EscapedPath())
-	}
-	if !mayEnter(as, &m.config) && !to.welcome {
-		return target{}, t.unknown(m.name, as)
+	if err := t.enter(&to, method, as); err != nil {
+		return target{}, err
 	}
 	if path[end:] == "" {
 		to.path, to.rawPath, to.redirect = root+"/", "", m.name+"/"
 	}
 	return to, nil
+}
+
+// enter lets a caller into a mount who may know of it, or who is about to say who they are.
+func (t *table) enter(to *target, method string, as *repo.Caller) error {
+	m := to.mount
+	if w, ok := m.config.Format.(format.Welcomer); ok && !known(as) {
+		to.welcome = w.Welcomes(method, (&url.URL{Path: to.path, RawPath: to.rawPath}).EscapedPath())
+	}
+	if !mayEnter(as, &m.config) && !to.welcome {
+		return t.unknown(m.name, as)
+	}
+	return nil
 }
 
 // unknown is the answer for a repository that is not there, and the same for one that the caller may not read: who may not
