@@ -264,6 +264,10 @@ type Reader interface {
 	Package(ctx context.Context, name string) (*millpond.Package, error)
 	// Stamp is the Stamp and Fresh of that view, without building it where it is known. Stamp(ctx, "") is of Names.
 	Stamp(ctx context.Context, name string) (stamp string, fresh time.Time, err error)
+	// Refresh reads a package's listing again where upstreams may be asked about it, though it is fresh: for clients that
+	// insist, or expect something else than is listed. It does so at most every ten seconds a package, and an upstream that
+	// is ill is no error: then all is as it was.
+	Refresh(ctx context.Context, name string) error
 	// Open opens a file: held, or on its way. Rules are judged here. Version may be empty where File is unique in the
 	// package. The caller closes it.
 	Open(ctx context.Context, k millpond.Key) (*millpond.Content, error)
@@ -304,6 +308,9 @@ type Tools interface {
 	Claimed(name string) bool
 	// Ahead starts fetching files that a client is likely to ask for next. It never blocks, and may do nothing.
 	Ahead(ctx context.Context, keys ...millpond.Key)
+	// Seldom reports true for a word at most once in a period, whoever asks: for what clients are told, but not each time.
+	// It is forgotten when the pond stops, and when very many words are remembered.
+	Seldom(word string, every time.Duration) bool
 	// Option is a setting of the repository, else the format's default.
 	Option(name string) string
 	// Base is the repository's address as this client knows it: absolute, its path ends in "/".

@@ -195,6 +195,14 @@ type LoginTicket struct {
 	Every   time.Duration // how often to poll
 }
 
+// A Welcomer is a Format whose clients log in at the repository itself: who is nobody yet is let in to do it, also where only
+// somebody may read. Welcomes reports whether a request, of a path below the repository as it was sent, is one of a login or
+// of an exchange of identities. It is pure and cheap. What the request then gets at is its caller's Accounts; everything else
+// of the repository is refused as ever.
+type Welcomer interface {
+	Welcomes(method, escapedPath string) bool
+}
+
 // A Blocker is a Format whose record of a hosted package can say that nothing of it may be opened. Blocked returns why, ""
 // if all may, of the record that its own Release or Amendment has set. It is pure and cheap.
 type Blocker interface {

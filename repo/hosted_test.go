@@ -396,6 +396,19 @@ func TestTakedown(t *testing.T) {
 	if _, err := bodyOf(t, r.ours("r"), "alpha", "1.1"); err != nil {
 		t.Errorf("lifted: %v", err)
 	}
+	wantKind(t, "one version and a range", second(r.pond.TakeDown(t.Context(), master, repo.Takedown{Format: "pypi", Package: "Alpha", Version: "1.1", Versions: "==1.1", Why: "x"})), millpond.Invalid)
+	exact, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Format: "pypi", Package: "Alpha", Version: "1.1.0", Why: "one version"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = bodyOf(t, r.ours("r"), "alpha", "1.1")
+	wantKind(t, "by the version, in another spelling", err, millpond.Blocked)
+	if _, err := bodyOf(t, r.ours("r"), "alpha", "1.0"); err != nil {
+		t.Errorf("another version than the one: %v", err)
+	}
+	if err := r.pond.LiftTakedown(t.Context(), master, exact.ID, "a mistake"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Digest: millpond.SHA256([]byte("PK\x03\x04malware")), Why: "these bytes"}); err != nil {
 		t.Fatal(err)
 	}
