@@ -206,7 +206,18 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	return swept, nil
 }
 
+// sweepOne deletes a blob unless something has named it by now, or it was sealed anew: Conflict. No publish looks for its bytes
+// meanwhile.
 func (p *Pond) sweepOne(ctx context.Context, d millpond.Digest, before time.Time) error {
+	p.publishes.Lock()
+	defer p.publishes.Unlock()
+	named, err := p.catalog.Named(ctx, []millpond.Digest{d})
+	if err != nil {
+		return err
+	}
+	if named[d] {
+		return &millpond.Error{Kind: millpond.Conflict, Why: "the blob is named again"}
+	}
 	if s, ok := p.blobs.(blob.Sweeper); ok {
 		return s.DeleteOlder(ctx, d, before)
 	}

@@ -52,9 +52,10 @@ type Pond struct {
 	flights map[string]*flights // by layer: they outlive a change of the configuration
 	uses    map[millpond.Digest]catalog.Use
 
-	fills   chan struct{} // a place for each fill that nobody waits for
-	lowDisk atomic.Bool
-	looked  atomic.Int64 // when the disk was last looked at, in unix seconds
+	fills     chan struct{} // a place for each fill that nobody waits for
+	publishes sync.RWMutex  // held for reading from when a publish finds its bytes until the records name them; for writing while a blob goes
+	lowDisk   atomic.Bool
+	looked    atomic.Int64 // when the disk was last looked at, in unix seconds
 }
 
 // A state is one configuration; requests under way finish with the one they began with.

@@ -97,6 +97,8 @@ func (b *bound) Publish(ctx context.Context, r format.Release) (*format.Receipt,
 	if err := b.May(ctx, millpond.VerbPublish, r.Package); err != nil {
 		return nil, err
 	}
+	b.pond.publishes.RLock() // what is there now is there when the records name it
+	defer b.pond.publishes.RUnlock()
 	for i := range r.Version.Files {
 		f := &r.Version.Files[i]
 		info, err := b.pond.blobs.Stat(ctx, f.Blob)
