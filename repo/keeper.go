@@ -122,7 +122,7 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 			return gone, err
 		}
 		p.forgetBlob(u.Blob)
-		switch err := p.sweepOne(ctx, u.Blob, since); {
+		switch err := p.sweepUnnamed(ctx, u.Blob, since); {
 		case err == nil:
 			gone += u.Size
 		case !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Conflict):
@@ -173,7 +173,7 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 			if named[d] {
 				continue
 			}
-			switch err := p.sweepOne(ctx, d, now.Add(-grace)); millpond.KindOf(err) {
+			switch err := p.sweepUnnamed(ctx, d, now.Add(-grace)); millpond.KindOf(err) {
 			default:
 				if err != nil {
 					return err
@@ -206,18 +206,22 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	return swept, nil
 }
 
-// sweepOne deletes a blob unless something has named it by now, or it was sealed anew: Conflict. No publish looks for its bytes
-// meanwhile.
-func (p *Pond) sweepOne(ctx context.Context, d millpond.Digest, before time.Time) error {
-	p.publishes.Lock()
-	defer p.publishes.Unlock()
+// sweepUnnamed deletes a blob if nothing names it now: Conflict if something does. Nobody who has seen the blob and is about
+// to name it is between the two.
+func (p *Pond) sweepUnnamed(ctx context.Context, d millpond.Digest, before time.Time) error {
+	p.naming.Lock()
+	defer p.naming.Unlock()
 	named, err := p.catalog.Named(ctx, []millpond.Digest{d})
 	if err != nil {
 		return err
 	}
 	if named[d] {
-		return &millpond.Error{Kind: millpond.Conflict, Why: "the blob is named again"}
+		return &millpond.Error{Kind: millpond.Conflict, Why: "blob " + d.Short() + " was named meanwhile"}
 	}
+	return p.sweepOne(ctx, d, before)
+}
+
+func (p *Pond) sweepOne(ctx context.Context, d millpond.Digest, before time.Time) error {
 	if s, ok := p.blobs.(blob.Sweeper); ok {
 		return s.DeleteOlder(ctx, d, before)
 	}

@@ -47,15 +47,15 @@ type Pond struct {
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	work    sync.WaitGroup
-	mu      sync.Mutex // guards closed, flights and uses; never held across I/O
+	naming  sync.RWMutex // held for reading from the look at a blob until a record names it, and for writing while a sweep looks again and deletes
+	mu      sync.Mutex   // guards closed, flights and uses; never held across I/O
 	closed  bool
 	flights map[string]*flights // by layer: they outlive a change of the configuration
 	uses    map[millpond.Digest]catalog.Use
 
-	fills     chan struct{} // a place for each fill that nobody waits for
-	publishes sync.RWMutex  // held for reading from when a publish finds its bytes until the records name them; for writing while a blob goes
-	lowDisk   atomic.Bool
-	looked    atomic.Int64 // when the disk was last looked at, in unix seconds
+	fills   chan struct{} // a place for each fill that nobody waits for
+	lowDisk atomic.Bool
+	looked  atomic.Int64 // when the disk was last looked at, in unix seconds
 }
 
 // A state is one configuration; requests under way finish with the one they began with.

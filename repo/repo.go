@@ -126,9 +126,10 @@ type Trace struct {
 	Verdict                            string        // of the rule that decided; "" if none did
 }
 
-// hit notes that held bytes were found. What an old word led to stays stale.
-func (t *Trace) hit(d millpond.Digest) {
-	if t.Digest = d.String(); t.Result != "stale" {
+// hit notes that held bytes were found. Where a name may come to mean other bytes (format.Info.Moving), what an old word led to
+// stays stale.
+func (t *Trace) hit(d millpond.Digest, moving bool) {
+	if t.Digest = d.String(); !moving || t.Result != "stale" {
 		t.Result = "hit"
 	}
 }
