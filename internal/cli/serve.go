@@ -76,7 +76,7 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 	}
 	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Version: p.Version, Log: r.log, CA: ca}
 	if !plan.log.noAccess {
-		parts.Access = plan.log.handler(lines)
+		parts.Access = plan.log.access(lines)
 	}
 	r.server = server.New(parts)
 	if err := r.configure(ctx, plan); err != nil {

@@ -33,6 +33,7 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener, o Listening) err
 		o.Drain = 30 * time.Second
 	}
 	g := newGate(l, o.Most, s.metrics.open)
+	g.slack = s.patience / 8
 	h := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: s.headers,
