@@ -6,7 +6,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"millpond"
@@ -29,6 +32,9 @@ func start(ctx context.Context, r *rig) error {
 		return err
 	}
 	r.print(Row{What: "start until ready, with a configuration", Unit: "ns", Pond: empty}.atMost(300e6))
+	if err := r.adoption(ctx, times); err != nil {
+		return err
+	}
 	count := 100_000
 	switch {
 	case r.full:
@@ -67,6 +73,34 @@ func start(ctx context.Context, r *rig) error {
 		return err
 	}
 	r.print(Row{What: "shared libraries that it needs", Pond: float64(needs)}.atMost(0))
+	return nil
+}
+
+// clientsSay are the questions about their settings that a pond without a configuration has for this machine's clients.
+var clientsSay = []string{"pip config list", "npm config get registry", "npm config list --json", "go env -json GOPROXY GOSUMDB"} // never changed
+
+// adoption: how soon a pond is ready that nobody has told anything, beside the clients' own answers.
+func (r *rig) adoption(ctx context.Context, times int) error {
+	var took, clients []float64
+	for range times {
+		began := time.Now()
+		var asking sync.WaitGroup
+		for _, question := range clientsSay {
+			words := strings.Fields(question)
+			asking.Go(func() { exec.CommandContext(ctx, words[0], words[1:]...).Run() }) // one that is not installed says nothing
+		}
+		asking.Wait()
+		clients = append(clients, float64(time.Since(began)))
+		began = time.Now()
+		p, err := r.adopting(ctx)
+		if err != nil {
+			return err
+		}
+		took = append(took, float64(time.Since(began)))
+		r.stop(p.process)
+	}
+	r.print(Row{What: "start until ready, asking this machine's clients", Unit: "ns", Pond: median(took)}.
+		against("the clients' answers", median(clients)).atMost(300e6))
 	return nil
 }
 
