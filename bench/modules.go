@@ -106,7 +106,13 @@ func modules(ctx context.Context, r *rig) error {
 	if err != nil {
 		return err
 	}
-	r.print(Row{What: "resident memory after those", Unit: "B", Pond: rss}.atMost(30 << 20))
+	file, err := p.memory("RssFile")
+	if err != nil {
+		return err
+	}
+	row := Row{What: "resident memory after those", Unit: "B", Pond: rss}.atMost(30 << 20)
+	row.Note = "of it " + figure(file, "B") + " are the program"
+	r.print(row)
 	return nil
 }
 

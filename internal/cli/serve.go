@@ -101,6 +101,7 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 	defer stop()
 	work.Go(func() { r.watch(working, stop) })
 	r.server.SetReady("")
+	work.Go(debug.FreeOSMemory) // migrations and a hash of a password have taken 40 MB that nobody needs again
 	banner(p.Out, r)
 	return r.server.Serve(serving, r.listener, server.Listening{TLS: tlsConfig})
 }
