@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"millpond"
 	"millpond/catalog"
 	"millpond/catalog/sql"
@@ -128,26 +130,29 @@ func fill(ctx context.Context, data string, count int) error {
 		return err
 	}
 	defer c.Close()
+	var workers errgroup.Group
+	workers.SetLimit(64) // their records share commits
 	for i := range count {
-		body := binary.BigEndian.AppendUint64(nil, uint64(i))
-		d := millpond.SHA256(body)
-		dir := filepath.Join(data, "blobs", d.Hex()[:2])
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, d.Hex()), body, 0o444); err != nil {
-			return err
-		}
-		name := fmt.Sprintf("file-%d", i)
-		err := c.PutHolding(ctx, &catalog.Holding{
-			Layer: "pypi/127.0.0.1", Key: millpond.Key{Package: name, Version: "1.0", File: name + "-1.0.tar.gz"},
-			Blob: d, Size: 8, SHA256: d, Digests: []millpond.Digest{d}, Modified: published,
-		})
-		if err != nil {
-			return err
-		}
+		workers.Go(func() error { return hold(ctx, c, data, i) })
 	}
-	return nil
+	return workers.Wait()
+}
+
+func hold(ctx context.Context, c *sql.Catalog, data string, i int) error {
+	body := binary.BigEndian.AppendUint64(nil, uint64(i))
+	d := millpond.SHA256(body)
+	dir := filepath.Join(data, "blobs", d.Hex()[:2])
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, d.Hex()), body, 0o444); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("file-%d", i)
+	return c.PutHolding(ctx, &catalog.Holding{
+		Layer: "pypi/127.0.0.1", Key: millpond.Key{Package: name, Version: "1.0", File: name + "-1.0.tar.gz"},
+		Blob: d, Size: 8, SHA256: d, Digests: []millpond.Digest{d}, Modified: published,
+	})
 }
 
 // dynamic counts the shared libraries that a program needs, its loader among them.
