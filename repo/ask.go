@@ -275,6 +275,14 @@ func sameTexts(a, b []catalog.Document) bool {
 	return slices.EqualFunc(a, b, func(x, y catalog.Document) bool { return x.Text == y.Text })
 }
 
+// doubt is how long the upstream must say that what it knew is gone, until it is believed.
+func (l *upstream) doubt() time.Duration {
+	if of := l.format.Info().Doubt; of != nil {
+		return of(l.repo.option)
+	}
+	return doubt
+}
+
 // absent records an upstream's word that there is no such thing. What it had before is believed to be gone only when it has
 // said so for a while: a sudden 404 is more often an upstream's bad day.
 func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answer, said error) (*catalog.Answer, uint64, error) {
@@ -284,7 +292,7 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 		if a.Doubt.IsZero() {
 			a.Doubt = now
 		}
-		if now.Sub(a.Doubt) < doubt {
+		if now.Sub(a.Doubt) < l.doubt() {
 			a.Fresh = now.Add(time.Minute)
 			return &a, 0, l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, &a))
 		}

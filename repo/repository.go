@@ -32,8 +32,10 @@ type Repository struct {
 	shown    *otter.Cache[viewKey, *shown]
 	building builds
 	hot      *otter.Cache[millpond.Key, *hotFile]
+	refs     *otter.Cache[refKey, hotRef]
 	// hostedChanges counts what was published here since the start.
 	hostedChanges atomic.Int64
+	recorded      recorded
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed
@@ -87,6 +89,9 @@ func newRepository(p *Pond, c Config) (*Repository, error) {
 		return nil, err
 	}
 	if r.shown, err = otter.New(&otter.Options[viewKey, *shown]{MaximumSize: 50_000}); err != nil {
+		return nil, err
+	}
+	if r.refs, err = otter.New(&otter.Options[refKey, hotRef]{MaximumSize: 50_000}); err != nil {
 		return nil, err
 	}
 	r.hot, err = otter.New(&otter.Options[millpond.Key, *hotFile]{
@@ -414,6 +419,10 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 	if err := b.nameVerdict(pkg); err != nil {
 		return millpond.Ref{}, err
 	}
+	if ref, ok := b.refFromMemory(ctx, pkg, name); ok {
+		return ref, nil
+	}
+	of := b.generation(pkg)
 	h, err := b.hosted.record(ctx, pkg)
 	if err != nil {
 		return millpond.Ref{}, err
@@ -438,6 +447,7 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 		if err != nil {
 			return millpond.Ref{}, err
 		}
+		b.refToMemory(l, pkg, ref, of)
 		return ref, b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
 	}
 	return millpond.Ref{}, last

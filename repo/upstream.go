@@ -186,6 +186,9 @@ func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package,
 	for i := range before.Versions {
 		old := &before.Versions[i]
 		at, listed := index[old.Name]
+		if !listed && l.format.Info().Moving {
+			continue
+		}
 		if !listed {
 			if gone := keepHeld(old.Name, old.Files, held); len(gone) > 0 {
 				if err := l.vanished(ctx, pkg.Name, old, gone, held); err != nil {
