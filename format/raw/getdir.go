@@ -125,7 +125,7 @@ func dirPage(page *listing, d directory) []byte {
 		e := &page.Entries[i]
 		name := html.EscapeString(e.Name)
 		href := html.EscapeString("./" + escape(e.Name))
-		if e.isDir() {
+		if e.isPrefix {
 			fmt.Fprintf(&b, "<tr><td><a href=\"%s\">%s</a></td></tr>\n", href, name)
 			continue
 		}

@@ -29,6 +29,9 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if h.s3 {
 		return h.serveS3(w, r)
 	}
+	if r.URL.EscapedPath() == "" {
+		return h.addSlash(w, r)
+	}
 	p, err := Parse(r.URL.EscapedPath())
 	if err != nil {
 		return err
@@ -72,6 +75,20 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return h.deleteFile(w, r, p)
 	}
 	return h.getFile(w, r, p)
+}
+
+// addSlash sends a browser from the repository's address to that of its root, so that relative links hold.
+func (h handler) addSlash(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return &millpond.Error{Kind: millpond.Unsupported, Why: r.Method + " is not for this address", Err: errMethod}
+	}
+	to := lastSegment(h.repo.Base(r).Path)
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusMovedPermanently)
+	return nil
 }
 
 func methodsOf(k Kind) []string {

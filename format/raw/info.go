@@ -23,6 +23,7 @@ func (Format) Info() format.Info {
 		PURL:      "generic",
 		Moving:    true,
 		Deletable: true,
+		Bare:      true,
 		Fresh:     time.Minute,
 		Absent:    time.Minute,
 		Options: []format.Option{

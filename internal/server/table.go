@@ -195,7 +195,7 @@ func (t *table) below(m *mount, as *repo.Caller, root, path, raw string, end int
 	if raw != "" {
 		to.rawPath = root + raw[end:]
 	}
-	if path[end:] == "" {
+	if path[end:] == "" && !m.info.Bare {
 		to.path, to.rawPath, to.redirect = root+"/", "", m.name+"/"
 	}
 	return to, nil
