@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/url"
 	"time"
 
 	"millpond"
@@ -170,6 +171,7 @@ type Accounts interface {
 type Token struct {
 	ID      string
 	Secret  string // whole, as a client sends it; only of a new one
+	S3      string // the secret access key whose id is ID, for clients that sign as S3's do; only of a new one
 	Name    string // what its owner calls it
 	Owner   string
 	Created time.Time
@@ -179,6 +181,25 @@ type Token struct {
 	Verbs        []millpond.Verb
 	Repositories []string // patterns
 	Names        []string // patterns of packages
+}
+
+// A Linker is a Repo that makes signed links: addresses that carry the caller's right to one thing, for a time. The pond's
+// Repos are Linkers.
+type Linker interface {
+	// SignLink returns the query that makes an address a link. Denied if the caller may not do it, or has no token that the
+	// link could end with; Invalid beyond 7 days. It is one event.
+	SignLink(ctx context.Context, l Link) (url.Values, error)
+}
+
+// A Link is what a link is for.
+type Link struct {
+	Method  string    // GET, which is HEAD too, or PUT
+	Path    string    // below the repository, unescaped, with its first slash
+	Package string    // whose right is asked
+	Prefix  bool      // everything below Path, which ends in a slash
+	Expires time.Time // zero is in an hour
+	Version string    // for the handler: which bytes
+	Most    int64     // for the handler: how many bytes may be put; 0 is no limit
 }
 
 // A LoginTicket is a login in a browser that is under way.
