@@ -345,6 +345,13 @@ type Facts struct {
 	Header   http.Header
 }
 
+// A Fronter is a Format that answers some requests for the root of the server itself.
+type Fronter interface {
+	// Front answers a GET of the root, if it is one that the format's clients send, and reports whether it was. names are
+	// the repositories of the format that the caller may read.
+	Front(w http.ResponseWriter, r *http.Request, names []string) bool
+}
+
 // A Lister is a Reader that yields names in order from any of them on, without a list of them all. The pond's Repos are
 // Listers.
 type Lister interface {

@@ -12,6 +12,7 @@ type Format struct{}
 
 var (
 	_ format.Format  = Format{}
+	_ format.Fronter = Format{}
 	_ format.Sniffer = source{}
 )
 

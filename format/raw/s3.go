@@ -103,6 +103,24 @@ func (h handler) serveS3(w http.ResponseWriter, r *http.Request) error {
 	return errNotImplemented(r.Method)
 }
 
+// Front answers the question for all buckets, which S3's clients ask of the root: the repositories.
+func (Format) Front(w http.ResponseWriter, r *http.Request, names []string) bool {
+	if !isS3(r) {
+		return false
+	}
+	type bucket struct{ Name, CreationDate string }
+	out := struct {
+		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListAllMyBucketsResult"`
+		Owner   struct{ ID, DisplayName string }
+		Buckets []bucket `xml:"Buckets>Bucket"`
+	}{}
+	out.Owner.ID, out.Owner.DisplayName = "millpond", "millpond"
+	for _, name := range names {
+		out.Buckets = append(out.Buckets, bucket{name, "2026-01-01T00:00:00.000Z"}) // clients want a date, and make nothing of it
+	}
+	return handler{}.xml(w, r, http.StatusOK, out) == nil
+}
+
 func (h handler) serveBucket(w http.ResponseWriter, r *http.Request, q url.Values) error {
 	switch r.Method {
 	case http.MethodHead:
