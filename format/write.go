@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"net/url"
 	"time"
 
@@ -214,6 +215,13 @@ type LoginTicket struct {
 // if all may, of the record that its own Release or Amendment has set. It is pure and cheap.
 type Blocker interface {
 	Blocked(name string, meta json.RawMessage) string
+}
+
+// A Retainer is a Format whose options say what of the hosted goes, by age and by number.
+type Retainer interface {
+	// Retain yields what is to go, of all packages that are hosted in a repository with these options: a version, or a
+	// package as a whole. all yields them in order. It is pure: the time is an argument.
+	Retain(now time.Time, option func(name string) string, all iter.Seq2[*Hosting, error]) iter.Seq2[millpond.Key, error]
 }
 
 // A Publisher is a Format whose packages can be published from one file, as people hand it to the command line: a wheel, a

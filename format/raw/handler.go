@@ -55,7 +55,7 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return h.serveUpload(w, r, p)
 	case Zip:
 		return h.getZip(w, r, p)
-	case Install, Plist, Icon:
+	case Install, Plist:
 		return h.getInstall(w, r, p)
 	case Vagrant:
 		return h.getVagrant(w, r, p)

@@ -11,9 +11,10 @@ import (
 type Format struct{}
 
 var (
-	_ format.Format  = Format{}
-	_ format.Fronter = Format{}
-	_ format.Sniffer = source{}
+	_ format.Format   = Format{}
+	_ format.Fronter  = Format{}
+	_ format.Sniffer  = source{}
+	_ format.Retainer = Format{}
 )
 
 // Info describes the format.
