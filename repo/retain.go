@@ -58,13 +58,15 @@ func (p *Pond) retain(ctx context.Context) error {
 			return err
 		}
 		b := r.bind(Caller{Actor: byPond, Rights: all{}})
+		ours := map[string]bool{} // what this run itself has changed
 		for _, k := range keys {
 			err := b.change(ctx, millpond.VerbDelete, k.Package, func(tx catalog.Tx, _ Rights) error {
-				if one, err := tx.HostedPackage(r.config.Name, k.Package); err != nil || !one.Changed.Before(began) {
+				if one, err := tx.HostedPackage(r.config.Name, k.Package); err != nil || !one.Changed.Before(began) && !ours[k.Package] {
 					return err // what was put anew meanwhile is not what was judged
 				}
 				return b.deleteIn(tx, format.Deletion{Key: k, Why: "retention"}, p.now())
 			})
+			ours[k.Package] = true
 			if err != nil && !millpond.Is(err, millpond.NotFound) {
 				return err
 			}

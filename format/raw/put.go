@@ -350,11 +350,19 @@ func last(now *format.Hosting) int64 {
 
 // resolve is what an alias means, relative to where it stands.
 func resolve(name, alias string) (string, error) {
-	at, err := (&url.URL{Path: "/" + name}).Parse(escape(alias))
-	if err != nil || strings.HasPrefix(alias, "/") || at.Host != "" {
-		return "", &millpond.Error{Kind: millpond.Invalid, Why: "an alias means a path relative to its own", Err: err}
+	dir := strings.Split(name, "/")
+	dir = dir[:len(dir)-1]
+	for alias != ".." {
+		rest, ok := strings.CutPrefix(alias, "../")
+		if !ok {
+			break
+		}
+		if len(dir) == 0 {
+			return "", &millpond.Error{Kind: millpond.Invalid, Why: "an alias means a path of the same repository, relative to its own"}
+		}
+		dir, alias = dir[:len(dir)-1], rest
 	}
-	to := strings.TrimPrefix(at.Path, "/")
-	_, err = Format{}.Canon(to)
+	to := strings.Join(append(dir, alias), "/")
+	_, err := Format{}.Canon(to)
 	return to, err
 }
