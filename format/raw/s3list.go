@@ -70,7 +70,7 @@ func (h handler) listObjects(w http.ResponseWriter, r *http.Request, q url.Value
 	} else {
 		marker := q.Get("marker")
 		out.Marker, d.after = &marker, marker
-		if strings.HasSuffix(marker, "/") && !d.deep {
+		if strings.HasSuffix(marker, "/") && marker != d.prefix && !d.deep {
 			d.after = beyond(marker) // which we gave as NextMarker
 		}
 	}

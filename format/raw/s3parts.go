@@ -358,6 +358,11 @@ func chosen(files []millpond.File, id string, list *s3Complete) ([]millpond.File
 	if len(list.Part) == 0 {
 		return nil, "", code("MalformedXML", millpond.Invalid, "the list of parts is empty")
 	}
+	for i, p := range list.Part {
+		if i > 0 && p.PartNumber <= list.Part[i-1].PartNumber {
+			return nil, "", code("InvalidPartOrder", millpond.Invalid, "the parts are not in the order of their numbers")
+		}
+	}
 	byName := map[string]millpond.File{}
 	for _, f := range files {
 		byName[f.Name] = f
@@ -365,9 +370,6 @@ func chosen(files []millpond.File, id string, list *s3Complete) ([]millpond.File
 	var out []millpond.File
 	whole := md5.New()
 	for i, p := range list.Part {
-		if i > 0 && p.PartNumber <= list.Part[i-1].PartNumber {
-			return nil, "", code("InvalidPartOrder", millpond.Invalid, "the parts are not in the order of their numbers")
-		}
 		f, ok := byName[partName(id, p.PartNumber, strings.Trim(p.ETag, `"`))]
 		if !ok {
 			return nil, "", code("InvalidPart", millpond.Invalid, fmt.Sprintf("part %d did not come, or has another entity tag", p.PartNumber))

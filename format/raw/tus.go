@@ -186,7 +186,7 @@ func (h handler) unseal(ctx context.Context, name string) (id string, u *resumab
 	if err != nil {
 		return "", nil, err
 	}
-	got, err := base64.RawURLEncoding.DecodeString(name[i+1:])
+	got, err := base64.RawURLEncoding.Strict().DecodeString(name[i+1:])
 	if err != nil || !hmac.Equal(got, want) {
 		return "", nil, none
 	}

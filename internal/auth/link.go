@@ -52,7 +52,7 @@ func readLink(r *http.Request) (*link, error) {
 	} else {
 		l.path = q.Get("mp-path")
 	}
-	sum, err := base64.RawURLEncoding.DecodeString(q.Get(linkQuery))
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(q.Get(linkQuery))
 	exp, expErr := strconv.ParseInt(q.Get("mp-exp"), 10, 64)
 	if err != nil || expErr != nil || l.path == "" || l.prefix && !strings.HasSuffix(l.path, "/") {
 		return nil, wrong(millpond.Denied, "the link cannot be read", "was it cut short?")
