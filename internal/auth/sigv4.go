@@ -320,6 +320,9 @@ func (c *signedChunks) next() error {
 	}
 	c.inside = true
 	line, err := c.line()
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF // the last chunk is missing
+	}
 	if err != nil {
 		return err
 	}
