@@ -214,7 +214,7 @@ func TestSignedChunks(t *testing.T) {
 			flipped := []byte(body)
 			flipped[i] ^= 1
 			got, err := read(r, string(flipped))
-			if err == nil && body[i] != '\r' && i < len(body)-1 && !strings.EqualFold(got, body) { // a name's case, and what ends a line, mean nothing
+			if err == nil && body[i] != '\r' && i < len(body)-3 && !strings.EqualFold(got, body) { // a name's case, and what ends a line, mean nothing
 				t.Errorf("trailer %v: bit of byte %d (%q) flipped, and it ended well", trailer, i, body[i])
 			}
 			if _, err := read(r, body[:i]); err == nil && i < len(body)-4 {
