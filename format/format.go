@@ -8,6 +8,7 @@ package format
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"iter"
 	"net/http"
@@ -27,7 +28,8 @@ type Format interface {
 	// question needs in its fields.
 	Source(Remote) Source
 	// Handler speaks the client protocol for one repository. Requests arrive with the repository's mount already cut from
-	// their URL, so that "/" is the repository's root; URL.EscapedPath is as the client sent it.
+	// their URL, so that "/" is the repository's root; URL.EscapedPath is as the client sent it. The URL is absolute only
+	// where Info.Proxy says that the handler knows such requests.
 	Handler(Repo) http.Handler
 }
 
@@ -39,7 +41,18 @@ type Info struct {
 
 	// Roots are paths outside "/<repository>/" that the protocol insists on: "/packages/" mounts "/packages/<repository>/…"
 	// and the handler sees "/packages/…".
+	//
+	// Where a repository is the root of a host or a listener of its own, all is below "/" as the client sent it:
+	// "/packages/…" has no repository's name in it. PlaceOf says where such a path is.
 	Roots []string
+	// Proxy says that the handler knows requests in absolute form, "GET http://host/path", which clients send to what they
+	// take for a proxy. On a listener of the repository's own those for other hosts arrive with the URL absolute: host in
+	// lower case, without the scheme's own port, without user. It is GET or HEAD. The handler answers those that its upstreams
+	// or options name, and refuses all others, asking nobody: the pond is no open proxy. Base is still the repository's.
+	Proxy bool
+	// RootPaths are single addresses at the server's root that the protocol insists on and that belong to no one repository,
+	// as "/v2/". The Format is Rooted if it has any.
+	RootPaths []string
 	// HeldListed says that a version held here stays in the index though its upstream's list does not name it.
 	HeldListed bool
 	// Moving says that a version which an upstream lists no more was replaced by another and not withdrawn: nobody is told,
@@ -55,6 +68,9 @@ type Info struct {
 	// Fresh is how long an index or a ref is served without asking its upstream, and Absent how long an absence is
 	// believed. The configuration may change both. While an upstream is ill an absence up to OldAbsence ago is believed.
 	Fresh, Absent, OldAbsence time.Duration
+	// Doubt is how long an upstream must go on saying that something it knew does not exist until it is believed; nil is ten
+	// minutes. option is Tools.Option of the repository.
+	Doubt func(option func(name string) string) time.Duration
 	// Slow is how long a reader waits for an upstream when an older answer is kept; zero means 2 s.
 	Slow time.Duration
 	// Options are the settings a repository of this format has beyond those of every repository.
@@ -136,6 +152,19 @@ type Sniffer interface {
 	Sniff(k millpond.Key, head []byte) error
 }
 
+// An Asker is a Source whose files are asked for in a way of their own.
+type Asker interface {
+	Asks(k millpond.Key) Asking
+}
+
+// Asking is how a file is asked for.
+type Asking struct {
+	// Accept is the header; "" is */*. A file that is asked for with one keeps the media type that it came with.
+	Accept string
+	// Scope is what a token is asked for that the upstream may want; "" is none: see Request.
+	Scope string
+}
+
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the
 // kept one is a lagging copy: it is not taken.
 type Newer interface {
@@ -193,6 +222,11 @@ type Request struct {
 	Limit  int64  // of the text, after decompression; 0 is 128 MiB
 	Fresh  bool   // ask caches on the way to ask the origin (no-cache)
 	Empty  bool   // an empty text is an answer; otherwise it is BadUpstream
+	Head   bool   // only the header is asked for, by HEAD: the Document has no text, and nothing is kept
+	// Scope is what a token is asked for, where the upstream answers with a challenge that names who gives tokens (RFC 6750,
+	// as container registries do). One that grants the scope and is then refused for having too little is NotFound. "" takes
+	// no such token.
+	Scope string
 }
 
 // A Document is a text that an upstream gave. It is read at any offset, also after it was kept. Who receives it closes it.
@@ -243,8 +277,18 @@ type Reader interface {
 	Kept(ctx context.Context, p millpond.Part) (*Document, error)
 	// Names yields the names a reader may see, sorted, each once. It asks an upstream for its list only if it is called.
 	Names(ctx context.Context) iter.Seq2[Change, error]
+	// Records yields what is hosted, here and in the repositories below, under longer names that begin with prefix and that a
+	// reader may see: sorted within each repository. It asks nobody, and makes no view: for documents about many packages.
+	Records(ctx context.Context, prefix string) iter.Seq2[Record, error]
 	// Held is the same repository seen without its upstreams: only what is held here, nobody asked.
 	Held() Repo
+}
+
+// A Record is what is hosted under one name, apart from its versions.
+type Record struct {
+	Name, Display string
+	Meta          json.RawMessage // the format's own record of the package
+	Changed       time.Time
 }
 
 // Tools are what a protocol needs beyond records and bytes.
@@ -263,7 +307,8 @@ type Tools interface {
 	Option(name string) string
 	// Base is the repository's address as this client knows it: absolute, its path ends in "/".
 	Base(r *http.Request) *url.URL
-	// Root is the address of the server's root as this client knows it, for the format's Roots.
+	// Root is the address of the server's root as this client knows it; where the repository is the root, it is Base. See
+	// PlaceOf for the format's Roots.
 	Root(r *http.Request) *url.URL
 	// Name is the repository's name.
 	Name() string
@@ -329,8 +374,8 @@ func (NoSource) Changes(context.Context, string) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) { yield(Change{}, unsupported("list of names")) }
 }
 
-// An Asker is a Remote that tells what its upstream says of a file without giving its bytes. The pond's Remotes are Askers.
-type Asker interface {
+// A Prober is a Remote that tells what its upstream says of a file without giving its bytes. The pond's Remotes are Probers.
+type Prober interface {
 	// Head asks for the facts of the file at a URL, absolute or relative to the upstream's. Errors are those of Document.
 	Head(ctx context.Context, url string) (*Facts, error)
 }

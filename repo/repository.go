@@ -32,8 +32,10 @@ type Repository struct {
 	shown    *otter.Cache[viewKey, *shown]
 	building builds
 	hot      *otter.Cache[millpond.Key, *hotFile]
+	refs     *otter.Cache[refKey, hotRef]
 	// hostedChanges counts what was published here since the start.
 	hostedChanges atomic.Int64
+	recorded      recorded
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed
@@ -87,6 +89,9 @@ func newRepository(p *Pond, c Config) (*Repository, error) {
 		return nil, err
 	}
 	if r.shown, err = otter.New(&otter.Options[viewKey, *shown]{MaximumSize: 50_000}); err != nil {
+		return nil, err
+	}
+	if r.refs, err = otter.New(&otter.Options[refKey, hotRef]{MaximumSize: 50_000}); err != nil {
 		return nil, err
 	}
 	r.hot, err = otter.New(&otter.Options[millpond.Key, *hotFile]{
@@ -256,13 +261,14 @@ func (r *Repository) generation(name string) uint64 {
 	return r.generations[maphash.String(r.seed, name)%256].Load()
 }
 
-// forget drops what memory holds of a package.
-func (r *Repository) forget(name string) {
-	r.generations[maphash.String(r.seed, name)%256].Add(1)
+// forget drops what memory holds of a package, and returns the generation that begins.
+func (r *Repository) forget(name string) uint64 {
+	g := r.generations[maphash.String(r.seed, name)%256].Add(1)
 	r.views.Invalidate(viewKey{name, false})
 	r.shown.Invalidate(viewKey{name, false})
 	r.views.Invalidate(viewKey{name, true})
 	r.shown.Invalidate(viewKey{name, true})
+	return g
 }
 
 // forgetHeld drops what memory holds of that part of a package that is held.
@@ -413,6 +419,10 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 	if err := b.nameVerdict(pkg); err != nil {
 		return millpond.Ref{}, err
 	}
+	if ref, ok := b.refFromMemory(ctx, pkg, name); ok {
+		return ref, nil
+	}
+	of := b.generation(pkg)
 	h, err := b.hosted.record(ctx, pkg)
 	if err != nil {
 		return millpond.Ref{}, err
@@ -437,6 +447,7 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 		if err != nil {
 			return millpond.Ref{}, err
 		}
+		b.refToMemory(l, pkg, ref, of)
 		return ref, b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
 	}
 	return millpond.Ref{}, last

@@ -111,7 +111,9 @@ func TestSignature(t *testing.T) {
 		"signature": func(r *http.Request) {
 			r.Header.Set("Authorization", r.Header.Get("Authorization")[:len(r.Header.Get("Authorization"))-1]+"x")
 		},
-		"key": func(r *http.Request) { r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), s.id, "other", 1)) },
+		"key": func(r *http.Request) {
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), s.id, "other", 1))
+		},
 	} {
 		r := fresh()
 		r.Header.Set("Range", "bytes=0-1")
