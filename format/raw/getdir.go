@@ -188,9 +188,9 @@ func (h handler) getHistory(w http.ResponseWriter, r *http.Request, p Path) erro
 	return h.answer(w, r, "application/json", append(body, '\n'))
 }
 
-// more brings in what an upstream that is a bucket lists, and says whether upstreams may have more than is known here.
+// more says whether upstreams may have more than is known here.
 func (h handler) more(r *http.Request, d directory, page *listing) error {
-	page.Partial = h.repo.Option("bucket") != "true" && h.reads(page)
+	page.Partial = h.reads(page)
 	return nil
 }
 

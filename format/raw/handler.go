@@ -118,7 +118,7 @@ func (c *content) key() millpond.Key { return key(c.name, c.version.Name) }
 // find is the newest content of a path, or the one that pick names by number or digest. What the rules keep from readers is
 // Blocked: an older content is not given in its place.
 func (h handler) find(ctx context.Context, name, pick string) (*content, error) {
-	p, err := h.repo.Package(ctx, name)
+	p, err := h.listed(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +144,16 @@ func (h handler) find(ctx context.Context, name, pick string) (*content, error) 
 	}
 	c.record, err = readRecord(c.file.Meta)
 	return c, err
+}
+
+// listed is what is known of a path. What never changes upstream is not asked for again once it is held.
+func (h handler) listed(ctx context.Context, name string) (*millpond.Package, error) {
+	if fixed := h.repo.Option("immutable"); fixed != "" && anyCovers(fixed, name) {
+		if p, err := h.repo.Held().Package(ctx, name); err == nil && len(p.Versions) > 0 {
+			return p, nil
+		}
+	}
+	return h.repo.Package(ctx, name)
 }
 
 // picks reports whether a version is the one that a client names: by its name, or by a digest of its bytes.

@@ -274,12 +274,12 @@ func (h handler) abortParts(w http.ResponseWriter, r *http.Request, name string,
 }
 
 func (h handler) expire(ctx context.Context, name, id string) error {
-	_, files, err := h.begunAs(ctx, name, id)
-	if err != nil {
+	if _, _, err := h.begunAs(ctx, name, id); err != nil {
 		return err
 	}
 	looser := h.repo.(format.Looser) // begunAs has asked it
-	if files, err = looser.Loose(ctx, name, partsOf(id)); err != nil {
+	files, err := looser.Loose(ctx, name, partsOf(id))
+	if err != nil {
 		return err
 	}
 	_, err = h.repo.Publish(ctx, format.Release{Package: name, Version: millpond.Version{Files: files}, Loose: time.Nanosecond})

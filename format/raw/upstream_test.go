@@ -178,3 +178,16 @@ func TestCase17Upstreams(t *testing.T) {
 		t.Errorf("the upstream was asked %d times", n)
 	}
 }
+
+func TestImmutable(t *testing.T) {
+	h := readHouse(t, func(c *repo.Config) { c.Options = map[string]string{"immutable": "releases/**"} })
+	h.Up.Put("/tree/releases/1/f", faulty.Object{Body: []byte("one"), ETag: `"1"`})
+	h.Good("first", h.Get("/releases/1/f"), []byte("one"))
+	h.Up.Put("/tree/releases/1/f", faulty.Object{Body: []byte("two"), ETag: `"2"`})
+	h.Up.Forget()
+	h.Pass(48 * time.Hour)
+	h.Good("two days later", h.Get("/releases/1/f"), []byte("one"))
+	if n := h.Up.Count("", ""); n != 0 {
+		t.Errorf("what never changes was asked for %d times", n)
+	}
+}
