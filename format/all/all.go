@@ -4,6 +4,7 @@ package all
 import (
 	"millpond/format"
 	"millpond/format/golang"
+	"millpond/format/maven"
 	"millpond/format/npm"
 	"millpond/format/pypi"
 )
@@ -14,5 +15,6 @@ func Formats() []format.Format {
 		pypi.Format{},
 		npm.Format{},
 		golang.Format{},
+		maven.Format{},
 	}
 }
