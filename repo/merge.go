@@ -74,6 +74,9 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 		default:
 			return nil, nil, err
 		}
+		if got.bump != 0 {
+			v.bumps = append(v.bumps, got.bump)
+		}
 		if got.stale != nil {
 			v.stale = got.stale
 			// An ill upstream is asked again soon, yet not by every reader.

@@ -57,6 +57,9 @@ type Config struct {
 	Public    bool          // anonymous callers may read
 	Options   map[string]string
 
+	Hosts  []string // names of hosts where the repository is the root; for who serves it
+	Listen string   // the address where it is the root, as the server's doors are known by; "" if it has none
+
 	Volatile  bool  // versions may be overwritten and deleted
 	Unpublish bool  // versions may be deleted; their numbers stay taken
 	ReadOnly  bool  // nothing can be published here
@@ -112,6 +115,7 @@ type Rights interface {
 // A Trace is what happened to one request inside the pond. The server begins one, the repository fills it in, and the log,
 // the metrics and the Cache-Status header are made of it.
 type Trace struct {
+	Scheme                             string // that the client used; set by who serves
 	Repository, Package, Version, File string
 	Layer                              string
 	Result                             string // hit stale revalidated miss coalesced absent blocked unstored derived
@@ -120,6 +124,13 @@ type Trace struct {
 	Status                             int           // what the upstream answered, if that is why the answer is stale
 	Upstream                           time.Duration // spent waiting for upstreams
 	Verdict                            string        // of the rule that decided; "" if none did
+}
+
+// hit notes that held bytes were found. What an old word led to stays stale.
+func (t *Trace) hit(d millpond.Digest) {
+	if t.Digest = d.String(); t.Result != "stale" {
+		t.Result = "hit"
+	}
 }
 
 type traceKey struct{}

@@ -257,13 +257,14 @@ func (r *Repository) generation(name string) uint64 {
 	return r.generations[maphash.String(r.seed, name)%256].Load()
 }
 
-// forget drops what memory holds of a package.
-func (r *Repository) forget(name string) {
-	r.generations[maphash.String(r.seed, name)%256].Add(1)
+// forget drops what memory holds of a package, and returns the generation that begins.
+func (r *Repository) forget(name string) uint64 {
+	g := r.generations[maphash.String(r.seed, name)%256].Add(1)
 	r.views.Invalidate(viewKey{name, false})
 	r.shown.Invalidate(viewKey{name, false})
 	r.views.Invalidate(viewKey{name, true})
 	r.shown.Invalidate(viewKey{name, true})
+	return g
 }
 
 // forgetHeld drops what memory holds of that part of a package that is held.

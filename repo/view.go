@@ -31,6 +31,7 @@ type view struct {
 	all    *millpond.Package // before the rules: what exists
 	judged *policy.Judgement // nil if no rule had an opinion
 	down   map[string]*Takedown
+	bumps  []uint64 // the generations that began when listings came in which this was built from
 	once   sync.Once
 	index  map[string]place // file name to place in all; made once, when asked for
 }
@@ -45,7 +46,7 @@ type shown struct {
 	until  time.Time // until when the verdicts stand; zero is for ever
 	stale  error     // why a layer's word is old
 	check  time.Time // of the oldest layer's word
-	of     uint64    // the package's generation when this was begun
+	of     uint64    // the package's generation that this is of
 }
 
 type place struct{ version, file int }
@@ -106,14 +107,27 @@ func (r *Repository) buildAndKeep(ctx context.Context, key viewKey, s scope) (*v
 	// The generation is read before the layers are: a change meanwhile makes this view one not to keep.
 	generation := r.generation(key.name)
 	v, err := r.build(ctx, key.name, s)
-	if err == nil {
-		v.of = generation
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && r.generation(key.name) == generation {
+	now := r.generation(key.name)
+	if v.of = generation; v.made(generation, now) {
+		v.of = now
 		r.views.Set(key, v)
 		r.shown.Set(key, v.shown)
 	}
-	return v, err
+	return v, nil
+}
+
+// made reports whether nothing has changed between two generations but what this view was built from.
+func (v *view) made(from, to uint64) bool {
+	own := uint64(0)
+	for _, g := range v.bumps {
+		if g > from && g <= to {
+			own++
+		}
+	}
+	return own == to-from
 }
 
 type buildKey struct {

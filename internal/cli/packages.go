@@ -15,6 +15,7 @@ type (
 		Name   string   `json:"name"`
 		Format string   `json:"format"`
 		URL    string   `json:"url"`
+		Own    string   `json:"own,omitempty"`
 		May    []string `json:"may"`
 		Hosted bool     `json:"hosted"`
 		Claims []string `json:"claims,omitempty"`

@@ -50,6 +50,14 @@ func (s *Server) identify(x *response, r *http.Request, own bool) error {
 	if !own && len(r.Header["Cookie"]) > 0 {
 		r.Header.Del("Cookie")
 	}
+	if x.peer.proxied {
+		// What the client proves itself to the pond with; the other field is meant for the host that it asks for.
+		r.Header.Del("Authorization")
+		if c := r.Header["Proxy-Authorization"]; len(c) > 0 {
+			r.Header["Authorization"] = c
+		}
+	}
+	r.Header.Del("Proxy-Authorization")
 	if x.peer.forward && x.peer.addr.IsValid() {
 		r.RemoteAddr = netip.AddrPortFrom(x.peer.addr, 0).String()
 	}
@@ -163,8 +171,7 @@ func (t *table) readsAll(c *repo.Caller) bool {
 func (s *Server) as(x *response, t *table, m *mount) format.Repo {
 	c := x.caller
 	if s.parts.Callers != nil {
-		base := t.base(x.peer).JoinPath(m.name + "/")
-		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, base)
+		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, t.base(x.peer))
 	}
 	return m.repository.For(c)
 }

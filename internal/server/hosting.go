@@ -33,6 +33,7 @@ type (
 		Name   string          `json:"name"`
 		Format string          `json:"format"`
 		URL    string          `json:"url"`
+		Own    string          `json:"own,omitempty"` // its address where it is the root, of a host or a listener of its own
 		May    []millpond.Verb `json:"may"`
 		Hosted bool            `json:"hosted"` // whether anything can be published there
 		Claims []string        `json:"claims,omitempty"`
@@ -145,6 +146,9 @@ func (s *Server) listRepositories(c *call, _ nothing) ([]RepositoryDocument, err
 		}
 		one := RepositoryDocument{Name: m.name, Format: m.info.Name, URL: c.t.base(c.peer).JoinPath(m.name + "/").String(),
 			May: []millpond.Verb{}, Hosted: !m.config.ReadOnly, Claims: m.config.Claims, Merge: "hide"}
+		if own := c.t.own(m, c.peer); own != nil {
+			one.Own = own.String()
+		}
 		if m.config.Union {
 			one.Merge = "union"
 		}

@@ -140,6 +140,7 @@ type house struct {
 	upstream atomic.Int64 // requests that reached an upstream
 	upURL    *url.URL
 	admin    string // a token
+	people   auth.Settings
 }
 
 func (h *house) now() time.Time { return time.Unix(0, h.clock.Load()) }
@@ -193,6 +194,7 @@ func newHouse(t testing.TB, change ...func(*Parts)) *house {
 		settings.Repositories = append(settings.Repositories, a)
 		list = append(list, one)
 	}
+	h.people = settings
 	if err := h.auth.Configure(settings); err != nil {
 		t.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func (m *metrics) count(x *response, method string, took time.Duration) {
 	(*n).Inc()
 	c.seconds.Observe(took.Seconds())
 	m.served.Add(x.bytes)
-	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+	if status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired || status == http.StatusForbidden {
 		m.denied.WithLabelValues(methods[verb]).Inc()
 	}
 	if x.mount == nil {

@@ -24,6 +24,7 @@ type response struct {
 	http.ResponseWriter
 	server *Server
 	ex     *exchange
+	at     *root  // where the repository is the root that the request came to; else nil
 	mount  *mount // nil for the pond's own routes
 	route  string // the prefix of the pond's own route; "" for a mount
 	json   bool   // errors are told as the API tells them
@@ -75,15 +76,31 @@ func (x *response) WriteHeader(status int) {
 	if x.status != 0 {
 		return
 	}
-	x.status, x.first = status, time.Now()
+	x.first = time.Now()
 	x.moveDeadline(x.first)
-	if status == http.StatusUnauthorized && len(x.Header()["Www-Authenticate"]) == 0 {
-		x.Header().Set("Www-Authenticate", challenge)
+	if status == http.StatusUnauthorized {
+		status = x.challenge()
 	}
 	if x.mount != nil {
 		writeCacheStatus(x.Header(), &x.ex.trace, x.first)
 	}
+	x.status = status
 	x.ResponseWriter.WriteHeader(status)
+}
+
+// challenge asks the client who it is, and returns the status that does so: a client that takes the pond for a proxy has its
+// credential for the pond in another field than for the host that it asks for.
+func (x *response) challenge() int {
+	h := x.Header()
+	if x.peer.proxied {
+		h.Del("Www-Authenticate")
+		h.Set("Proxy-Authenticate", challenge)
+		return http.StatusProxyAuthRequired
+	}
+	if len(h["Www-Authenticate"]) == 0 {
+		h.Set("Www-Authenticate", challenge)
+	}
+	return http.StatusUnauthorized
 }
 
 func (x *response) Write(b []byte) (int, error) {
@@ -192,6 +209,12 @@ func (s *Server) fail(x *response, r *http.Request, err error) {
 	f.Body = why + "\n"
 	if hint != "" {
 		f.Body += hint + "\n"
+	}
+	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody && !s.table.Load().isOwn(r.URL) {
+		// Who publishes to a repository may send all of a file before it reads a byte, and show no more than this line.
+		if f.Phrase = why; hint != "" {
+			f.Phrase += "; " + hint
+		}
 	}
 	format.Fail(x, r, time.Now(), err, f)
 }

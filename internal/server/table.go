@@ -30,6 +30,9 @@ type table struct {
 	mounts   map[string]*mount
 	roots    []string // further places of mounts, longest first: "/packages/"
 	rooted   map[string][]*mount
+	hosts    map[string]*root // repositories that are the root of a host, by its name
+	doors    map[string]*root // and of a listener, by its address as configured
+	atRoots  []route          // those that answer where a repository is the root too
 	origins  *http.CrossOriginProtection
 	private  bool   // some repository is not for everybody
 	under    string // path of the public URL without its last slash: "/pond"; "" if it has none
@@ -73,7 +76,7 @@ func CheckMounts(public *url.URL, repositories []repo.Config) error {
 		}
 		seen[c.Name] = true
 	}
-	return nil
+	return checkRoots(public, repositories)
 }
 
 func invalid(format string, args ...any) error {
@@ -83,7 +86,8 @@ func invalid(format string, args ...any) error {
 // Configure replaces the settings and where everything is. If it fails nothing has changed. Requests under way finish with
 // what they began with.
 func (s *Server) Configure(settings Settings, repositories []Repository) error {
-	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}}
+	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}, hosts: map[string]*root{}, doors: map[string]*root{}}
+	t.atRoots = slices.DeleteFunc(slices.Clone(t.routes), func(r route) bool { return !r.atRoot })
 	configs := make([]repo.Config, len(repositories))
 	for i, one := range repositories {
 		configs[i] = one.Config()
@@ -109,6 +113,7 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 		t.private = t.private || !m.config.Public
 		t.mounts[m.name] = m
 		t.order = append(t.order, m)
+		t.addRoots(m)
 		for _, root := range m.info.Roots {
 			if t.rooted[root] == nil {
 				t.roots = append(t.roots, root)
@@ -166,7 +171,7 @@ func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 	if m := t.mounts[first]; m != nil {
 		return t.below(m, as, "", path, raw, 1+len(m.name))
 	}
-	if of, args := t.find(escaped); len(of) > 0 {
+	if of, args := find(t.routes, escaped); len(of) > 0 {
 		return target{routes: of, args: args}, nil
 	}
 	for _, root := range t.roots {
