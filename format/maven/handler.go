@@ -85,13 +85,13 @@ func (h handler) getSum(w http.ResponseWriter, r *http.Request, p Path) error {
 	warn := h.repo.Option("checksum") == "warn"
 	if !warn {
 		c, err := h.repo.Held().Stat(r.Context(), p.without().Key())
+		if err == nil {
+			return h.serveSums(w, r, p, c)
+		}
 		switch millpond.KindOf(err) {
 		case millpond.NotFound, millpond.Offline, millpond.BadUpstream:
 		default:
 			return err
-		}
-		if err == nil {
-			return h.serveSums(w, r, p, c)
 		}
 	}
 	c, err := h.repo.Open(r.Context(), p.Key())
