@@ -73,6 +73,17 @@ func eachAside(loose []millpond.File, kind, who string, now time.Time, d time.Du
 	}
 }
 
+// after is a time that is later than that of all that is kept aside.
+func after(loose []millpond.File, now time.Time) int64 {
+	when := now.UnixNano()
+	for i := range loose {
+		if a, ok := readAside(loose[i].Name); ok {
+			when = max(when, a.when+1)
+		}
+	}
+	return when
+}
+
 // filesAside are the files of a version that wait for the rest of it, by name: of each the one that came last.
 func filesAside(loose []millpond.File, who, version string, now time.Time) map[string]millpond.File {
 	out := map[string]millpond.File{}
@@ -94,30 +105,42 @@ func versionsAside(loose []millpond.File, who string, now time.Time) []string {
 	return slices.Compact(out)
 }
 
-// setAside keeps a small text aside.
-func (h handler) setAside(ctx context.Context, pkg string, a aside, text []byte) error {
+// smallFile keeps the bytes of a small text, and is the file that they are of the thing kept aside.
+func (h handler) smallFile(ctx context.Context, pkg string, a aside, text []byte) (millpond.File, error) {
 	up, err := h.repo.Upload(ctx, format.Uploading{Package: pkg, Size: int64(len(text))})
 	if err != nil {
-		return err
+		return millpond.File{}, err
 	}
 	defer up.Close()
 	if _, err := io.Copy(up, bytes.NewReader(text)); err != nil {
-		return errors.Join(err, up.Discard())
+		return millpond.File{}, errors.Join(err, up.Discard())
 	}
 	a.who, a.when = who(h.repo), h.repo.Now().UnixNano()
 	f := millpond.File{Name: a.String(), Size: int64(len(text))}
-	if f.Blob, err = up.Commit(ctx); err != nil {
+	f.Blob, err = up.Commit(ctx)
+	return f, err
+}
+
+// setAside keeps a sum until its file comes. One that came meanwhile is compared with it.
+func (h handler) setAside(ctx context.Context, p Path, text []byte, want millpond.Digest) error {
+	f, err := h.smallFile(ctx, p.Package(), aside{kind: asideSum, version: p.Version, name: p.Name + "." + p.Sum}, text)
+	if err != nil {
 		return err
 	}
-	if a.kind == asideSum {
-		algorithm := sumOf(a.name)
-		d, err := readSum(algorithm, text)
-		if err != nil {
-			return err
-		}
-		f.Digests = []millpond.Digest{d}
-	}
-	_, err = h.repo.Publish(ctx, format.Release{Package: pkg, Loose: sumAside, Version: millpond.Version{Files: []millpond.File{f}}})
+	f.Digests = []millpond.Digest{want}
+	_, err = h.repo.Publish(ctx, format.Release{Package: p.Package(), Loose: sumAside, Version: millpond.Version{Files: []millpond.File{f}},
+		Settle: func(now *format.Hosting, r *format.Release) error {
+			if now == nil {
+				return nil
+			}
+			if file := sent(now, who(h.repo), p, h.repo.Now()); file != nil {
+				return agree(p.without().Key(), file.Digests, want)
+			}
+			a, _ := readAside(f.Name)
+			a.when = after(now.Loose, h.repo.Now())
+			r.Version.Files[0].Name = a.String()
+			return nil
+		}})
 	return err
 }
 
@@ -181,7 +204,7 @@ func (a *arrival) settle(now *format.Hosting, r *format.Release) error {
 	ends := a.whole || stamped
 	eachAside(now.Loose, asideEnd, mine, a.now, sumAside, func(e aside, _ *millpond.File) { ends = ends || e.version == p.Version })
 	if !stamped && !(ends && isWhole(files, p.Artifact+"-"+p.Version)) {
-		f.Name = aside{kind: asideFile, who: mine, when: a.now.UnixNano(), version: p.Version, name: f.Name}.String()
+		f.Name = aside{kind: asideFile, who: mine, when: after(now.Loose, a.now), version: p.Version, name: f.Name}.String()
 		r.Version = millpond.Version{Files: []millpond.File{f}}
 		r.Loose = keptAside
 		return nil
@@ -305,23 +328,39 @@ type listing struct {
 	repo              format.Repo
 	pkg, version, who string
 	now               time.Time
+	end               millpond.File // to keep aside if they have not come yet; without Blob if that is not wanted
 }
 
-var errNotWhole = &millpond.Error{Kind: millpond.Precondition, Why: "the version has no POM yet"}
+// errNothing says that there is nothing to do.
+var errNothing = &millpond.Error{Kind: millpond.Precondition, Why: "there is nothing to list"}
 
 func (l *listing) settle(now *format.Hosting, r *format.Release) error {
-	if now == nil || now.Version(l.version) != nil {
-		return errNotWhole // there is nothing to do
+	if now == nil {
+		now = &format.Hosting{}
+	}
+	if now.Version(l.version) != nil {
+		return errNothing
 	}
 	_, artifact, _ := strings.Cut(l.pkg, ":")
 	files := filesAside(now.Loose, l.who, l.version, l.now)
-	stem := artifact + "-" + l.version
-	_, hasPOM := files[stem+".pom"]
-	_, hasModule := files[stem+".module"]
-	if !hasPOM && !hasModule {
-		return errNotWhole
+	if hasPOM(files, artifact+"-"+l.version) {
+		return release(r, artifact, l.version, files, false)
 	}
-	return release(r, artifact, l.version, files, false)
+	if l.end.Blob.IsZero() {
+		return errNothing
+	}
+	a, _ := readAside(l.end.Name)
+	a.when = after(now.Loose, l.now)
+	l.end.Name = a.String()
+	r.Version, r.Loose = millpond.Version{Files: []millpond.File{l.end}}, sumAside
+	return nil
+}
+
+// hasPOM reports whether files have what says what a version is. stem is what their names begin with.
+func hasPOM(files map[string]millpond.File, stem string) bool {
+	_, pom := files[stem+".pom"]
+	_, module := files[stem+".module"]
+	return pom || module
 }
 
 const pluginLimit = 8 << 20 // of a jar that is looked into

@@ -194,14 +194,16 @@ func (h handler) putSum(r *http.Request, p Path) error {
 	if err != nil {
 		return &millpond.Error{Kind: millpond.Invalid, Key: p.Key(), Why: err.Error()}
 	}
-	file, err := h.sent(r.Context(), p)
-	if err != nil {
+	now, err := h.repo.Hosted(r.Context(), p.Package())
+	if err != nil && !millpond.Is(err, millpond.NotFound) {
 		return err
 	}
-	if file == nil {
-		return h.setAside(r.Context(), p.Package(), aside{kind: asideSum, version: p.Version, name: p.Name + "." + p.Sum}, text)
+	if err == nil {
+		if file := sent(now, who(h.repo), p, h.repo.Now()); file != nil {
+			return agree(p.without().Key(), file.Digests, want)
+		}
 	}
-	return agree(p.without().Key(), file.Digests, want)
+	return h.setAside(r.Context(), p, text, want)
 }
 
 // agree is Invalid if a file's digest of the algorithm is another.
@@ -216,20 +218,13 @@ func agree(k millpond.Key, digests []millpond.Digest, want millpond.Digest) erro
 }
 
 // sent is the file that a sum is of, as it was published or put; nil if it has not come yet.
-func (h handler) sent(ctx context.Context, p Path) (*millpond.File, error) {
-	now, err := h.repo.Hosted(ctx, p.Package())
-	if millpond.Is(err, millpond.NotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if f, ok := filesAside(now.Loose, who(h.repo), p.Version, h.repo.Now())[p.Name]; ok {
-		return &f, nil
+func sent(now *format.Hosting, who string, p Path, at time.Time) *millpond.File {
+	if f, ok := filesAside(now.Loose, who, p.Version, at)[p.Name]; ok {
+		return &f
 	}
 	if v := now.Version(p.Version); v != nil {
 		if f := v.File(p.Name); f != nil {
-			return f, nil
+			return f
 		}
 	}
 	if isSnapshot(p.Version) { // its file got the name of a build
@@ -237,12 +232,12 @@ func (h handler) sent(ctx context.Context, p Path) (*millpond.File, error) {
 			v := &now.Versions[i]
 			if b, ok := buildOf(v.Name); ok && b.base == p.Base {
 				if f := v.File(p.Artifact + "-" + v.Name + p.rest()); f != nil {
-					return f, nil
+					return f
 				}
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // putMetadata reads what a client says of versions that it has put, and lists those. Nothing else of it is kept: the document
@@ -289,16 +284,28 @@ func (h handler) putMetadata(r *http.Request, p Path) error {
 		return err
 	}
 	mine, at := who(h.repo), h.repo.Now()
-	for _, version := range versionsAside(now.Loose, mine, at) {
-		if !named(version) {
-			continue
-		}
+	waiting := slices.DeleteFunc(versionsAside(now.Loose, mine, at), func(version string) bool { return !named(version) })
+	newest := m.newest(p.Dir[len(p.Dir)-1], snapshot)
+	if newest != "" && !slices.Contains(waiting, newest) {
+		waiting = append(waiting, newest)
+	}
+	for _, version := range waiting {
 		l := &listing{repo: h.repo, pkg: pkg, version: version, who: mine, now: at}
-		if _, err := h.repo.Publish(ctx, format.Release{Package: pkg, Settle: l.settle}); err != nil && !errors.Is(err, errNotWhole) {
+		_, artifact, _ := strings.Cut(pkg, ":")
+		switch {
+		case now.Version(version) != nil:
+			continue
+		case version == newest && !hasPOM(filesAside(now.Loose, mine, version, at), artifact+"-"+version):
+			// Requests may overtake each other: what it says is remembered until the files have come.
+			if l.end, err = h.smallFile(ctx, pkg, aside{kind: asideEnd, version: version, name: "end"}, []byte("end\n")); err != nil {
+				return err
+			}
+		}
+		if _, err := h.repo.Publish(ctx, format.Release{Package: pkg, Settle: l.settle}); err != nil && !errors.Is(err, errNothing) {
 			return err
 		}
 	}
-	return h.foretell(ctx, pkg, m.newest(p.Dir[len(p.Dir)-1], snapshot), now)
+	return nil
 }
 
 // names reports whether the document names a version.
@@ -324,17 +331,6 @@ func (m *metadata) newest(base string, snapshot bool) string {
 		return m.Latest
 	}
 	return m.Release
-}
-
-// foretell remembers that a version is whole as soon as its files have come, if they have not: requests may overtake each other.
-func (h handler) foretell(ctx context.Context, pkg, version string, now *format.Hosting) error {
-	if version == "" || now.Version(version) != nil {
-		return nil
-	}
-	if again, err := h.repo.Hosted(ctx, pkg); err == nil && again.Version(version) != nil {
-		return nil // listed a moment ago
-	}
-	return h.setAside(ctx, pkg, aside{kind: asideEnd, version: version, name: "end"}, []byte("end\n"))
 }
 
 // delete removes a version, all builds of a SNAPSHOT, or a file.
