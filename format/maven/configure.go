@@ -89,7 +89,7 @@ func putElement(text, section, element string) (string, error) {
 	d.CharsetReader = charset
 	type span struct{ from, to int64 }
 	var path []string
-	var inside, tag, child, old, root span
+	var inside, tag, child, old, start, root span
 	ours := false // the child has our id
 	var chars strings.Builder
 	for {
@@ -109,6 +109,8 @@ func putElement(text, section, element string) (string, error) {
 			path = append(path, t.Name.Local)
 			chars.Reset()
 			switch {
+			case at("settings"):
+				start = span{from, d.InputOffset()}
 			case at("settings", section) && tag.to == 0:
 				tag = span{from, d.InputOffset()}
 				inside.from = d.InputOffset()
@@ -138,6 +140,7 @@ func putElement(text, section, element string) (string, error) {
 			chars.Reset()
 		}
 	}
+	whole := "  <" + section + ">\n    " + element + "\n  </" + section + ">\n"
 	switch {
 	case old.to > 0:
 		return text[:old.from] + element + text[old.to:], nil
@@ -145,8 +148,10 @@ func putElement(text, section, element string) (string, error) {
 		return text[:tag.from] + "<" + section + ">\n    " + element + "\n  </" + section + ">" + text[tag.to:], nil
 	case tag.to > 0:
 		return text[:inside.from] + "\n    " + element + text[inside.from:], nil
+	case start.to > 0 && strings.HasSuffix(text[start.from:start.to], "/>"):
+		return strings.TrimRight(text[:start.to-2], " ") + ">\n" + whole + "</settings>" + text[start.to:], nil
 	case root.to > 0:
-		return text[:root.to] + "  <" + section + ">\n    " + element + "\n  </" + section + ">\n" + text[root.to:], nil
+		return text[:root.to] + whole + text[root.to:], nil
 	}
 	return "", fmt.Errorf("it has no <settings>")
 }
