@@ -256,6 +256,9 @@ func (m moving) WriteHeader(status int) {
 	m.ResponseWriter.WriteHeader(status)
 }
 
+// Failed gives an error to the request's log line.
+func (m moving) Failed(err error) { format.Report(m.ResponseWriter, err) }
+
 // Unwrap lets http.ResponseController through.
 func (m moving) Unwrap() http.ResponseWriter { return m.ResponseWriter }
 
