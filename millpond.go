@@ -94,6 +94,7 @@ func (v *Version) File(name string) *File {
 // A File is one downloadable part of a version. To catalogue it says nothing about having its bytes.
 type File struct {
 	Name      string
+	In        []string // of a file found by its name alone: the versions known to need it, as any one of which it may be opened; nil if it belongs to none
 	Of        string   // the file of this version that it describes or vouches for, as which it is judged; "" if it stands alone
 	Platform  string   // "" if it suits all
 	Size      int64    // -1 if not known

@@ -80,7 +80,7 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	if err != nil && !millpond.Is(err, millpond.NotFound) {
 		return nil, err
 	}
-	if kept != nil && stands(now, kept.Checked, kept.Fresh) {
+	if kept != nil && stands(now, kept.Checked, kept.Fresh) && !(asking && l.wantsAnew(ctx, q.Question, kept, now)) {
 		return l.reply(ctx, q, kept, doubted(kept))
 	}
 	if !asking {
@@ -123,6 +123,22 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+const (
+	// young is how old a word may be that a client gets who wants nothing old.
+	young = 5 * time.Second
+	// seldom is how often an upstream is asked the same for the sake of such clients.
+	seldom = 10 * time.Second
+)
+
+// wantsAnew reports whether a word is to be asked for again though it is fresh: its reader wants that, and nobody has had it
+// asked a moment ago.
+func (l *upstream) wantsAnew(ctx context.Context, q catalog.Question, kept *catalog.Answer, now time.Time) bool {
+	if !TraceOf(ctx).Anew || now.Sub(kept.Checked) <= young {
+		return false
+	}
+	return l.anew.once(q.Kind+"\x00"+q.Package+"\x00"+q.Name, now, seldom)
 }
 
 // stands reports whether a word that was given at one time and is good until another is good now. A word from the future was
@@ -275,6 +291,14 @@ func sameTexts(a, b []catalog.Document) bool {
 	return slices.EqualFunc(a, b, func(x, y catalog.Document) bool { return x.Text == y.Text })
 }
 
+// doubt is how long the upstream must say that what it knew is gone, until it is believed.
+func (l *upstream) doubt() time.Duration {
+	if of := l.format.Info().Doubt; of != nil {
+		return of(l.repo.option)
+	}
+	return doubt
+}
+
 // absent records an upstream's word that there is no such thing. What it had before is believed to be gone only when it has
 // said so for a while: a sudden 404 is more often an upstream's bad day.
 func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answer, said error) (*catalog.Answer, uint64, error) {
@@ -284,7 +308,7 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 		if a.Doubt.IsZero() {
 			a.Doubt = now
 		}
-		if now.Sub(a.Doubt) < doubt {
+		if now.Sub(a.Doubt) < l.doubt() {
 			a.Fresh = now.Add(time.Minute)
 			return &a, 0, l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, &a))
 		}

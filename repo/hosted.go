@@ -216,6 +216,11 @@ func (l *hosted) open(ctx context.Context, k millpond.Key, f *millpond.File, o o
 		if e := v.HostedFiles[i].Expires; !e.IsZero() && !l.repo.pond.now().Before(e) {
 			return nil, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s of %s was never made part of anything, and has expired", k.File, k.Package)}
 		}
+		if o.stat {
+			if err := l.renew(ctx, k, &v.HostedFiles[i]); err != nil {
+				return nil, err
+			}
+		}
 		f = &v.HostedFiles[i].File
 	}
 	t := TraceOf(ctx)
@@ -231,6 +236,31 @@ func (l *hosted) open(ctx context.Context, k millpond.Key, f *millpond.File, o o
 			Hint: "its operator finds more with millpond check; publish it again or restore it from a backup", Err: err}
 	}
 	return c, err
+}
+
+// renew keeps a file that belongs to no version for as long again as it was to be kept: who asks whether it is here is about
+// to name it. It is written down once an hour at most, for as long as a day is what such files are kept.
+func (l *hosted) renew(ctx context.Context, k millpond.Key, f *catalog.HostedFile) error {
+	now := l.repo.pond.now()
+	if k.Version != "" || f.Expires.IsZero() || f.Expires.Sub(now) > unused-time.Hour {
+		return nil
+	}
+	p := l.repo.pond
+	err := p.catalog.Update(ctx, byPond, func(tx catalog.Tx) error {
+		v, err := tx.HostedVersion(l.name(), k.Package, k.Version)
+		if err != nil {
+			return err
+		}
+		for i := range v.HostedFiles {
+			one := &v.HostedFiles[i]
+			if one.Name == k.File && one.Deleted.IsZero() && one.Expires.After(now) && one.Expires.Before(now.Add(unused)) {
+				one.Expires = now.Add(unused)
+				return tx.PutHostedVersion(l.name(), k.Package, v)
+			}
+		}
+		return nil
+	})
+	return p.spare(ctx, "that "+k.String()+" was asked for", err)
 }
 
 func (l *hosted) ref(ctx context.Context, pkg, name string, _ bool) (millpond.Ref, error) {

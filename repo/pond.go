@@ -47,7 +47,8 @@ type Pond struct {
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	work    sync.WaitGroup
-	mu      sync.Mutex // guards closed, flights and uses; never held across I/O
+	naming  sync.RWMutex // held for reading from the look at a blob until a record names it, and for writing while a sweep looks again and deletes
+	mu      sync.Mutex   // guards closed, flights and uses; never held across I/O
 	closed  bool
 	flights map[string]*flights // by layer: they outlive a change of the configuration
 	uses    map[millpond.Digest]catalog.Use

@@ -27,6 +27,7 @@ type upstream struct {
 	flights  *flights
 	corrupt  *failures
 	refresh  *failures
+	anew     *failures // what was asked for again because a client wanted it
 }
 
 func (l *upstream) layerName() string  { return l.name }

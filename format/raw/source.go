@@ -35,13 +35,13 @@ func (s source) Package(ctx context.Context, name string) (*millpond.Package, er
 	if only := s.remote.Option("allow"); only != "" && !anyCovers(only, name) {
 		return nil, none(fmt.Sprintf("%s is not asked for %s: it is none of %s", s.remote.Name(), name, only))
 	}
-	asker, ok := s.remote.(format.Asker)
+	prober, ok := s.remote.(format.Prober)
 	if !ok {
 		return nil, &millpond.Error{Kind: millpond.Unsupported, Why: s.remote.Name() + " cannot be asked about files"}
 	}
 	at := s.remote.URL()
 	at.Path, at.RawPath = at.Path+name, at.EscapedPath()+escape(name)
-	facts, err := asker.Head(ctx, at.String())
+	facts, err := prober.Head(ctx, at.String())
 	if err != nil {
 		return nil, err
 	}

@@ -434,6 +434,12 @@ func TestListenersOfRepositories(t *testing.T) {
 	if code, out, errs := u.command("repo", "--json"); code != 0 || !strings.Contains(out, `"own": "http://`+first+`/"`) {
 		t.Errorf("millpond repo = %d %s%s, want the repository's own address", code, out, errs)
 	}
+	if code, out, errs := u.command("repo", "show", "pypi"); code != 0 || !strings.Contains(out, "own place  http://"+first+"/") || !strings.Contains(out, "upstream   "+p.repositories[0].Upstreams[0].URL.String()) {
+		t.Errorf("millpond repo show pypi = %d %s%s, want its own place and its upstream", code, out, errs)
+	}
+	if code, _, errs := u.command("repo", "show", "absent"); code == 0 || !strings.Contains(errs, "no repository absent") {
+		t.Errorf("millpond repo show absent = %d %s, want the words", code, errs)
+	}
 	if code, out, errs := u.command("set-up", "pip", "--print"); code != 0 || !strings.Contains(out+errs, "http://"+first+"/simple/") {
 		t.Errorf("millpond set-up pip = %d %s%s, want the repository's own address", code, out, errs)
 	}

@@ -340,6 +340,14 @@ func (b *builder) upstream(path string, u *Upstream, name string, r *Repository)
 		}
 		s.Also = append(s.Also, strings.TrimSuffix(origin, "/"))
 	}
+	for i, origin := range u.AuthRealms {
+		o, err := url.Parse(origin)
+		if err != nil || o.Scheme != "http" && o.Scheme != "https" || o.Host == "" || strings.Trim(o.Path, "/") != "" {
+			b.wrong(fmt.Sprintf("%s.auth_realms[%d]", path, i), "%q is not an origin like https://auth.example", origin)
+			continue
+		}
+		s.Realms = append(s.Realms, strings.TrimSuffix(origin, "/"))
+	}
 	for i, text := range u.AllowAddresses {
 		p, err := prefixOf(text)
 		if err != nil {

@@ -185,6 +185,8 @@ type Upstream struct {
 	Headers map[string]string `key:"headers" type:"mapping of secrets"`
 	// Further origins that its files may come from, https://files.example; empty is every public https address.
 	Also []string `key:"also" type:"list of origins"`
+	// Further origins whose token service is given the name and password, https://auth.example; others are asked without.
+	AuthRealms []string `key:"auth_realms" type:"list of origins"`
 	// Address prefixes that other hosts than the URL's own may have, though they are not public.
 	AllowAddresses []string `key:"allow_addresses" type:"list of address prefixes"`
 	// A file of certificates, PEM, to trust instead of the system's.

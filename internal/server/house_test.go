@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/blob"
 	"millpond/blob/mem"
 	"millpond/catalog/sql"
 	"millpond/fetch"
@@ -152,6 +153,12 @@ const housePublic = "https://pond.example/"
 // an upstream that counts.
 func newHouse(t testing.TB, change ...func(*Parts)) *house {
 	t.Helper()
+	return newHouseOn(t, mem.New(), change...)
+}
+
+// newHouseOn is newHouse with a store of the test's.
+func newHouseOn(t testing.TB, store blob.Store, change ...func(*Parts)) *house {
+	t.Helper()
 	ctx := t.Context()
 	h := &house{t: t}
 	h.clock.Store(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC).UnixNano())
@@ -166,7 +173,6 @@ func newHouse(t testing.TB, change ...func(*Parts)) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.catalog.Close() })
-	store := mem.New()
 	engine := &fetch.Engine{Blobs: store}
 	if h.pond, err = repo.New(ctx, repo.Parts{Blobs: store, Catalog: h.catalog, Fetch: engine, Now: h.now}); err != nil {
 		t.Fatal(err)

@@ -188,11 +188,15 @@ func (s *Server) serve(x *response, r *http.Request, t *table) error {
 	if t.origins.Check(r) != nil {
 		return &millpond.Error{Kind: millpond.Denied, Why: "a page of another origin may not ask for this"}
 	}
-	if err := s.identify(x, r, own); err != nil {
+	if err := s.identify(x, r, t, own); err != nil {
 		return err
 	}
 	to, err := t.target(x, r)
+	if to.mount != nil {
+		x.repository = to.mount.name
+	}
 	if err != nil {
+		x.missing = millpond.VerbRead
 		return err
 	}
 	if len(to.routes) > 0 {
@@ -232,7 +236,11 @@ func (s *Server) serveRoute(x *response, r *http.Request, t *table, to target) e
 	}
 	x.route = route.path
 	c := &call{response: x, r: r, t: t, args: to.args, route: route}
+	if m := t.mounts[c.arg("repository")]; m != nil {
+		x.repository = m.name
+	}
 	if err := t.may(c); err != nil {
+		x.missing = route.verb
 		return err
 	}
 	most := t.settings.MaxBody
@@ -264,7 +272,7 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 		ctx = format.AtRoot(ctx, x.at.address(x.peer))
 	}
 	inner := r.WithContext(ctx)
-	ex.trace.Scheme = x.peer.scheme
+	ex.trace.Scheme, ex.trace.Anew = x.peer.scheme, repo.Anew(r.Header)
 	ex.url = *r.URL
 	ex.url.Path, ex.url.RawPath = to.path, to.rawPath
 	inner.Host = x.peer.host
@@ -273,6 +281,6 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 	}
 	inner.URL = &ex.url
 	s.limitBody(x, inner, t.mostOf(&x.caller, m))
-	s.handlerFor(x, inner, t, m).ServeHTTP(x, inner)
+	s.handlerFor(x, inner, t, m, to.welcome).ServeHTTP(x, inner)
 	return nil
 }

@@ -608,7 +608,7 @@ func FuzzPaths(f *testing.F) {
 		if err != nil {
 			return
 		}
-		to, err := t.resolve(u, &repo.Caller{})
+		to, err := t.resolve("GET", u, &repo.Caller{})
 		if err != nil || to.mount == nil {
 			return
 		}
