@@ -96,7 +96,7 @@ type Release struct {
 	// else: what was deleted may be published again, and publishing what is there already sets the Refs all the same.
 	ByDigest bool
 	// Loose is how long files that belong to no version are kept unless published again, with neither event nor record of
-	// a change; 0 is for ever.
+	// a change; 0 is for ever. Such a file may come again after it was deleted: it has no number that would be taken.
 	Loose time.Duration
 	// Settle, if not nil, is called in the transaction with the package as it is hosted at that moment (nil if nothing of
 	// the name is) and may complete the release or refuse it. It may be called more than once.

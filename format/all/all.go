@@ -4,6 +4,7 @@ package all
 import (
 	"millpond/format"
 	"millpond/format/golang"
+	"millpond/format/maven"
 	"millpond/format/npm"
 	"millpond/format/pypi"
 	"millpond/format/raw"
@@ -16,5 +17,6 @@ func Formats() []format.Format {
 		npm.Format{},
 		golang.Format{},
 		raw.Format{},
+		maven.Format{},
 	}
 }
