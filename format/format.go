@@ -146,6 +146,8 @@ type Asking struct {
 	Accept string
 	// Scope is what a token is asked for that the upstream may want; "" is none: see Request.
 	Scope string
+	// Limit is how large the file may be; 0 is no limit of the format's.
+	Limit int64
 }
 
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the

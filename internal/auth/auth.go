@@ -38,6 +38,13 @@ type Parts struct {
 	// HTTP talks to identity providers and issuers; nil is a client of auth's own. It is asked for addresses that the
 	// operator named, and for the key sets that those name.
 	HTTP *http.Client
+	// Secrets keep the key that passes are signed with; nil has a key that lives as long as the process.
+	Secrets Secrets
+}
+
+// Secrets keep keys apart from the catalog and its backups. repo.Secrets says what it must do.
+type Secrets interface {
+	Secret(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error)
 }
 
 // Settings are what the configuration says. They may change while the Auth runs.
@@ -79,11 +86,14 @@ type Auth struct {
 	issuers   issuers
 	providers providers
 	counts    counts
+	secrets   Secrets
+	key       sync.Mutex // guards passKey
+	passKey   []byte
 }
 
 // New returns an Auth that knows the records of the catalog, and nothing of a configuration yet.
 func New(ctx context.Context, p Parts) (*Auth, error) {
-	a := &Auth{catalog: p.Catalog, log: p.Log, now: p.Now, client: p.Client, http: p.HTTP}
+	a := &Auth{catalog: p.Catalog, log: p.Log, now: p.Now, client: p.Client, http: p.HTTP, secrets: p.Secrets}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}

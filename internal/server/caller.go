@@ -159,11 +159,11 @@ func (t *table) readsAll(c *repo.Caller) bool {
 	return true
 }
 
-// as is the mount's repository as the caller of a request uses it.
-func (s *Server) as(x *response, t *table, m *mount) format.Repo {
-	c := x.caller
+// as is the mount's repository as a caller uses it.
+func (s *Server) as(as *repo.Caller, p peer, t *table, m *mount) format.Repo {
+	c := *as
 	if s.parts.Callers != nil {
-		base := t.base(x.peer).JoinPath(m.name + "/")
+		base := t.base(p).JoinPath(m.name + "/")
 		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, base)
 	}
 	return m.repository.For(c)
@@ -175,5 +175,5 @@ func (s *Server) handlerFor(x *response, r *http.Request, t *table, m *mount) ht
 	if !known(&x.caller) && m.config.Public && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return m.handler
 	}
-	return m.config.Format.Handler(s.as(x, t, m))
+	return m.config.Format.Handler(s.as(&x.caller, x.peer, t, m))
 }

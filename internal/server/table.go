@@ -30,6 +30,7 @@ type table struct {
 	mounts   map[string]*mount
 	roots    []string // further places of mounts, longest first: "/packages/"
 	rooted   map[string][]*mount
+	lobbies  map[string]*mount // places at the root, and a repository of the format that wants each
 	origins  *http.CrossOriginProtection
 	private  bool   // some repository is not for everybody
 	under    string // path of the public URL without its last slash: "/pond"; "" if it has none
@@ -83,7 +84,7 @@ func invalid(format string, args ...any) error {
 // Configure replaces the settings and where everything is. If it fails nothing has changed. Requests under way finish with
 // what they began with.
 func (s *Server) Configure(settings Settings, repositories []Repository) error {
-	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}}
+	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}, lobbies: map[string]*mount{}}
 	configs := make([]repo.Config, len(repositories))
 	for i, one := range repositories {
 		configs[i] = one.Config()
@@ -115,6 +116,7 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 			}
 			t.rooted[root] = append(t.rooted[root], m)
 		}
+		t.addLobby(m)
 	}
 	slices.SortFunc(t.roots, func(a, b string) int { return len(b) - len(a) })
 	s.table.Store(t)
@@ -146,6 +148,7 @@ type target struct {
 	mount         *mount
 	path, rawPath string // of URL, below the mount
 	redirect      string // the mount's own address, asked for without its slash; relative
+	lobby         *mount // any repository of the format that answers, where the URL names none
 }
 
 // resolve finds what a URL is for, by its path as the client escaped it.
@@ -169,6 +172,9 @@ func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 	if of, args := t.find(escaped); len(of) > 0 {
 		return target{routes: of, args: args}, nil
 	}
+	if m := t.lobbies[escaped]; m != nil {
+		return target{lobby: m, path: path, rawPath: raw}, nil
+	}
 	for _, root := range t.roots {
 		rest, ok := strings.CutPrefix(escaped, root)
 		if !ok {
@@ -176,9 +182,12 @@ func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 		}
 		name, _, _ := strings.Cut(rest, "/")
 		for _, m := range t.rooted[root] {
-			if m.name == name {
+			if m.name == name && (t.lobbies[root] == nil || mayEnter(as, &m.config)) {
 				return t.below(m, as, root[:len(root)-1], path, raw, len(root)+len(name))
 			}
+		}
+		if m := t.lobbies[root]; m != nil {
+			return target{lobby: m, path: path, rawPath: raw}, nil
 		}
 		return target{}, t.unknown(name, as)
 	}
