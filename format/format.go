@@ -276,6 +276,8 @@ type Tools interface {
 	Relay(ctx context.Context, r Question) (*http.Response, error)
 	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it.
 	Claimed(name string) bool
+	// Ruled reports whether there are rules that could have a word in what this repository shows.
+	Ruled() bool
 	// Ahead starts fetching files that a client is likely to ask for next. It never blocks, and may do nothing.
 	Ahead(ctx context.Context, keys ...millpond.Key)
 	// Option is a setting of the repository, else the format's default.

@@ -301,7 +301,8 @@ func (h handler) getTags(w http.ResponseWriter, r *http.Request, v visit) error 
 	}
 	ctx := r.Context()
 	w.Header()["Cache-Control"] = moves
-	if r.URL.RawQuery == "" {
+	ruled := h.repo.Ruled()
+	if r.URL.RawQuery == "" && !ruled {
 		stamp, _, err := h.repo.Stamp(ctx, v.image)
 		if err != nil {
 			return orCode(err, millpond.NotFound, codeNameUnknown)
@@ -319,7 +320,15 @@ func (h handler) getTags(w http.ResponseWriter, r *http.Request, v visit) error 
 	if err != nil {
 		return orCode(err, millpond.NotFound, codeNameUnknown)
 	}
-	part, more := p.of(tagsOf(pkg))
+	tags := tagsOf(pkg)
+	if ruled {
+		// Tags are judged as far as it is known what they point at: no upstream is asked about each of them for a list.
+		tags = slices.DeleteFunc(tags, func(tag string) bool {
+			_, err := h.repo.Held().Ref(ctx, v.image, tag)
+			return millpond.Is(err, millpond.Blocked)
+		})
+	}
+	part, more := p.of(tags)
 	if more {
 		p.link(w, v.url(v.below()), part)
 	}
