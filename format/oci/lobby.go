@@ -80,6 +80,10 @@ func (l lobby) serve(w http.ResponseWriter, r *http.Request) error {
 
 // repository finds the one that an image is of whose name begins with no repository's.
 func (l lobby) repository(w http.ResponseWriter, r *http.Request, image string) (format.Repo, error) {
+	first, _, below := strings.Cut(image, "/")
+	if below && l.Taken(first) { // one that the caller may not know of
+		return nil, l.unknown(fmt.Sprintf("no repository %.100q", first))
+	}
 	all := l.Repos()
 	if ns := r.URL.Query().Get("ns"); ns != "" {
 		var fit []format.Repo
@@ -96,7 +100,7 @@ func (l lobby) repository(w http.ResponseWriter, r *http.Request, image string) 
 			return fit[0], nil
 		}
 		if listed {
-			return nil, l.unknown(image, fmt.Sprintf("no one repository here stands for %.100q", ns))
+			return nil, l.unknown(fmt.Sprintf("no one repository here stands for %.100q", ns))
 		}
 	}
 	var rooted []format.Repo
@@ -111,8 +115,7 @@ func (l lobby) repository(w http.ResponseWriter, r *http.Request, image string) 
 	if len(rooted) == 1 && !l.hides(rooted[0]) {
 		return rooted[0], nil
 	}
-	first, _, _ := strings.Cut(image, "/")
-	return nil, l.unknown(image, fmt.Sprintf("no repository %.100q", first))
+	return nil, l.unknown(fmt.Sprintf("no repository %.100q", first))
 }
 
 // hides reports whether a repository stands for certain registries only, and not for whatever a name may mean.
@@ -121,7 +124,7 @@ func (l lobby) hides(one format.Repo) bool {
 }
 
 // unknown is the answer for an image of no repository. Anonymous callers are asked who they are, where that could matter.
-func (l lobby) unknown(image, why string) error {
+func (l lobby) unknown(why string) error {
 	if l.Who().Name == "" && l.Private() {
 		return &millpond.Error{Kind: millpond.Unauthenticated, Why: why + ", or it wants a credential"}
 	}

@@ -42,6 +42,12 @@ func (l *lobby) Repos() []format.Repo {
 	return all
 }
 
+// Taken implements format.Lobby.
+func (l *lobby) Taken(name string) bool {
+	m := l.t.mounts[name]
+	return m != nil && m.info.Name == l.format
+}
+
 // Private implements format.Lobby.
 func (l *lobby) Private() bool {
 	return slices.ContainsFunc(l.t.order, func(m *mount) bool { return m.info.Name == l.format && !m.config.Public })
