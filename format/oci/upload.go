@@ -76,37 +76,50 @@ func (h handler) postUpload(w http.ResponseWriter, r *http.Request, v visit) err
 // image itself. What there is not, and what the caller may not know of, are the same.
 func (h handler) mount(r *http.Request, v visit, d millpond.Digest, from string) (bool, error) {
 	ctx := r.Context()
-	source, image := h.repo, v.image
-	if from != "" {
-		rest, own := strings.CutPrefix(from, v.name)
-		if !own {
-			name, below, ok := strings.Cut(from, "/")
-			if !ok {
-				return false, nil
-			}
-			other, err := h.repo.Other(ctx, name)
-			if err != nil {
-				return false, nil
-			}
-			source, rest = other, below
+	for _, one := range h.sources(r, v, from) {
+		c, err := one.repo.Held().Stat(ctx, millpond.Key{Package: one.image, File: d.String()})
+		if err != nil || c.Digest.Algorithm() != "sha256" {
+			continue
 		}
-		if !isName(rest) {
+		err = h.link(r, v.image, d, c.Digest)
+		if millpond.Is(err, millpond.NotFound) { // its bytes went meanwhile
 			return false, nil
 		}
-		image = rest
-		if strings.IndexByte(rest, '/') < 0 && source.Option(optLibrary) == "true" {
-			image = "library/" + rest
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// A place is an image in a repository.
+type place struct {
+	repo  format.Repo
+	image string
+}
+
+// sources are the images that a client may mean by a name: of this repository, and else of another one.
+func (h handler) sources(r *http.Request, v visit, from string) []place {
+	if from == "" {
+		return []place{{h.repo, v.image}}
+	}
+	var all []place
+	add := func(repo format.Repo, image string) {
+		if !isName(image) {
+			return
+		}
+		if strings.IndexByte(image, '/') < 0 && repo.Option(optLibrary) == "true" {
+			image = "library/" + image
+		}
+		all = append(all, place{repo, image})
+	}
+	if rest, own := strings.CutPrefix(from, v.name); own {
+		add(h.repo, rest)
+	}
+	if name, below, ok := strings.Cut(from, "/"); ok && name+"/" != v.name {
+		if other, err := h.repo.Other(r.Context(), name); err == nil {
+			add(other, below)
 		}
 	}
-	c, err := source.Held().Stat(ctx, millpond.Key{Package: image, File: d.String()})
-	if err != nil || c.Digest.Algorithm() != "sha256" {
-		return false, nil
-	}
-	err = h.link(r, v.image, d, c.Digest)
-	if millpond.Is(err, millpond.NotFound) { // its bytes went meanwhile
-		return false, nil
-	}
-	return err == nil, err
+	return all
 }
 
 // link makes a blob one of the image's, under the digest that it was asked for by and under its sha256.
