@@ -496,8 +496,7 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 		b.hot.Invalidate(k) // the long way finds out what is wrong
 		return nil
 	}
-	t := TraceOf(ctx)
-	t.Layer, t.Result, t.Digest = f.layer, "hit", c.Digest.String()
+	TraceOf(ctx).hit(f.layer, c.Digest)
 	return &c
 }
 

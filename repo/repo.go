@@ -130,6 +130,14 @@ type Trace struct {
 	Verdict                            string        // of the rule that decided; "" if none did
 }
 
+// hit notes that held bytes were opened. What led to them stays stale if it was.
+func (t *Trace) hit(layer string, d millpond.Digest) {
+	t.Layer, t.Digest = layer, d.String()
+	if t.Result != "stale" {
+		t.Result = "hit"
+	}
+}
+
 type traceKey struct{}
 
 // WithTrace returns a context whose request is traced into t.
