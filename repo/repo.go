@@ -128,12 +128,14 @@ type Trace struct {
 	Status                             int           // what the upstream answered, if that is why the answer is stale
 	Upstream                           time.Duration // spent waiting for upstreams
 	Verdict                            string        // of the rule that decided; "" if none did
+
+	byStaleRef bool // a ref that is stale was resolved on the way
 }
 
-// hit notes that held bytes were opened. What led to them stays stale if it was.
+// hit notes that held bytes were opened. Where a stale ref has led to them the answer is stale.
 func (t *Trace) hit(layer string, d millpond.Digest) {
 	t.Layer, t.Digest = layer, d.String()
-	if t.Result != "stale" {
+	if !t.byStaleRef {
 		t.Result = "hit"
 	}
 }

@@ -445,6 +445,8 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 		if err != nil {
 			return millpond.Ref{}, err
 		}
+		t := TraceOf(ctx)
+		t.byStaleRef = t.Result == "stale"
 		b.refToMemory(l, pkg, ref, of)
 		return ref, b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
 	}
