@@ -191,7 +191,9 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 	l.flights.running[q.Question] = f
 	// The inquiry outlives its first asker; Pond.Close ends it.
 	started := l.pond.goes(func(ctx context.Context) {
-		f.answer, f.err = l.inquire(ctx, q, kept)
+		if f.answer = l.answeredSince(ctx, q, kept); f.answer == nil {
+			f.answer, f.err = l.inquire(ctx, q, kept)
+		}
 		l.flights.mu.Lock()
 		delete(l.flights.running, q.Question)
 		if f.err != nil && kept != nil {
@@ -212,6 +214,15 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 		close(f.done)
 	}
 	return f
+}
+
+// answeredSince is an answer that was kept after the asker had looked, by a flight that has just ended; nil if there is none.
+func (l *upstream) answeredSince(ctx context.Context, q inquiry, kept *catalog.Answer) *catalog.Answer {
+	a, err := l.pond.catalog.Answer(ctx, q.Question)
+	if err != nil || !stands(l.pond.now(), a.Checked, a.Fresh) || kept != nil && !a.Checked.After(kept.Checked) {
+		return nil
+	}
+	return a
 }
 
 // inquire asks the upstream and records what it said.

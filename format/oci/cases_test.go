@@ -389,7 +389,9 @@ func TestCase08Referrers(t *testing.T) {
 	h := house(t, claimed, unpublish)
 	c := h.As(formattest.Owner)
 	subject := millpond.SHA256(manifestOf("acme/app", release)).String()
-	get := func(query string) formattest.Reply { return c.Do("GET", root+"acme/app/referrers/"+subject+query, nil, nil) }
+	get := func(query string) formattest.Reply {
+		return c.Do("GET", root+"acme/app/referrers/"+subject+query, nil, nil)
+	}
 	if got := descriptors(t, get("")); len(got) != 0 {
 		t.Errorf("an unknown image has referrers %v", got)
 	}

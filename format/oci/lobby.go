@@ -217,7 +217,7 @@ func (l lobby) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	issued := l.Now().UTC().Truncate(time.Second)
+	issued := t.Created.UTC().Truncate(time.Second)
 	said := map[string]any{
 		"token": t.Secret, "access_token": t.Secret, "expires_in": int(t.Expires.Sub(issued) / time.Second), "issued_at": issued.Format(time.RFC3339),
 	}

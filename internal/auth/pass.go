@@ -112,7 +112,7 @@ func (a *Auth) Pass(ctx context.Context, c repo.Caller, scopes []format.Scope) (
 	}
 	text := passPrefix + base64.RawURLEncoding.EncodeToString(raw)
 	secret := text + "." + base64.RawURLEncoding.EncodeToString(mac(key, text))
-	return &format.Token{Secret: secret, Owner: w.name, Expires: time.Unix(p.Expires, 0)}, granted, nil
+	return &format.Token{Secret: secret, Owner: w.name, Created: a.now(), Expires: time.Unix(p.Expires, 0)}, granted, nil
 }
 
 // byPass is the caller that a pass stands for.

@@ -85,7 +85,7 @@ func (l *lobby) Pass(ctx context.Context, scopes []format.Scope) (*format.Token,
 		return p.Pass(ctx, l.caller, scopes)
 	}
 	if l.s.parts.Callers == nil { // nobody is known, and no credential is read
-		return &format.Token{Secret: "anonymous", Expires: time.Now().Add(5 * time.Minute)}, scopes, nil
+		return &format.Token{Secret: "anonymous", Created: time.Now(), Expires: time.Now().Add(5 * time.Minute)}, scopes, nil
 	}
 	return nil, nil, &millpond.Error{Kind: millpond.Unsupported, Why: "this pond gives no short tokens"}
 }
