@@ -116,6 +116,7 @@ type Hosting struct {
 	Merge            string // "hide" or "union": what becomes of other layers' versions
 	Changes          int64  // how often it was changed
 	Created, Changed time.Time
+	Loose            []millpond.File   // files that belong to no version, and have not expired as far as is known
 	Deleted          []Deleted         // what is no longer there, and whose names stay taken
 	By               map[string]string // version to who published it
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"millpond"
@@ -123,6 +125,9 @@ func hosting(tx catalog.Tx, repository, name string) (*format.Hosting, error) {
 				continue
 			}
 			one.Files = append(one.Files, f.File)
+		}
+		if v.Name == "" {
+			h.Loose = one.Files
 		}
 		if v.Name == "" || !v.Deleted.IsZero() {
 			continue // files without a version are opened by name, and listed nowhere
@@ -298,4 +303,52 @@ func (l *hosted) names(ctx context.Context, _ bool) (*nameList, error) {
 
 func (l *hosted) relay(context.Context, format.Question) (*http.Response, error) {
 	return nil, &millpond.Error{Kind: millpond.NotFound, Why: "what is hosted answers no such question"}
+}
+
+// records are the records of the hosted names that begin with prefix. They are remembered until something is changed.
+func (l *hosted) records(ctx context.Context, prefix string) ([]format.Record, error) {
+	changes := l.repo.hostedChanges.Load() // before they are read: what changes meanwhile is read again
+	if out, ok := l.repo.recorded.of(changes, prefix); ok {
+		return out, nil
+	}
+	var out []format.Record
+	err := l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		for p, err := range tx.HostedNames(l.name(), prefix) { // those behind it
+			if err != nil {
+				return err
+			}
+			if !strings.HasPrefix(p.Name, prefix) {
+				break
+			}
+			out = append(out, format.Record{Name: p.Name, Display: p.Display, Meta: p.Meta, Changed: p.Changed})
+		}
+		return nil
+	})
+	if err == nil {
+		l.repo.recorded.keep(changes, prefix, out)
+	}
+	return out, err
+}
+
+// recorded remembers records by the prefix of their names.
+type recorded struct {
+	mu      sync.Mutex // guards the rest; never held across I/O
+	changes int64      // the repository's count when they were read
+	by      map[string][]format.Record
+}
+
+func (r *recorded) of(changes int64, prefix string) ([]format.Record, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out, ok := r.by[prefix]
+	return out, ok && r.changes == changes
+}
+
+func (r *recorded) keep(changes int64, prefix string, all []format.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.by == nil || r.changes != changes || len(r.by) > 10_000 {
+		r.by, r.changes = map[string][]format.Record{}, changes
+	}
+	r.by[prefix] = all
 }

@@ -45,10 +45,26 @@ func (f *failures) recent(name string, now time.Time) error {
 func (f *failures) remember(name string, now time.Time, d time.Duration, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.keep(name, failure{err, now, now.Add(d)})
+}
+
+// keep is called with mu held.
+func (f *failures) keep(name string, x failure) {
 	if f.m == nil || len(f.m) > 10_000 {
 		f.m = map[string]failure{}
 	}
-	f.m[name] = failure{err, now, now.Add(d)}
+	f.m[name] = x
+}
+
+// once reports whether it was not called with that name for a while.
+func (f *failures) once(name string, now time.Time, d time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if x, ok := f.m[name]; ok && stands(now, x.at, x.until) {
+		return false
+	}
+	f.keep(name, failure{errRefreshed, now, now.Add(d)})
+	return true
 }
 
 // open opens a file of this upstream: the held bytes, or a download that is under way or begun now.
@@ -62,7 +78,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if h != nil && !h.Blob.IsZero() {
 		c, err := l.pond.openHeld(ctx, h, o.stat)
 		if err == nil {
-			t.hit(l.name, h.Blob)
+			t.hit(h.Blob, l.repo.info.Moving)
 			return c, nil
 		}
 		switch {
@@ -299,6 +315,9 @@ func computable(ds []millpond.Digest) []millpond.Digest {
 
 // sealed records the bytes of a download, before any reader sees their end.
 func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File, before *catalog.Holding, got fetch.Sealed) error {
+	if t := l.pond.takenDownBytes(got.Blob); t != nil {
+		return t.blocked(k) // the readers of what nobody knew the digest of
+	}
 	now := l.pond.now().Truncate(time.Second)
 	h := &catalog.Holding{
 		Layer: l.id, Key: k, Blob: got.Blob, Size: got.Size, SHA256: got.Blob, Digests: f.Digests, Type: f.Type,

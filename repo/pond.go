@@ -279,6 +279,17 @@ func (p *Pond) forgetViews(name string) {
 	}
 }
 
+// forgetViewsIn is forgetViews, and returns the generation that begins in one repository.
+func (p *Pond) forgetViewsIn(r *Repository, name string) uint64 {
+	var g uint64
+	for _, one := range p.Repositories() {
+		if of := one.forget(name); one == r {
+			g = of
+		}
+	}
+	return g
+}
+
 // forgetAll drops what memory holds of every package: what readers may see has changed as a whole.
 func (p *Pond) forgetAll() {
 	for _, r := range p.Repositories() {

@@ -368,7 +368,7 @@ func (p *publishing) emit(v *catalog.HostedVersion, moved map[string][2]string) 
 		e.Key.File = p.added[0]
 	}
 	var err error
-	e.Detail, err = details(p.r.Detail, "files", files, "before", p.before, "refs", moved, "from", p.from)
+	e.Detail, err = details(p.r.Detail, "files", files, "before", p.before, "refs", moved, "from", p.from, "claims", p.b.caller.Claims)
 	if err != nil {
 		return err
 	}
@@ -387,6 +387,10 @@ func details(more json.RawMessage, pairs ...any) (json.RawMessage, error) {
 		switch v := pairs[i+1].(type) {
 		case string:
 			if v == "" {
+				continue
+			}
+		case json.RawMessage:
+			if len(v) == 0 {
 				continue
 			}
 		case map[string]string:

@@ -39,6 +39,8 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 	if err := b.readable(k.Package); err != nil {
 		return nil, err
 	}
+	t := TraceOf(ctx)
+	t.repo, t.taken = b.Repository, b.pond.takedowns.Load() // before anything is judged
 	c, err := b.readOnce(ctx, k, o)
 	if errors.Is(err, errDamaged) {
 		c, err = b.readOnce(ctx, k, o) // it was set aside: this one fetches it
@@ -46,6 +48,7 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 	if err != nil {
 		return nil, err
 	}
+	t.bytes = c.Digest
 	if t := b.pond.takenDownBytes(c.Digest); t != nil {
 		if c.ReadSeekCloser != nil {
 			c.Close()
@@ -496,7 +499,9 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 		b.hot.Invalidate(k) // the long way finds out what is wrong
 		return nil
 	}
-	TraceOf(ctx).hit(f.layer, c.Digest)
+	t := TraceOf(ctx)
+	t.Layer = f.layer
+	t.hit(c.Digest, b.info.Moving)
 	return &c
 }
 

@@ -24,6 +24,9 @@ func (b *bound) refFromMemory(ctx context.Context, pkg, name string) (millpond.R
 		return millpond.Ref{}, false
 	}
 	t := TraceOf(ctx)
+	if t.Anew && ref.Layer != "" && now.Sub(ref.Checked) > young {
+		return millpond.Ref{}, false
+	}
 	t.Layer, t.Result = ref.Layer, "hit"
 	return ref.Ref, true
 }

@@ -35,6 +35,7 @@ type Repository struct {
 	refs     *otter.Cache[refKey, hotRef]
 	// hostedChanges counts what was published here since the start.
 	hostedChanges atomic.Int64
+	recorded      recorded
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed
@@ -168,7 +169,7 @@ func (r *Repository) layerFor(u Upstream, all map[string]*Repository) (layer, er
 	return &upstream{
 		pond: r.pond, repo: r, format: r.config.Format, id: r.config.Name + "/" + u.Name, name: u.Name,
 		settings: u.Settings, options: u.Options, up: up, merge: union,
-		flights: r.pond.flightsOf(r.config.Name + "/" + u.Name), corrupt: &failures{}, refresh: &failures{},
+		flights: r.pond.flightsOf(r.config.Name + "/" + u.Name), corrupt: &failures{}, refresh: &failures{}, anew: &failures{},
 	}, nil
 }
 
@@ -260,13 +261,14 @@ func (r *Repository) generation(name string) uint64 {
 	return r.generations[maphash.String(r.seed, name)%256].Load()
 }
 
-// forget drops what memory holds of a package.
-func (r *Repository) forget(name string) {
-	r.generations[maphash.String(r.seed, name)%256].Add(1)
+// forget drops what memory holds of a package, and returns the generation that begins.
+func (r *Repository) forget(name string) uint64 {
+	g := r.generations[maphash.String(r.seed, name)%256].Add(1)
 	r.views.Invalidate(viewKey{name, false})
 	r.shown.Invalidate(viewKey{name, false})
 	r.views.Invalidate(viewKey{name, true})
 	r.shown.Invalidate(viewKey{name, true})
+	return g
 }
 
 // forgetHeld drops what memory holds of that part of a package that is held.
@@ -287,15 +289,19 @@ func (r *Repository) unknown(name string) error {
 		Why: fmt.Sprintf("%s has no %s and reads through to no upstream", r.config.Name, name)}
 }
 
-// allDeleted is the answer for a name that was hosted here and of which nothing is left: it stays ours.
+// allDeleted is the answer for a name that was hosted here and of which nothing is left: it stays ours. Some clients take
+// NotFound as leave to ask somebody else for it.
 func (r *Repository) allDeleted(name string) error {
-	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
+	return &millpond.Error{Kind: millpond.Gone, Key: millpond.Key{Package: name},
 		Why:  fmt.Sprintf("everything of %s that was published in %s was deleted", name, r.config.Name),
 		Hint: "no upstream is asked for a name that was hosted here, until an owner frees it"}
 }
 
 // notFound is the answer for a name that every layer has said it does not have.
 func (r *Repository) notFound(name string, last error) error {
+	if millpond.Is(last, millpond.Gone) {
+		return last
+	}
 	names := make([]string, len(r.layers))
 	for i, l := range r.layers {
 		names[i] = l.layerName()
@@ -417,7 +423,13 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 	if err := b.nameVerdict(pkg); err != nil {
 		return millpond.Ref{}, err
 	}
+	if t := b.takenDown(pkg, ""); t != nil {
+		return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg})
+	}
 	if ref, ok := b.refFromMemory(ctx, pkg, name); ok {
+		if t := b.takenDown(pkg, ref.Target); t != nil {
+			return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg, Version: ref.Target})
+		}
 		return ref, nil
 	}
 	of := b.generation(pkg)
@@ -445,12 +457,31 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 		if err != nil {
 			return millpond.Ref{}, err
 		}
-		t := TraceOf(ctx)
-		t.byStaleRef = t.Result == "stale"
+		if t := b.takenDown(pkg, ref.Target); t != nil {
+			return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg, Version: ref.Target})
+		}
 		b.refToMemory(l, pkg, ref, of)
 		return ref, b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
 	}
-	return millpond.Ref{}, last
+	return millpond.Ref{}, firstError(b.nothingLeft(ctx, pkg), last)
+}
+
+// nothingLeft says that there were versions of a package, and that all were deleted or taken down; nil if that is not so, or
+// not known.
+func (b *bound) nothingLeft(ctx context.Context, pkg string) error {
+	v, err := b.view(ctx, pkg, b.scope(known))
+	switch {
+	case millpond.Is(err, millpond.Gone):
+		return err
+	case err != nil || len(v.down) == 0 || len(v.pkg.Versions) > 0:
+		return nil
+	}
+	for _, one := range v.all.Versions {
+		if v.down[one.Name] == nil {
+			return nil
+		}
+	}
+	return &millpond.Error{Kind: millpond.Gone, Key: millpond.Key{Package: pkg}, Why: fmt.Sprintf("all versions of %s were taken down: %s", pkg, v.down[v.all.Versions[0].Name].Why)}
 }
 
 // Document implements format.Reader.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"syscall"
 	"time"
@@ -288,6 +289,24 @@ func (b *blobAt) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (b *blobAt) Close() error { return b.body.Close() }
+
+// Head implements format.Prober.
+func (s *session) Head(ctx context.Context, at string) (*format.Facts, error) {
+	ref, err := url.Parse(at)
+	if err != nil {
+		return nil, &millpond.Error{Kind: millpond.BadUpstream, Why: s.layer.name + " names a file by an address that cannot be read", Err: err}
+	}
+	abs := s.layer.settings.URL.ResolveReference(ref).String()
+	if s.local || s.layer.pond.offline() {
+		return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
+	}
+	h, err := s.layer.up.Head(ctx, abs)
+	if err != nil {
+		return nil, err
+	}
+	modified, _ := http.ParseTime(h.Modified) // a date that cannot be read is no date
+	return &format.Facts{Size: h.Size, URL: h.URL, Tag: h.ETag, Modified: modified, Type: h.Type, Header: h.Header}, nil
+}
 
 // Open implements format.Remote.
 func (s *session) Open(ctx context.Context, k millpond.Key) (*millpond.Content, error) {

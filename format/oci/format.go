@@ -36,6 +36,7 @@ func (Format) Info() format.Info {
 		Title:     "Container images and artifacts",
 		PURL:      "oci",
 		Roots:     []string{root},
+		Moving:    true,
 		RootPaths: []string{root, root + "_catalog", tokenPath},
 		Fresh:     time.Minute,
 		Absent:    time.Minute,

@@ -285,7 +285,10 @@ func (h handler) deleteTag(ctx context.Context, v visit) error {
 		i = slices.IndexFunc(now.Refs, func(ref millpond.Ref) bool { return ref.Name == v.Tag })
 	}
 	if i < 0 {
-		_, elsewhere := h.repo.Held().Ref(ctx, v.image, v.Tag)
+		ref, elsewhere := h.repo.Held().Ref(ctx, v.image, v.Tag)
+		if elsewhere == nil && ref.Layer == "" { // pushed since we looked
+			return absent
+		}
 		return upstreams(elsewhere, absent)
 	}
 	if len(immutable(h.repo.Option(optImmutable), []string{v.Tag})) > 0 {

@@ -35,7 +35,7 @@ type lobby struct {
 func (l *lobby) Repos() []format.Repo {
 	var all []format.Repo
 	for _, m := range l.t.order {
-		if m.info.Name == l.format && mayEnter(&l.caller, &m.config) {
+		if m.info.Name == l.format && (l.x.at == nil || l.x.at.mount.name == m.name) && mayEnter(&l.caller, &m.config) {
 			all = append(all, l.s.as(&l.caller, l.x.peer, l.t, m))
 		}
 	}
@@ -45,6 +45,9 @@ func (l *lobby) Repos() []format.Repo {
 // Taken implements format.Lobby.
 func (l *lobby) Taken(name string) bool {
 	m := l.t.mounts[name]
+	if l.x.at != nil { // where one repository is the root, no other has a place
+		return false
+	}
 	return m != nil && m.info.Name == l.format
 }
 
@@ -54,7 +57,15 @@ func (l *lobby) Private() bool {
 }
 
 // Root implements format.Lobby.
-func (l *lobby) Root(*http.Request) *url.URL { return l.t.base(l.x.peer) }
+func (l *lobby) Root(*http.Request) *url.URL { return l.x.rootAddress(l.t) }
+
+// rootAddress is the root of where a request came: the pond's, or that of a repository which has a place of its own.
+func (x *response) rootAddress(t *table) *url.URL {
+	if x.at != nil {
+		return x.at.address(x.peer)
+	}
+	return t.base(x.peer)
+}
 
 // Who implements format.Lobby.
 func (l *lobby) Who() millpond.Actor { return l.caller.Actor }
@@ -150,7 +161,7 @@ func (s *Server) serveLobby(x *response, r *http.Request, t *table, to target) e
 func (s *Server) refuseRooted(x *response, r *http.Request, err error) bool {
 	t := s.table.Load()
 	m := t.rootedAt(r.URL)
-	if m == nil {
+	if m == nil || x.at != nil && x.at.mount.info.Name != m.info.Name {
 		return false
 	}
 	if e, ok := err.(*refusal); ok {
@@ -160,6 +171,6 @@ func (s *Server) refuseRooted(x *response, r *http.Request, err error) bool {
 		}
 		err = &millpond.Error{Kind: kind, Why: e.why}
 	}
-	m.config.Format.(format.Rooted).Refused(x, r, t.base(x.peer), time.Now(), err)
+	m.config.Format.(format.Rooted).Refused(x, r, x.rootAddress(t), time.Now(), err)
 	return true
 }

@@ -31,6 +31,9 @@ type table struct {
 	roots    []string // further places of mounts, longest first: "/packages/"
 	rooted   map[string][]*mount
 	lobbies  map[string]*mount // places at the root, and a repository of the format that wants each
+	hosts    map[string]*root  // repositories that are the root of a host, by its name
+	doors    map[string]*root  // and of a listener, by its address as configured
+	atRoots  []route           // those that answer where a repository is the root too
 	origins  *http.CrossOriginProtection
 	private  bool   // some repository is not for everybody
 	under    string // path of the public URL without its last slash: "/pond"; "" if it has none
@@ -74,7 +77,7 @@ func CheckMounts(public *url.URL, repositories []repo.Config) error {
 		}
 		seen[c.Name] = true
 	}
-	return nil
+	return checkRoots(public, repositories)
 }
 
 func invalid(format string, args ...any) error {
@@ -84,7 +87,8 @@ func invalid(format string, args ...any) error {
 // Configure replaces the settings and where everything is. If it fails nothing has changed. Requests under way finish with
 // what they began with.
 func (s *Server) Configure(settings Settings, repositories []Repository) error {
-	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}, lobbies: map[string]*mount{}}
+	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}, hosts: map[string]*root{}, doors: map[string]*root{}, lobbies: map[string]*mount{}}
+	t.atRoots = slices.DeleteFunc(slices.Clone(t.routes), func(r route) bool { return !r.atRoot })
 	configs := make([]repo.Config, len(repositories))
 	for i, one := range repositories {
 		configs[i] = one.Config()
@@ -110,6 +114,7 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 		t.private = t.private || !m.config.Public
 		t.mounts[m.name] = m
 		t.order = append(t.order, m)
+		t.addRoots(m)
 		for _, root := range m.info.Roots {
 			if t.rooted[root] == nil {
 				t.roots = append(t.roots, root)
@@ -145,7 +150,7 @@ func (t *table) isOwn(u *url.URL) bool {
 type target struct {
 	routes        []*route // one for each set of methods
 	args          []string
-	mount         *mount
+	mount         *mount // with an error: the one that the caller may not enter
 	path, rawPath string // of URL, below the mount
 	redirect      string // the mount's own address, asked for without its slash; relative
 	lobby         *mount // any repository of the format that answers, where the URL names none
@@ -169,7 +174,7 @@ func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 	if m := t.mounts[first]; m != nil {
 		return t.below(m, as, "", path, raw, 1+len(m.name))
 	}
-	if of, args := t.find(escaped); len(of) > 0 {
+	if of, args := find(t.routes, escaped); len(of) > 0 {
 		return target{routes: of, args: args}, nil
 	}
 	if m := t.lobbies[escaped]; m != nil {
@@ -198,7 +203,7 @@ func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 // and are the same in both forms of the path, behind the root through which the request came.
 func (t *table) below(m *mount, as *repo.Caller, root, path, raw string, end int) (target, error) {
 	if !mayEnter(as, &m.config) {
-		return target{}, t.unknown(m.name, as)
+		return target{mount: m}, t.unknown(m.name, as)
 	}
 	to := target{mount: m, path: root + path[end:]}
 	if raw != "" {
