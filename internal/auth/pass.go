@@ -3,8 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -23,7 +21,6 @@ const (
 	// passLife is how long a pass is good; passLeeway how far clocks of two nodes may differ.
 	passLife   = 5 * time.Minute
 	passLeeway = 30 * time.Second
-	passKeySet = "auth/pass"
 )
 
 // A pass is what a short token says: on whose credential it rests, until when, and for what. It is signed with the pond's own
@@ -47,31 +44,13 @@ func (p *passScope) covers(v millpond.Verb, repository, pkg string) bool {
 	return slices.Contains(p.Verbs, v) && (p.Repository == "" || p.Repository == repository) && (p.Name == "" || pkg == "" || p.Name == pkg)
 }
 
-// signer is the key that passes are signed with.
+// signer is the key that passes are signed with. Where keys have no place it lives as long as the process.
 func (a *Auth) signer(ctx context.Context) ([]byte, error) {
-	a.key.Lock()
-	defer a.key.Unlock()
-	if a.passKey != nil {
-		return a.passKey, nil
+	key, err := a.signing.keyFor(ctx, "pass")
+	if !millpond.Is(err, millpond.Unsupported) {
+		return key, err
 	}
-	fresh := func() ([]byte, error) {
-		key := make([]byte, 32)
-		rand.Read(key) // never fails
-		return key, nil
-	}
-	var err error
-	if a.secrets == nil {
-		a.passKey, err = fresh()
-	} else {
-		a.passKey, err = a.secrets.Secret(ctx, passKeySet, fresh)
-	}
-	return a.passKey, err
-}
-
-func mac(key []byte, text string) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text)) // a hash takes everything
-	return h.Sum(nil)
+	return a.passKey(), nil
 }
 
 // Pass makes a short token for scopes, of what the caller may do of them now. A pass makes no other: Denied.
