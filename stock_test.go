@@ -20,6 +20,7 @@ var stocks = map[string]func(*faulty.Server, []good) (path string, settings map[
 	"golang": stockGo,
 	"maven":  stockMaven,
 	"npm":    stockNPM,
+	"oci":    stockOCI,
 	"pypi":   stockPyPI,
 	"raw":    stockRaw,
 }

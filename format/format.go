@@ -163,6 +163,8 @@ type Asking struct {
 	Accept string
 	// Scope is what a token is asked for that the upstream may want; "" is none: see Request.
 	Scope string
+	// Limit is how large the file may be; 0 is no limit of the format's.
+	Limit int64
 }
 
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the
@@ -308,6 +310,8 @@ type Tools interface {
 	Relay(ctx context.Context, r Question) (*http.Response, error)
 	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it.
 	Claimed(name string) bool
+	// Ruled reports whether there are rules that could have a word in what this repository shows.
+	Ruled() bool
 	// Ahead starts fetching files that a client is likely to ask for next. It never blocks, and may do nothing.
 	Ahead(ctx context.Context, keys ...millpond.Key)
 	// Seldom reports true for a word at most once in a period, whoever asks: for what clients are told, but not each time.

@@ -100,6 +100,9 @@ func (b *bound) Claimed(name string) bool {
 	return err != nil || p != nil && b.hides(p) // in doubt it is ours
 }
 
+// Ruled implements format.Tools.
+func (b *bound) Ruled() bool { return b.policy != nil }
+
 // Ahead implements format.Tools.
 func (b *bound) Ahead(_ context.Context, keys ...millpond.Key) {
 	if b.scope(fresh) == held {

@@ -6,6 +6,7 @@ import (
 	"millpond/format/golang"
 	"millpond/format/maven"
 	"millpond/format/npm"
+	"millpond/format/oci"
 	"millpond/format/pypi"
 	"millpond/format/raw"
 )
@@ -16,6 +17,7 @@ func Formats() []format.Format {
 		pypi.Format{},
 		npm.Format{},
 		golang.Format{},
+		oci.Format{},
 		raw.Format{},
 		maven.Format{},
 	}

@@ -31,6 +31,7 @@ const (
 	Token                      // of the pond's own
 	Password                   // of a person
 	Cookie                     // of a login session, counting under /-/ only
+	Pass                       // made by Pass: signed here, short-lived, kept nowhere
 	Identity                   // a signed token of some issuer, good for nothing but Exchange
 	Signature                  // the request is signed, as S3's are
 	Linked                     // its address is a signed link
@@ -96,6 +97,9 @@ func authorization(field string) (Proof, error) {
 	case strings.EqualFold(scheme, "Bearer"):
 		if strings.Count(rest, ".") == 2 && strings.HasPrefix(rest, "eyJ") {
 			return Proof{Kind: Identity, Secret: rest}, nil
+		}
+		if strings.HasPrefix(rest, passPrefix) {
+			return Proof{Kind: Pass, Secret: rest}, nil
 		}
 		return Proof{Kind: Token, Secret: rest}, nil
 	case scheme == sigAlgorithm:
