@@ -1,9 +1,12 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	stdsql "database/sql"
 	"fmt"
+	"maps"
+	"slices"
 
 	"millpond"
 	"millpond/catalog"
@@ -28,20 +31,33 @@ func (c *Catalog) Derived(ctx context.Context, repository, name, stamp, encoding
 }
 
 const (
-	dropDerived   = `DELETE FROM derived WHERE repository = ? AND name = ? AND (stamp <> ? OR encoding = ?) RETURNING size`
+	derivedStamps = `SELECT stamp, modified FROM derived WHERE repository = ? AND name = ?`
+	dropDerived   = `DELETE FROM derived WHERE repository = ? AND name = ? AND stamp = ? RETURNING size`
+	dropEncoding  = `DELETE FROM derived WHERE repository = ? AND name = ? AND stamp = ? AND encoding = ? RETURNING size`
 	insertDerived = `INSERT INTO derived (repository, name, encoding, stamp, type, blob, size, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
 // PutDerived is as catalog.Derivations says.
 func (c *Catalog) PutDerived(ctx context.Context, d *catalog.Derived) error {
 	return c.cache.keep(ctx, func(w *work) error {
-		err := w.each(dropDerived, []any{d.Repository, d.Name, d.Stamp, d.Encoding}, func(rows *stdsql.Rows) error {
-			var size int64
-			err := rows.Scan(&size)
-			w.add(sumDerived, "", -1)
-			w.add(sumDerivedBytes, "", -size)
-			return err
-		})
+		drop := func(text string, args ...any) error {
+			return w.each(text, args, func(rows *stdsql.Rows) error {
+				var size int64
+				err := rows.Scan(&size)
+				w.add(sumDerived, "", -1)
+				w.add(sumDerivedBytes, "", -size)
+				return err
+			})
+		}
+		old, err := w.stamps(d)
+		for _, stamp := range old {
+			if err == nil {
+				err = drop(dropDerived, d.Repository, d.Name, stamp)
+			}
+		}
+		if err == nil {
+			err = drop(dropEncoding, d.Repository, d.Name, d.Stamp, d.Encoding)
+		}
 		if err != nil {
 			return err
 		}
@@ -50,4 +66,20 @@ func (c *Catalog) PutDerived(ctx context.Context, d *catalog.Derived) error {
 		_, err = w.exec(insertDerived, d.Repository, d.Name, d.Encoding, d.Stamp, d.Type, nullDigest(d.Blob), d.Size, millis(d.Modified))
 		return err
 	})
+}
+
+// stamps are the other stamps of a derived document's name, but for the latest ones that are kept.
+func (w *work) stamps(d *catalog.Derived) ([]string, error) {
+	last := map[string]int64{}
+	err := w.each(derivedStamps, []any{d.Repository, d.Name}, func(rows *stdsql.Rows) error {
+		var stamp string
+		var modified int64
+		err := rows.Scan(&stamp, &modified)
+		if stamp != d.Stamp {
+			last[stamp] = max(last[stamp], modified)
+		}
+		return err
+	})
+	stamps := slices.SortedFunc(maps.Keys(last), func(a, b string) int { return cmp.Or(cmp.Compare(last[b], last[a]), cmp.Compare(a, b)) })
+	return stamps[min(d.Keep, len(stamps)):], err
 }
