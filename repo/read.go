@@ -452,7 +452,8 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 		return nil
 	}
 	t := TraceOf(ctx)
-	t.Layer, t.Result, t.Digest = f.layer, "hit", c.Digest.String()
+	t.Layer = f.layer
+	t.hit(c.Digest)
 	return &c
 }
 

@@ -182,3 +182,18 @@ func (f Format) Match(spec, version string) (bool, error) {
 	}
 	return all, nil
 }
+
+// Covers reads a claim as a pattern in which a star stands for anything, slashes too: "acme-*" is of source packages,
+// "dists/acme*" of suites, "*acme*" of both.
+func (Format) Covers(claim, name string) bool {
+	first, rest, starred := strings.Cut(claim, "*")
+	if !starred {
+		return claim == name
+	}
+	name, ok := strings.CutPrefix(name, first)
+	for ok && strings.Contains(rest, "*") {
+		first, rest, _ = strings.Cut(rest, "*")
+		_, name, ok = strings.Cut(name, first)
+	}
+	return ok && strings.HasSuffix(name, rest)
+}

@@ -64,7 +64,7 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h handler) read(w http.ResponseWriter, r *http.Request) error {
 	path := r.URL.EscapedPath()
-	if r.URL.Host != "" {
+	if toProxy(r) {
 		var err error
 		if path, err = h.proxied(r); err != nil {
 			return err
@@ -89,6 +89,18 @@ func (h handler) read(w http.ResponseWriter, r *http.Request) error {
 		return h.getSources(w, r)
 	}
 	return &millpond.Error{Kind: millpond.NotFound, Why: "uploads are not read back"}
+}
+
+// toProxy reports whether a request came to a proxy: its URL is absolute, and no mount was cut from it. A client may also
+// name the pond itself that way.
+func toProxy(r *http.Request) bool {
+	if r.URL.Host == "" {
+		return false
+	}
+	_, after, _ := strings.Cut(r.RequestURI, "://")
+	_, path, _ := strings.Cut(after, "/")
+	path, _, _ = strings.Cut(path, "?")
+	return "/"+path == r.URL.EscapedPath()
 }
 
 // proxied is the path of an absolute URL, as a client sends it to a proxy. Only an archive that the repository reads through
@@ -132,6 +144,12 @@ func (h handler) suite(ctx context.Context, name string, at time.Time) (*millpon
 		return nil, nil, err
 	}
 	versions := p.Versions
+	if made(p) {
+		if !at.IsZero() {
+			return nil, nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name}, Why: name + " is made here, and no snapshots are kept of it"}
+		}
+		return p, nil, nil
+	}
 	if !at.IsZero() {
 		if versions = until(versions, at); len(versions) == 0 {
 			return nil, nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name}, Why: "no snapshot of " + name + " is kept that is not later than " + date(at)}
@@ -336,12 +354,13 @@ func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
 	if done, err := h.getFlat(w, r, p); done {
 		return err
 	}
-	at, ok, err := h.find(r.Context(), p.File, p.At)
+	at, ok, indexes, err := h.find(r.Context(), p.File, p.At)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		if at, ok = guess(p.File); !ok {
+		// Where no index is held at all nothing can be known of a path; a client that came with indexes of its own checks it.
+		if at, ok = guess(p.File); !ok || indexes {
 			return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{File: p.File}, Why: "no index that is held here lists " + p.File}
 		}
 	}
@@ -384,7 +403,7 @@ func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, 
 		if err != nil {
 			return true, err
 		}
-		if len(pkg.Versions) > 0 && versions[0].File(file) != nil {
+		if len(versions) > 0 && len(pkg.Versions) > 0 && versions[0].File(file) != nil {
 			return true, h.getListed(w, r, suite, file, p.At)
 		}
 	}

@@ -43,7 +43,7 @@ type suiteRecord struct {
 // write answers the requests that change something.
 func (h handler) write(w http.ResponseWriter, r *http.Request) error {
 	p, err := Parse(r.URL.EscapedPath())
-	if r.URL.Host != "" {
+	if toProxy(r) {
 		err = &millpond.Error{Kind: millpond.Denied, Why: "a proxy's clients publish nothing"}
 	}
 	if err != nil {

@@ -192,14 +192,15 @@ func strongest(f *millpond.File) millpond.Digest {
 }
 
 // find looks a path up in the held indexes of every suite: what is newest first.
-func (h handler) find(ctx context.Context, path string, at time.Time) (place, bool, error) {
+// indexes reports whether there was any to look in.
+func (h handler) find(ctx context.Context, path string, at time.Time) (found place, ok, indexes bool, err error) {
 	knower, ok := h.repo.(format.Knower)
 	if !ok {
-		return place{}, false, nil
+		return place{}, false, indexes, nil
 	}
 	known, err := knower.Known(ctx)
 	if err != nil {
-		return place{}, false, err
+		return place{}, false, indexes, err
 	}
 	var suites []*millpond.Package
 	for _, name := range known {
@@ -211,7 +212,7 @@ func (h handler) find(ctx context.Context, path string, at time.Time) (place, bo
 		if err == nil && len(p.Versions) > 0 {
 			suites = append(suites, p)
 		} else if err != nil && (millpond.Is(err, millpond.Internal) || millpond.Is(err, millpond.Canceled)) {
-			return place{}, false, err
+			return place{}, false, indexes, err
 		}
 	}
 	slices.SortStableFunc(suites, func(a, b *millpond.Package) int { return b.Versions[0].Seen.Compare(a.Versions[0].Seen) })
@@ -234,16 +235,17 @@ func (h handler) find(ctx context.Context, path string, at time.Time) (place, bo
 			if !at.IsZero() {
 				name = "then/" + versions[depth].Name + "/"
 			}
-			found, ok, err := h.findIn(ctx, p, &versions[depth], path, name)
+			found, ok, looked, err := h.findIn(ctx, p, &versions[depth], path, name)
+			indexes = indexes || looked
 			if ok || err != nil {
-				return found, ok, err
+				return found, ok, indexes, err
 			}
 		}
 		if !more {
 			break
 		}
 	}
-	return place{}, false, nil
+	return place{}, false, indexes, nil
 }
 
 // until leaves out the snapshots that came later.
@@ -256,7 +258,7 @@ func until(versions []millpond.Version, at time.Time) []millpond.Version {
 	return nil
 }
 
-func (h handler) findIn(ctx context.Context, p *millpond.Package, v *millpond.Version, path, name string) (place, bool, error) {
+func (h handler) findIn(ctx context.Context, p *millpond.Package, v *millpond.Version, path, name string) (found place, ok, looked bool, err error) {
 	// The paths of an index are those below its archive; of a flat one below its folder, or some folder above that.
 	below := path
 	if archive := archiveOf(p.Name); archive != "" {
@@ -290,23 +292,22 @@ func (h handler) findIn(ctx context.Context, p *millpond.Package, v *millpond.Ve
 			continue // an index that cannot be read lists nothing
 		}
 		if err != nil {
-			return place{}, false, err
+			return place{}, false, looked, err
 		}
 		for _, one := range wanted {
-			var found place
-			var ok bool
+			looked = true
 			if found, ok, err = lookUp(c, one); ok && err == nil {
 				c.Close()
 				found.path, found.layer = path, v.Layer
-				return found, true, nil
+				return found, true, true, nil
 			} else if err != nil {
 				break
 			}
 		}
 		c.Close()
 		if err != nil {
-			return place{}, false, err
+			return place{}, false, looked, err
 		}
 	}
-	return place{}, false, nil
+	return place{}, false, looked, nil
 }
