@@ -139,14 +139,15 @@ type Derived struct {
 	Blob                              millpond.Digest
 	Size                              int64
 	Modified                          time.Time // when the stamp's first form was derived
-	Keep                              int       // how many other stamps of the name stay, latest first; not recorded
+	Keep                              int       // how many others of the name's family stay, latest first; not recorded
 }
 
 // Derivations keep computed documents. They can be lost at any time.
 type Derivations interface {
 	// Derived returns one encoding of a document, or NotFound.
 	Derived(ctx context.Context, repository, name, stamp, encoding string) (*Derived, error)
-	// PutDerived keeps it and drops what was derived under the same name from other stamps, but for the latest Keep of them.
+	// PutDerived keeps it and drops what was derived under the same name from another stamp. Names that are the same up to a
+	// NUL are a family, of which the latest Keep stay besides.
 	PutDerived(ctx context.Context, d *Derived) error
 }
 

@@ -97,7 +97,11 @@ func (p *Pond) openDerived(ctx context.Context, d *derived) (*millpond.Content, 
 // write finds the document on disk, or writes it: into memory while it is small, else into the store.
 func (p *Pond) write(ctx context.Context, key derivedKey, as format.Derivation, write func(io.Writer) error) (*derived, error) {
 	kind := as.Type
-	if kept, err := p.catalog.Derived(ctx, key.repository, key.name, key.stamp, key.encoding); err == nil {
+	name := key.name
+	if as.Keep > 0 {
+		name += "\x00" + key.stamp // one of a family
+	}
+	if kept, err := p.catalog.Derived(ctx, key.repository, name, key.stamp, key.encoding); err == nil {
 		d := &derived{content: millpond.Content{Size: kept.Size, Digest: kept.Blob, Type: kept.Type, Encoding: key.encoding, Modified: kept.Modified}}
 		if _, err := p.blobs.Stat(ctx, kept.Blob); err == nil {
 			p.derived.Set(key, d)
@@ -136,7 +140,7 @@ func (p *Pond) write(ctx context.Context, key derivedKey, as format.Derivation, 
 	}
 	d.content.Digest = digest
 	err = p.catalog.PutDerived(ctx, &catalog.Derived{
-		Repository: key.repository, Name: key.name, Stamp: key.stamp, Encoding: key.encoding,
+		Repository: key.repository, Name: name, Stamp: key.stamp, Encoding: key.encoding,
 		Type: kind, Blob: digest, Size: out.size, Modified: modified, Keep: as.Keep,
 	})
 	if err := p.spare(ctx, "derived document "+key.name, err); err != nil {

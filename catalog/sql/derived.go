@@ -5,8 +5,8 @@ import (
 	"context"
 	stdsql "database/sql"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"millpond"
 	"millpond/catalog"
@@ -31,34 +31,26 @@ func (c *Catalog) Derived(ctx context.Context, repository, name, stamp, encoding
 }
 
 const (
-	derivedStamps = `SELECT stamp, modified FROM derived WHERE repository = ? AND name = ?`
-	dropDerived   = `DELETE FROM derived WHERE repository = ? AND name = ? AND stamp = ? RETURNING size`
-	dropEncoding  = `DELETE FROM derived WHERE repository = ? AND name = ? AND stamp = ? AND encoding = ? RETURNING size`
+	dropDerived   = `DELETE FROM derived WHERE repository = ? AND name = ? AND (stamp <> ? OR encoding = ?) RETURNING size`
+	derivedFamily = `SELECT name, modified FROM derived WHERE repository = ? AND name >= ? AND name < ?`
+	dropMember    = `DELETE FROM derived WHERE repository = ? AND name = ? RETURNING size`
 	insertDerived = `INSERT INTO derived (repository, name, encoding, stamp, type, blob, size, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
 // PutDerived is as catalog.Derivations says.
 func (c *Catalog) PutDerived(ctx context.Context, d *catalog.Derived) error {
 	return c.cache.keep(ctx, func(w *work) error {
-		drop := func(text string, args ...any) error {
-			return w.each(text, args, func(rows *stdsql.Rows) error {
-				var size int64
-				err := rows.Scan(&size)
-				w.add(sumDerived, "", -1)
-				w.add(sumDerivedBytes, "", -size)
-				return err
-			})
-		}
-		old, err := w.stamps(d)
-		for _, stamp := range old {
-			if err == nil {
-				err = drop(dropDerived, d.Repository, d.Name, stamp)
-			}
-		}
-		if err == nil {
-			err = drop(dropEncoding, d.Repository, d.Name, d.Stamp, d.Encoding)
-		}
+		err := w.each(dropDerived, []any{d.Repository, d.Name, d.Stamp, d.Encoding}, func(rows *stdsql.Rows) error {
+			var size int64
+			err := rows.Scan(&size)
+			w.add(sumDerived, "", -1)
+			w.add(sumDerivedBytes, "", -size)
+			return err
+		})
 		if err != nil {
+			return err
+		}
+		if err := w.dropOldest(d); err != nil {
 			return err
 		}
 		w.add(sumDerived, "", 1)
@@ -68,18 +60,40 @@ func (c *Catalog) PutDerived(ctx context.Context, d *catalog.Derived) error {
 	})
 }
 
-// stamps are the other stamps of a derived document's name, but for the latest ones that are kept.
-func (w *work) stamps(d *catalog.Derived) ([]string, error) {
-	last := map[string]int64{}
-	err := w.each(derivedStamps, []any{d.Repository, d.Name}, func(rows *stdsql.Rows) error {
-		var stamp string
-		var modified int64
-		err := rows.Scan(&stamp, &modified)
-		if stamp != d.Stamp {
-			last[stamp] = max(last[stamp], modified)
+// dropOldest drops the oldest of a document's family but for Keep of them. A family is all names that are the same up to a
+// NUL.
+func (w *work) dropOldest(d *catalog.Derived) error {
+	family, _, ok := strings.Cut(d.Name, "\x00")
+	if !ok {
+		return nil
+	}
+	type member struct {
+		name     string
+		modified int64
+	}
+	var all []member
+	err := w.each(derivedFamily, []any{d.Repository, family + "\x00", family + "\x01"}, func(rows *stdsql.Rows) error {
+		var m member
+		err := rows.Scan(&m.name, &m.modified)
+		if m.name != d.Name {
+			all = append(all, m)
 		}
 		return err
 	})
-	stamps := slices.SortedFunc(maps.Keys(last), func(a, b string) int { return cmp.Or(cmp.Compare(last[b], last[a]), cmp.Compare(a, b)) })
-	return stamps[min(d.Keep, len(stamps)):], err
+	slices.SortFunc(all, func(a, b member) int {
+		return cmp.Or(cmp.Compare(b.modified, a.modified), strings.Compare(a.name, b.name))
+	})
+	for _, m := range all[min(d.Keep, len(all)):] {
+		if err != nil {
+			return err
+		}
+		err = w.each(dropMember, []any{d.Repository, m.name}, func(rows *stdsql.Rows) error {
+			var size int64
+			err := rows.Scan(&size)
+			w.add(sumDerived, "", -1)
+			w.add(sumDerivedBytes, "", -size)
+			return err
+		})
+	}
+	return err
 }

@@ -489,7 +489,7 @@ func (h handler) getMadeHash(w http.ResponseWriter, r *http.Request, pkg *millpo
 		return h.sendMade(w, r, m, m.Files[i], format.Immutable(h.repo))
 	}
 	for _, f := range m.Files { // an older form of one of these
-		c, err := h.repo.Derive(r.Context(), format.Derivation{Name: "index/" + pkg.Name + "/" + f.Path, Stamp: d.Hex(), Type: "application/json"}, func(io.Writer) error { return errLost })
+		c, err := h.repo.Derive(r.Context(), format.Derivation{Name: "index/" + pkg.Name + "/" + f.Path, Stamp: d.Hex(), Type: "application/json", Keep: keptForms}, func(io.Writer) error { return errLost })
 		if errors.Is(err, error(errLost)) {
 			continue
 		}
@@ -608,11 +608,15 @@ func (j *joined) Close() error {
 	return err
 }
 
-const keyName = "signing-key"
+const (
+	keyName = "signing-key"
+	// keyAge is how old a new key says that it is: a clock that is set back a little must not make it one of the future.
+	keyAge = 24 * time.Hour
+)
 
 // signer is the key of the repository, made when it is first wanted.
 func (h handler) signer(ctx context.Context) (signer, error) {
-	b, err := h.repo.Secret(ctx, keyName, func() ([]byte, error) { return newKey(h.repo.Name(), h.repo.Now()) })
+	b, err := h.repo.Secret(ctx, keyName, func() ([]byte, error) { return newKey(h.repo.Name(), h.repo.Now().Add(-keyAge)) })
 	if err != nil {
 		return signer{}, err
 	}
