@@ -17,6 +17,7 @@ missing=()
 command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
 command -v npm >/dev/null || missing+=(npm)
 command -v git >/dev/null || missing+=(git)
+command -v gpgv >/dev/null || missing+=(gpgv)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
@@ -89,6 +90,7 @@ if [ -n "$long" ]; then
 	say "the long loops"
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m ./catalog/...
 	go test -race -timeout 120m ./blob/disk ./repo -args -long
+	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase01|TestMany' ./format/debian
 else
 	echo "the long loops (a thousand kills, power cuts at every call) were not run: ./test.sh --long runs them"
 fi

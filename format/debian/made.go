@@ -140,7 +140,7 @@ func (h handler) build(ctx context.Context, pkg *millpond.Package) (*madeRelease
 	}
 	components, architectures := slices.Clone(rec.Components), slices.Clone(rec.Architectures)
 	for _, b := range buckets {
-		for _, s := range b.spans {
+		for _, s := range b.Spans {
 			components = append(components, s.Component)
 			if s.Architecture != "all" && s.Architecture != "source" && !strings.HasPrefix(s.Architecture, "udeb-") {
 				architectures = append(architectures, s.Architecture)
@@ -166,7 +166,7 @@ func (h handler) build(ctx context.Context, pkg *millpond.Package) (*madeRelease
 			}
 		}
 		for _, b := range buckets {
-			if slices.ContainsFunc(b.spans, func(s span) bool { return s.Component == component && s.Architecture == "source" }) {
+			if slices.ContainsFunc(b.Spans, func(s span) bool { return s.Component == component && s.Architecture == "source" }) {
 				if err := h.addIndex(ctx, m, pkg.Name, buckets, component, component+"/source/Sources", "source"); err != nil {
 					return nil, err
 				}
@@ -216,7 +216,7 @@ func (h handler) addIndex(ctx context.Context, m *madeRelease, suite string, buc
 	sums := [2]hash.Hash{sha256.New(), sha256.New()}
 	for _, b := range buckets {
 		var body *millpond.Content
-		for _, s := range b.spans {
+		for _, s := range b.Spans {
 			if s.Component != component || !slices.Contains(architectures, s.Architecture) {
 				continue
 			}
@@ -282,7 +282,13 @@ func (h handler) emptyPiece(ctx context.Context) (piece, error) {
 type bucket struct {
 	name, stamp string
 	packages    []string
-	spans       []span
+	bucketHead
+}
+
+// A bucketHead is what a bucket's document begins with.
+type bucketHead struct {
+	Spans []span
+	Until time.Time // when a hold of one of its packages runs out; zero is never
 }
 
 // buckets are those of a suite, each derived if its packages have changed.
@@ -303,11 +309,10 @@ func (h handler) buckets(ctx context.Context, word, rules string) ([]*bucket, er
 	}
 	out := make([]*bucket, n)
 	stamps := make([]hash.Hash, n)
-	hour := h.repo.Now().UTC().Format("2006010215")
 	for i := range out {
 		out[i] = &bucket{name: fmt.Sprintf("bucket/%s/%d.%d", word, n, i)}
 		stamps[i] = sha256.New()
-		fmt.Fprintf(stamps[i], "%s\n%s\n", rules, hour)
+		fmt.Fprintf(stamps[i], "%s\n", rules)
 	}
 	for _, one := range all {
 		i := int(pathHash(one.name) % uint64(n))
@@ -316,20 +321,26 @@ func (h handler) buckets(ctx context.Context, word, rules string) ([]*bucket, er
 	}
 	for i, b := range out {
 		b.stamp = hex.EncodeToString(stamps[i].Sum(nil)[:16])
-		c, err := h.deriveBucket(ctx, b, word)
-		if err != nil {
-			return nil, err
-		}
-		err = b.readSpans(c)
-		c.Close()
-		if err != nil {
-			return nil, err
+		for {
+			c, err := h.deriveBucket(ctx, b, word)
+			if err != nil {
+				return nil, err
+			}
+			err = b.readHead(c)
+			c.Close()
+			if err != nil {
+				return nil, err
+			}
+			if b.Until.IsZero() || h.repo.Now().Before(b.Until) {
+				break
+			}
+			b.stamp = hashOf(b.stamp, b.Until.UTC().Format(time.RFC3339Nano)) // what was held then is not any more
 		}
 	}
 	return out, nil
 }
 
-func (b *bucket) readSpans(c *millpond.Content) error {
+func (b *bucket) readHead(c *millpond.Content) error {
 	var size [8]byte
 	if _, err := io.ReadFull(c, size[:]); err != nil {
 		return err
@@ -342,7 +353,8 @@ func (b *bucket) readSpans(c *millpond.Content) error {
 	if _, err := io.ReadFull(c, head); err != nil {
 		return err
 	}
-	return json.Unmarshal(head, &b.spans)
+	b.bucketHead = bucketHead{}
+	return json.Unmarshal(head, &b.bucketHead)
 }
 
 func (b *bucket) derivation() format.Derivation {
@@ -364,6 +376,7 @@ func (h handler) bucketBody(ctx context.Context, b *bucket) (*millpond.Content, 
 // stanzas, and the same packed.
 func (h handler) writeBucket(ctx context.Context, w io.Writer, b *bucket, word string) error {
 	texts := map[[2]string]*bytes.Buffer{}
+	var until time.Time
 	for _, name := range b.packages {
 		p, err := h.repo.Package(ctx, name)
 		switch millpond.KindOf(err) {
@@ -374,6 +387,11 @@ func (h handler) writeBucket(ctx context.Context, w io.Writer, b *bucket, word s
 		}
 		if err != nil {
 			return err
+		}
+		for _, hidden := range p.Hidden {
+			if after := hidden.After; !after.IsZero() && (until.IsZero() || after.Before(until)) {
+				until = after
+			}
 		}
 		if err := eachStanzaOf(p, word, func(l listing, architecture string) {
 			key := [2]string{l.Component, architecture}
@@ -415,7 +433,7 @@ func (h handler) writeBucket(ctx context.Context, w io.Writer, b *bucket, word s
 			moved[i].Packed += int64(8 + length)
 		}
 		var err error
-		if head, err = json.Marshal(moved); err != nil {
+		if head, err = json.Marshal(bucketHead{moved, until}); err != nil {
 			return err
 		}
 		if len(head) == length {
