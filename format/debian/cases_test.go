@@ -539,3 +539,31 @@ func TestPublishing(t *testing.T) {
 	close(stop)
 	t.Logf("%d packages were published meanwhile", <-done)
 }
+
+// TestCase18MadeHold: a suite of our own leaves out what is held back, refuses its file, and lists it when the hold has run
+// out though nothing was published since.
+func TestCase18MadeHold(t *testing.T) {
+	h, _ := house(t, nil)
+	c := h.Config("r", h.Up)
+	formattest.Rules(t, map[string]any{"hold": "7d"})(&c)
+	h.Configure(repo.Settings{}, c)
+	body := deb(t, "hello", "1.0", "amd64", "", 0)
+	h.Published("publish", h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, body))
+	path := "/" + poolFile("stable", "main", "hello", "hello_1.0_amd64.deb")
+	for _, day := range []int{0, 6} {
+		h.Pass(time.Duration(day) * 24 * time.Hour)
+		if r := h.Get(packages); strings.Contains(string(r.Body), "hello") {
+			t.Errorf("after %d days the index lists what is held: %s", day, r)
+		}
+		h.Want("a held file", h.Get(path), http.StatusForbidden)
+	}
+	before := good(t, h, inRelease, nil)
+	h.Pass(25 * time.Hour)
+	if r := good(t, h, packages, nil); !strings.Contains(string(r.Body), "Package: hello\n") {
+		t.Errorf("the hold has run out, and the index lacks it: %s", r)
+	}
+	good(t, h, path, body)
+	if after := good(t, h, inRelease, nil); bytes.Equal(before.Body, after.Body) {
+		t.Error("the Release is the old one")
+	}
+}
