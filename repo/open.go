@@ -61,7 +61,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if h != nil && !h.Blob.IsZero() {
 		c, err := l.pond.openHeld(ctx, h, o.stat)
 		if err == nil {
-			t.hit(h.Blob)
+			l.repo.hit(t, k, h.Blob)
 			return c, nil
 		}
 		switch {

@@ -453,7 +453,7 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 	}
 	t := TraceOf(ctx)
 	t.Layer = f.layer
-	t.hit(c.Digest)
+	b.hit(t, k, c.Digest)
 	return &c
 }
 

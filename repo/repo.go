@@ -122,14 +122,6 @@ type Trace struct {
 	Verdict                            string        // of the rule that decided; "" if none did
 }
 
-// hit notes that held bytes answer the request. An answer that rests on an old listing stays a stale one.
-func (t *Trace) hit(d millpond.Digest) {
-	if t.Result != "stale" {
-		t.Result = "hit"
-	}
-	t.Digest = d.String()
-}
-
 type traceKey struct{}
 
 // WithTrace returns a context whose request is traced into t.

@@ -154,3 +154,12 @@ func (r *Repository) known(ctx context.Context) ([]string, error) {
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
+
+// hit notes that held bytes answer the request. An index of others that rests on an old listing stays a stale answer, though
+// its bytes are held.
+func (r *Repository) hit(t *Trace, k millpond.Key, d millpond.Digest) {
+	if i, ok := r.config.Format.(millpond.Indexer); t.Result != "stale" || !ok || !i.IsIndex(k.Package) {
+		t.Result = "hit"
+	}
+	t.Digest = d.String()
+}
