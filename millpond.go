@@ -94,6 +94,7 @@ func (v *Version) File(name string) *File {
 // A File is one downloadable part of a version. To catalogue it says nothing about having its bytes.
 type File struct {
 	Name      string
+	In        []string // of a file found by its name alone: the versions known to need it, as any one of which it may be opened; nil if it belongs to none
 	Of        string   // the file of this version that it describes or vouches for, as which it is judged; "" if it stands alone
 	Platform  string   // "" if it suits all
 	Size      int64    // -1 if not known
@@ -135,6 +136,7 @@ type Content struct {
 	Type     string    // media type; "" leaves it to the format
 	Encoding string    // Content-Encoding; only derived documents have one
 	Modified time.Time // never changes for the same bytes; zero while they are not verified
+	Entity   string    // the entity tag that the format gives the bytes, quoted; "" makes one of Digest
 	Growing  bool      // bytes are still arriving: the body is an Arriving
 	Location string    // the bytes are to be had there, not here: answer with a redirect
 
@@ -145,6 +147,9 @@ type Content struct {
 // Tag is the strong entity tag of the bytes, quoted; "" while it is not known. Every encoding has bytes of its own, and so
 // a tag of its own.
 func (c *Content) Tag() string {
+	if c.Entity != "" {
+		return c.Entity
+	}
 	if c.Digest.Algorithm() != "sha256" {
 		return ""
 	}
@@ -167,6 +172,9 @@ type Actor struct {
 	Token   string // the id of the token used; "" if it was none
 	Client  string // the network address
 	Request string // the id of the request, as the request log has it
+	// Claims are what the issuer of a CI job's identity says of the job, a JSON object: every event of a publish carries
+	// them. Nil if it is no job.
+	Claims json.RawMessage
 }
 
 // An Event is one change, as the log tells it. Events and the changes they tell of are one transaction.

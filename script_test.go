@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		signals := make(chan os.Signal, 4)
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		os.Exit(cli.Main(context.Background(), cli.Process{
-			Args: os.Args[1:], Out: os.Stdout, Err: os.Stderr, Version: "test", Signals: signals, Exit: os.Exit,
+			Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: "test", Signals: signals, Exit: os.Exit,
 		}))
 	}})
 }
@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"upstream": cmdUpstream, "order": cmdOrder, "asked": cmdAsked, "gate": cmdGate,
 					"pond": cmdPond, "get": cmdGet, "damage": cmdDamage,
+					"team": cmdTeam, "approve": cmdApprove, "build": cmdBuild, "send": cmdSend,
 				},
 			})
 		})

@@ -121,6 +121,8 @@ type Holdings interface {
 	Holding(ctx context.Context, layer string, k millpond.Key) (*Holding, error)
 	// Held yields the holdings of one package (all packages, if pkg is ""), by version and file.
 	Held(ctx context.Context, layer, pkg string) iter.Seq2[*Holding, error]
+	// HeldAfter yields the holdings of a layer whose packages come after a name, by package, version and file.
+	HeldAfter(ctx context.Context, layer, after string) iter.Seq2[*Holding, error]
 	// PutHolding replaces the record whole.
 	PutHolding(ctx context.Context, h *Holding) error
 	// DropHoldings forgets the records of a version's files.

@@ -24,6 +24,11 @@ type Hosted interface {
 	// HostedNames yields the packages of a repository after a name, sorted by name.
 	HostedNames(repository, after string) iter.Seq2[*HostedPackage, error]
 
+	// HostedLast yields those packages of a repository that begin with prefix, come after a name, and have a version that is
+	// not deleted, sorted by name: of each the version whose record is the youngest, and its first file. The files of no
+	// version make no version here.
+	HostedLast(repository, prefix, after string) iter.Seq2[*HostedLast, error]
+
 	// HostedVersion returns one version with its files, sorted by name, deleted ones too; NotFound if it never was.
 	HostedVersion(repository, pkg, version string) (*HostedVersion, error)
 	// HostedVersions yields all versions of a package with their files, sorted by name, deleted ones too.
@@ -64,6 +69,12 @@ type HostedPackage struct {
 	Meta             json.RawMessage
 	Created, Changed time.Time
 	Changes          int64 // raised by each PutHostedPackage
+}
+
+// A HostedLast is a package as a directory shows it.
+type HostedLast struct {
+	Name, Version string
+	File          millpond.File
 }
 
 // A HostedVersion is a version that was published here. Its Files are empty: HostedFiles are they.

@@ -22,8 +22,11 @@ type question struct {
 	header http.Header
 	body   func() (io.ReadCloser, error) // nil for none
 	length int64
-	follow bool // redirects
-	any    bool // every status is an answer
+	follow bool   // redirects
+	any    bool   // every status is an answer
+	scope  string // of the token that is wanted for it; "" is none
+	bearer string // the token
+	login  bool   // with the upstream's name and password, wherever it goes
 }
 
 // An answer is a response and the request's end. The caller closes it.
@@ -62,7 +65,7 @@ func (u *Upstream) ask(ctx context.Context, q question) (*answer, error) {
 		if err := u.may(from, to); err != nil {
 			return nil, &failure{kind: millpond.BadUpstream, what: err.Error()}
 		}
-		a, err := u.send(ctx, q, to)
+		a, err := u.sendAs(ctx, q, to)
 		if err != nil {
 			return nil, err
 		}
@@ -215,6 +218,12 @@ func (u *Upstream) send(ctx context.Context, q question, to *url.URL) (_ *answer
 		r.Header[name] = values
 	}
 	u.dress(r)
+	switch {
+	case q.login:
+		r.SetBasicAuth(u.username, u.password)
+	case q.bearer != "" && originOf(to) == u.origin:
+		r.Header.Set("Authorization", "Bearer "+q.bearer)
+	}
 	u.inFlight.Add(1)
 	resp, err := u.transport.RoundTrip(r)
 	if err != nil {

@@ -69,12 +69,20 @@ func (u *Upstream) get(ctx context.Context, r Request) (*Document, error) {
 		h.Set("Cache-Control", "no-cache")
 		h.Set("Pragma", "no-cache")
 	}
-	a, err := u.ask(ctx, question{method: http.MethodGet, url: r.URL, header: h, follow: true})
+	q := question{method: http.MethodGet, url: r.URL, header: h, follow: true, scope: r.Scope}
+	if r.Head {
+		q.method = http.MethodHead
+	}
+	a, err := u.ask(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	defer a.close()
 	switch {
+	case r.Head && a.StatusCode == http.StatusOK:
+		at := *a.url
+		return &Document{Size: a.ContentLength, URL: &at, ETag: a.Header.Get("Etag"), Modified: a.Header.Get("Last-Modified"),
+			Type: a.Header.Get("Content-Type"), Header: a.Header}, nil
 	case a.StatusCode == http.StatusNotModified && (r.ETag != "" || r.Modified != ""):
 		return &Document{NotModified: true, Header: a.Header}, nil
 	case a.StatusCode == http.StatusNotModified && !r.Fresh:

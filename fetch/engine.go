@@ -34,6 +34,7 @@ type Engine struct {
 	mu        sync.Mutex                        // guards the fields below; never held across I/O
 	upstreams map[string]weak.Pointer[Upstream] // by their settings
 	flights   map[string]*flight                // downloads under way, by ID
+	passed    int                               // downloads that go on, and whose place in flights a later one has
 	ended     map[string]ended                  // downloads that have just ended well, by ID
 	left      map[string]Leftover               // downloads that can be resumed, by ID
 	closed    bool

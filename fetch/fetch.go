@@ -24,6 +24,8 @@ type Request struct {
 	Limit    int64  // of the text after decompression; 0 is 128 MiB
 	Fresh    bool   // send Cache-Control: no-cache
 	Empty    bool   // an empty text is a document too; otherwise it is BadUpstream
+	Head     bool   // ask by HEAD: the Document has a header and no text
+	Scope    string // of the token that the upstream may want; "" takes none
 }
 
 // A Document is the answer to a Request. Who receives one calls Close; until Keep is called nothing of it remains after.
@@ -67,6 +69,7 @@ type File struct {
 	Want   []millpond.Digest // that the bytes must have; none only if nobody declared any
 	Size   int64             // that the bytes must have; -1 if not known
 	Accept string            // "" is */*
+	Scope  string            // of the token that the upstream may want; "" takes none
 	Limit  int64             // largest size taken; 0 is 20 GiB
 	Drop   bool              // do not keep the bytes: pass them to the readers of this download and forget them
 

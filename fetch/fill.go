@@ -108,7 +108,7 @@ func (f *flight) attempt(ctx context.Context) error {
 			h.Set("If-Range", f.tag)
 		}
 	}
-	a, err := f.u.ask(ctx, question{method: http.MethodGet, url: f.file.URL, header: h, follow: true})
+	a, err := f.u.ask(ctx, question{method: http.MethodGet, url: f.file.URL, header: h, follow: true, scope: f.file.Scope})
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,7 @@ type flight struct {
 	readers int                // that hold a body or wait for one
 	bodies  map[*body]struct{} // that have something to read
 	pacing  bool               // the filling goroutine waits for its slowest reader
+	passed  bool               // its first bytes are gone: who comes now is too late for it
 
 	// What follows is the filling goroutine's own.
 	head    []byte
@@ -109,7 +110,8 @@ type boarding struct {
 	joined bool
 }
 
-// board finds the download of that ID or begins it. It returns what is known of one that has just ended instead, if there
+// board finds the download of that ID or begins it; one that is not stored and has let go of its first bytes does not do any
+// more. It returns what is known of one that has just ended instead, if there
 // is one.
 func (u *Upstream) board(ctx context.Context, f File) (*boarding, ended, error) {
 	e := u.e
@@ -118,17 +120,21 @@ func (u *Upstream) board(ctx context.Context, f File) (*boarding, ended, error) 
 	if e.closed {
 		return nil, ended{}, stopping()
 	}
+	late := false
 	if fl := e.flights[f.ID]; fl != nil {
-		fl.mu.Lock()
-		fl.readers++
-		fl.mu.Unlock()
-		return &boarding{fl, true}, ended{}, nil
+		if fl.board() {
+			return &boarding{fl, true}, ended{}, nil
+		}
+		late = true
 	}
 	if done, ok := e.ended[f.ID]; ok && !f.Drop && e.now().Sub(done.at) < endedFor {
 		return nil, done, nil
 	}
-	if most := orDefault(e.Waiting, 1024) + orDefault(e.Most, 256); len(e.flights) >= most {
+	if most := orDefault(e.Waiting, 1024) + orDefault(e.Most, 256); len(e.flights)+e.passed >= most {
 		return nil, ended{}, busy(e.now())
+	}
+	if late {
+		e.passed++ // it goes on for the readers that it has
 	}
 	if f.Limit <= 0 {
 		f.Limit = fileLimit
@@ -140,6 +146,17 @@ func (u *Upstream) board(ctx context.Context, f File) (*boarding, ended, error) 
 	e.fills.Add(1)
 	go fl.run()
 	return &boarding{fl, false}, ended{}, nil
+}
+
+// board counts a reader in, unless the first bytes are no longer there for it.
+func (f *flight) board() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.passed {
+		return false
+	}
+	f.readers++
+	return true
 }
 
 // reopen reads what has just been downloaded.
@@ -182,7 +199,11 @@ func (f *flight) run() {
 		f.file.Failed(err)
 	}
 	e.mu.Lock()
-	delete(e.flights, f.file.ID)
+	if e.flights[f.file.ID] == f {
+		delete(e.flights, f.file.ID)
+	} else {
+		e.passed--
+	}
 	if now := e.now(); !sealed.IsZero() {
 		if len(e.ended) >= endedMost {
 			maps.DeleteFunc(e.ended, func(_ string, d ended) bool { return now.Sub(d.at) >= endedFor })

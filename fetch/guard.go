@@ -20,6 +20,7 @@ import (
 // It must not lead to its Upstream: connections outlive the handle that made them.
 type guard struct {
 	own     string                           // host:port of the configured origin, which may be private
+	named   map[string]bool                  // host:port of further origins that the operator named
 	allow   []netip.Prefix                   // that other hosts may resolve to though they are not public
 	proxy   func(*url.URL) (*url.URL, error) // which proxy a URL goes through; nil result is none
 	proxies map[string]bool                  // host:port of the proxies, dialled as configured
@@ -27,7 +28,7 @@ type guard struct {
 }
 
 func newGuard(s Settings, connect time.Duration) (*guard, error) {
-	g := &guard{own: hostPort(s.URL), proxies: map[string]bool{}}
+	g := &guard{own: hostPort(s.URL), named: map[string]bool{}, proxies: map[string]bool{}}
 	g.dialer = net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}
 	for _, text := range s.AllowAddresses {
 		p, err := netip.ParsePrefix(text)
@@ -35,6 +36,11 @@ func newGuard(s Settings, connect time.Duration) (*guard, error) {
 			return nil, fmt.Errorf("%q is not an address prefix", text)
 		}
 		g.allow = append(g.allow, p.Masked())
+	}
+	for _, text := range s.Realms {
+		if at, err := url.Parse(text); err == nil {
+			g.named[hostPort(at)] = true
+		}
 	}
 	if s.Proxy != nil {
 		if s.Proxy.Host == "" {
@@ -65,7 +71,7 @@ func (g *guard) proxyOf(r *http.Request) (*url.URL, error) { return g.proxy(r.UR
 func (g *guard) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := g.dialer
 	if !g.proxies[addr] {
-		own := addr == g.own
+		own := addr == g.own || g.named[addr]
 		d.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
 			ap, err := netip.ParseAddrPort(resolved)
 			if err != nil {
@@ -81,7 +87,7 @@ func (g *guard) DialContext(ctx context.Context, network, addr string) (net.Conn
 // addresses that only some resolvers read as such.
 func (g *guard) check(u *url.URL) error {
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	own := hostPort(u) == g.own
+	own := hostPort(u) == g.own || g.named[hostPort(u)]
 	if a, err := netip.ParseAddr(host); err == nil {
 		return g.judge(a, own)
 	}

@@ -27,7 +27,7 @@ func (u *Upstream) may(from, to *url.URL) error {
 	if from != nil && from.Scheme == "https" && to.Scheme == "http" {
 		return ban("redirects from https to http, at " + safe(to))
 	}
-	if originOf(to) != u.origin {
+	if originOf(to) != u.origin && !(u.realms[originOf(to)] && from == nil) {
 		if !u.lists(to) {
 			if len(u.also) > 0 && (to.Scheme == "https" || u.settings.URL.Scheme == "http") {
 				return ban("points to " + safe(to) + ", which is none of the origins in its also setting")

@@ -71,6 +71,46 @@ func TestF32NoRoom(t *testing.T) {
 		_, err = io.Copy(io.Discard, still)
 		wantError(t, err, millpond.Full, "no room")
 	})
+	t.Run("a reader who comes when the first bytes are gone has a download of its own", func(t *testing.T) {
+		const n = 12 << 20
+		r, b := newRig(t), noise(n)
+		r.store.full = func(int64) error { return full }
+		r.srv.Put("/f", faulty.Object{Body: b})
+		gate := r.srv.Gate("/f", 9<<20)
+		f := r.file("/f", b)
+		first, err := r.up.Open(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer first.Close()
+		head := make([]byte, 7<<20) // 3 MiB more than are kept for who is late
+		if _, err := io.ReadFull(first, head); err != nil {
+			t.Fatal(err)
+		}
+		late, err := r.up.Open(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer late.Close()
+		if late.Joined() {
+			t.Error("the late reader joined a download whose first bytes are gone")
+		}
+		gate.Open()
+		var both sync.WaitGroup
+		both.Go(func() {
+			rest, err := io.ReadAll(first)
+			if got := append(head, rest...); err != nil || !bytes.Equal(got, b) {
+				t.Errorf("the first reader: %d bytes, %v; want %d right ones", len(got), err, n)
+			}
+		})
+		both.Go(func() {
+			if got, err := io.ReadAll(late); err != nil || !bytes.Equal(got, b) {
+				t.Errorf("the late reader: %d bytes, %v; want %d right ones", len(got), err, n)
+			}
+		})
+		both.Wait()
+		r.srv.Want(t, "/f", 2)
+	})
 	t.Run("at the seal", func(t *testing.T) {
 		r, b := newRig(t), noise(2<<20)
 		r.store.seal = func() error { return full }

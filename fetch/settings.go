@@ -20,6 +20,8 @@ type Settings struct {
 	// Also are origins ("https://files.example") that documents and redirects of this upstream may point at. "*", the
 	// default where it is empty, means every https origin with a public address.
 	Also []string
+	// Realms are origins of token services that the user name and the password may go to besides URL's own.
+	Realms []string
 	// AllowAddresses are address prefixes (CIDR) that hosts other than URL's own may resolve to, though they are not public.
 	AllowAddresses []string
 

@@ -230,7 +230,7 @@ func (f *flight) restart(ctx context.Context) {
 		f.tl = nil
 	}
 	f.gen++
-	f.arrived, f.sniffed, f.hold = 0, false, false
+	f.arrived, f.sniffed, f.hold, f.passed = 0, false, false, false
 	f.head, f.sums, f.tag, f.coding, f.doubted = nil, nil, "", "", false
 	f.wake()
 	f.mu.Unlock()

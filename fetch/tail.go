@@ -62,8 +62,8 @@ func (t *tail) ReadAt(p []byte, off int64) (int, error) {
 	return copy(p, t.chunks[at/tailChunk][at%tailChunk:]), nil
 }
 
-// trim lets go of what is before an offset.
-func (t *tail) trim(to int64) {
+// trim lets go of what is before an offset. It reports whether bytes are gone.
+func (t *tail) trim(to int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for len(t.chunks) > 0 && len(t.chunks[0]) == tailChunk && t.base+tailChunk <= to {
@@ -72,6 +72,7 @@ func (t *tail) trim(to int64) {
 		t.base += tailChunk
 		t.e.memory.Add(-tailChunk)
 	}
+	return t.base > t.from
 }
 
 // drop lets go of all.
@@ -106,7 +107,7 @@ func (f *flight) settle() error {
 		}
 		slowest := f.slowest()
 		if f.arrived-slowest <= tailWindow {
-			f.tl.trim(slowest)
+			f.passed = f.tl.trim(slowest)
 			return nil
 		}
 		if patience == nil {

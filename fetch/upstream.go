@@ -32,6 +32,8 @@ type Upstream struct {
 	guard     *guard
 	transport *http.Transport
 	also      map[string]bool
+	realms    map[string]bool // origins of token services that the credentials may go to
+	bearer    bearer
 	agent     string
 
 	username, password, token string // secrets: in no error and no log
@@ -132,6 +134,9 @@ func (e *Engine) newUpstream(s Settings) (u *Upstream, key string, err error) {
 	if u.also, err = newAlso(s.Also); err != nil {
 		return nil, "", err
 	}
+	if u.realms, err = newAlso(s.Realms); err != nil || u.realms["*"] {
+		return nil, "", ban("auth_realms: an origin reads https://host or https://host:port")
+	}
 	if u.guard, err = newGuard(s, u.connect); err != nil {
 		return nil, "", err
 	}
@@ -173,6 +178,7 @@ func (s Settings) clone() Settings {
 	s.URL = &at
 	s.Header = s.Header.Clone()
 	s.Also = slices.Clone(s.Also)
+	s.Realms = slices.Clone(s.Realms)
 	s.AllowAddresses = slices.Clone(s.AllowAddresses)
 	s.CA = slices.Clone(s.CA)
 	if s.Proxy != nil {

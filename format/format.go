@@ -8,6 +8,7 @@ package format
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"iter"
 	"net/http"
@@ -27,7 +28,8 @@ type Format interface {
 	// question needs in its fields.
 	Source(Remote) Source
 	// Handler speaks the client protocol for one repository. Requests arrive with the repository's mount already cut from
-	// their URL, so that "/" is the repository's root; URL.EscapedPath is as the client sent it.
+	// their URL, so that "/" is the repository's root; URL.EscapedPath is as the client sent it. The URL is absolute only
+	// where Info.Proxy says that the handler knows such requests.
 	Handler(Repo) http.Handler
 }
 
@@ -39,15 +41,34 @@ type Info struct {
 
 	// Roots are paths outside "/<repository>/" that the protocol insists on: "/packages/" mounts "/packages/<repository>/…"
 	// and the handler sees "/packages/…".
+	//
+	// Where a repository is the root of a host or a listener of its own, all is below "/" as the client sent it:
+	// "/packages/…" has no repository's name in it. PlaceOf says where such a path is.
 	Roots []string
+	// Proxy says that the handler knows requests in absolute form, "GET http://host/path", which clients send to what they
+	// take for a proxy. On a listener of the repository's own those for other hosts arrive with the URL absolute: host in
+	// lower case, without the scheme's own port, without user. It is GET or HEAD. The handler answers those that its upstreams
+	// or options name, and refuses all others, asking nobody: the pond is no open proxy. Base is still the repository's.
+	Proxy bool
+	// RootPaths are single addresses at the server's root that the protocol insists on and that belong to no one repository,
+	// as "/v2/". The Format is Rooted if it has any.
+	RootPaths []string
 	// HeldListed says that a version held here stays in the index though its upstream's list does not name it.
 	HeldListed bool
+	// Moving says that a version which an upstream lists no more was replaced by another and not withdrawn: nobody is told,
+	// and what is held of it goes when there is no room.
+	Moving bool
+	// Deletable says that what is hosted may be deleted also where the configuration says nothing of it.
+	Deletable bool
 	// Main names the file without which a version is of no use, where an index lists no files: a version that lacks it
 	// here is not held, whatever else of it is. Nil takes any file for it.
 	Main func(version string) string
 	// Fresh is how long an index or a ref is served without asking its upstream, and Absent how long an absence is
 	// believed. The configuration may change both. While an upstream is ill an absence up to OldAbsence ago is believed.
 	Fresh, Absent, OldAbsence time.Duration
+	// Doubt is how long an upstream must go on saying that something it knew does not exist until it is believed; nil is ten
+	// minutes. option is Tools.Option of the repository.
+	Doubt func(option func(name string) string) time.Duration
 	// Slow is how long a reader waits for an upstream when an older answer is kept; zero means 2 s.
 	Slow time.Duration
 	// Options are the settings a repository of this format has beyond those of every repository.
@@ -129,6 +150,19 @@ type Sniffer interface {
 	Sniff(k millpond.Key, head []byte) error
 }
 
+// An Asker is a Source whose files are asked for in a way of their own.
+type Asker interface {
+	Asks(k millpond.Key) Asking
+}
+
+// Asking is how a file is asked for.
+type Asking struct {
+	// Accept is the header; "" is */*. A file that is asked for with one keeps the media type that it came with.
+	Accept string
+	// Scope is what a token is asked for that the upstream may want; "" is none: see Request.
+	Scope string
+}
+
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the
 // kept one is a lagging copy: it is not taken.
 type Newer interface {
@@ -186,6 +220,11 @@ type Request struct {
 	Limit  int64  // of the text, after decompression; 0 is 128 MiB
 	Fresh  bool   // ask caches on the way to ask the origin (no-cache)
 	Empty  bool   // an empty text is an answer; otherwise it is BadUpstream
+	Head   bool   // only the header is asked for, by HEAD: the Document has no text, and nothing is kept
+	// Scope is what a token is asked for, where the upstream answers with a challenge that names who gives tokens (RFC 6750,
+	// as container registries do). One that grants the scope and is then refused for having too little is NotFound. "" takes
+	// no such token.
+	Scope string
 }
 
 // A Document is a text that an upstream gave. It is read at any offset, also after it was kept. Who receives it closes it.
@@ -217,11 +256,18 @@ type Repo interface {
 // Reader reads a repository: hosted layer, then upstreams in order, then the rules.
 //
 // A name is NotFound only when every layer has said so. Names are canonical.
+//
+// What a client's Cache-Control wants is the repository's to see to: with no-cache what is read rests on words of upstreams
+// that are a few seconds old at most, where they can be asked. A handler does nothing for it.
 type Reader interface {
 	// Package is the view of one package.
 	Package(ctx context.Context, name string) (*millpond.Package, error)
 	// Stamp is the Stamp and Fresh of that view, without building it where it is known. Stamp(ctx, "") is of Names.
 	Stamp(ctx context.Context, name string) (stamp string, fresh time.Time, err error)
+	// Refresh reads a package's listing again where upstreams may be asked about it, though it is fresh: for clients that
+	// insist, or expect something else than is listed. It does so at most every ten seconds a package, and an upstream that
+	// is ill is no error: then all is as it was.
+	Refresh(ctx context.Context, name string) error
 	// Open opens a file: held, or on its way. Rules are judged here. Version may be empty where File is unique in the
 	// package. The caller closes it.
 	Open(ctx context.Context, k millpond.Key) (*millpond.Content, error)
@@ -236,8 +282,18 @@ type Reader interface {
 	Kept(ctx context.Context, p millpond.Part) (*Document, error)
 	// Names yields the names a reader may see, sorted, each once. It asks an upstream for its list only if it is called.
 	Names(ctx context.Context) iter.Seq2[Change, error]
+	// Records yields what is hosted, here and in the repositories below, under longer names that begin with prefix and that a
+	// reader may see: sorted within each repository. It asks nobody, and makes no view: for documents about many packages.
+	Records(ctx context.Context, prefix string) iter.Seq2[Record, error]
 	// Held is the same repository seen without its upstreams: only what is held here, nobody asked.
 	Held() Repo
+}
+
+// A Record is what is hosted under one name, apart from its versions.
+type Record struct {
+	Name, Display string
+	Meta          json.RawMessage // the format's own record of the package
+	Changed       time.Time
 }
 
 // Tools are what a protocol needs beyond records and bytes.
@@ -252,11 +308,15 @@ type Tools interface {
 	Claimed(name string) bool
 	// Ahead starts fetching files that a client is likely to ask for next. It never blocks, and may do nothing.
 	Ahead(ctx context.Context, keys ...millpond.Key)
+	// Seldom reports true for a word at most once in a period, whoever asks: for what clients are told, but not each time.
+	// It is forgotten when the pond stops, and when very many words are remembered.
+	Seldom(word string, every time.Duration) bool
 	// Option is a setting of the repository, else the format's default.
 	Option(name string) string
 	// Base is the repository's address as this client knows it: absolute, its path ends in "/".
 	Base(r *http.Request) *url.URL
-	// Root is the address of the server's root as this client knows it, for the format's Roots.
+	// Root is the address of the server's root as this client knows it; where the repository is the root, it is Base. See
+	// PlaceOf for the format's Roots.
 	Root(r *http.Request) *url.URL
 	// Name is the repository's name.
 	Name() string
@@ -322,4 +382,42 @@ func (NoSource) Document(context.Context, millpond.Key) (*Document, error) {
 // Changes yields Unsupported.
 func (NoSource) Changes(context.Context, string) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) { yield(Change{}, unsupported("list of names")) }
+}
+
+// A Prober is a Remote that tells what its upstream says of a file without giving its bytes. The pond's Remotes are Probers.
+type Prober interface {
+	// Head asks for the facts of the file at a URL, absolute or relative to the upstream's. Errors are those of Document.
+	Head(ctx context.Context, url string) (*Facts, error)
+}
+
+// Facts are what an upstream says of a file.
+type Facts struct {
+	Size     int64     // -1 if it does not say
+	URL      *url.URL  // after redirects
+	Tag      string    // its entity tag, as sent; "" if it has none
+	Modified time.Time // zero if it does not say
+	Type     string    // Content-Type as sent
+	Header   http.Header
+}
+
+// A Lister is a Reader that yields names in order from any of them on, without a list of them all. The pond's Repos are
+// Listers.
+type Lister interface {
+	// List yields the names that the caller may see of what is hosted, and of what is held of upstreams, in byte order, each
+	// once. It asks nobody, and judges by name alone.
+	List(ctx context.Context, w Walk) iter.Seq2[Listed, error]
+}
+
+// A Walk says where a List begins and ends.
+type Walk struct {
+	Prefix string // only names that begin with it
+	After  string // only names that come after it
+}
+
+// A Listed is a name as List tells of it.
+type Listed struct {
+	Name    string
+	Layer   string        // "" is hosted, else the upstream it is held of
+	Version string        // the one last published, of those that are not deleted
+	File    millpond.File // its first file by name
 }

@@ -333,6 +333,18 @@ type Failure struct {
 	MostRetry time.Duration
 }
 
+// Insists reports whether a client wants to be answered from no cache, this pond's included: see Repo.Refresh.
+func Insists(r *http.Request) bool {
+	for _, line := range r.Header["Cache-Control"] {
+		for word := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(word), "no-cache") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Fail answers with an error in the ecosystem's own words and reports it to the request's log line. now is the repository's
 // clock, for Retry-After.
 func Fail(w http.ResponseWriter, r *http.Request, now time.Time, err error, f Failure) {

@@ -59,6 +59,8 @@ type Upload interface {
 	io.ReaderAt // of what was written, until Close, also after Commit
 	// ID names the upload for Resume.
 	ID() string
+	// Package is what it was begun for.
+	Package() string
 	// Size is how much was written.
 	Size() int64
 	// Commit seals the bytes, durably, and returns their sha256. Corrupt, and nothing is kept, if they have not every
@@ -88,6 +90,9 @@ type Release struct {
 	// Replaces lets files of the same name have other bytes, for documents that are mutable by the format's own rules. It
 	// asks for VerbOverwrite unless the repository is volatile.
 	Replaces bool
+	// ByDigest says that versions and files are named by digests of their bytes, so that a name can never mean anything
+	// else: what was deleted may be published again, and publishing what is there already sets the Refs all the same.
+	ByDigest bool
 	// Loose is how long files that belong to no version are kept unless published again, with neither event nor record of
 	// a change; 0 is for ever.
 	Loose time.Duration
@@ -111,6 +116,7 @@ type Hosting struct {
 	Merge            string // "hide" or "union": what becomes of other layers' versions
 	Changes          int64  // how often it was changed
 	Created, Changed time.Time
+	Loose            []millpond.File   // files that belong to no version, and have not expired as far as is known
 	Deleted          []Deleted         // what is no longer there, and whose names stay taken
 	By               map[string]string // version to who published it
 }
@@ -187,6 +193,14 @@ type LoginTicket struct {
 	URL     string // where the person logs in, absolute
 	Expires time.Time
 	Every   time.Duration // how often to poll
+}
+
+// A Welcomer is a Format whose clients log in at the repository itself: who is nobody yet is let in to do it, also where only
+// somebody may read. Welcomes reports whether a request, of a path below the repository as it was sent, is one of a login or
+// of an exchange of identities. It is pure and cheap. What the request then gets at is its caller's Accounts; everything else
+// of the repository is refused as ever.
+type Welcomer interface {
+	Welcomes(method, escapedPath string) bool
 }
 
 // A Blocker is a Format whose record of a hosted package can say that nothing of it may be opened. Blocked returns why, ""

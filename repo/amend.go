@@ -160,7 +160,7 @@ func (b *bound) mayDelete(ctx context.Context, pkg string) error {
 	if err := b.May(ctx, millpond.VerbDelete, pkg); err != nil {
 		return err
 	}
-	if !b.config.Volatile && !b.config.Unpublish {
+	if !b.config.Volatile && !b.config.Unpublish && !b.info.Deletable {
 		return &millpond.Error{Kind: millpond.Unsupported, Key: millpond.Key{Package: pkg}, Why: "what was published in " + b.config.Name + " is not deleted: builds rely on it",
 			Hint: "yank or deprecate it, or take it down if it is dangerous; unpublish: true in the repository's configuration allows deletion"}
 	}

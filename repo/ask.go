@@ -33,14 +33,23 @@ type inquiry struct {
 	fresh time.Duration // how long the answer needs no asking
 	// read asks the upstream and returns the record to keep. It may return format.Unchanged where kept is not nil.
 	read func(ctx context.Context, s *session, kept *catalog.Answer) ([]byte, error)
-	// accepted is told after a new answer was kept; nil if nobody cares.
-	accepted func(ctx context.Context, kept, got *catalog.Answer)
+	// accepted is told after a new answer was kept, and returns the package's generation that begins then; nil if nobody
+	// cares.
+	accepted func() uint64
+}
+
+func (q *inquiry) accept() uint64 {
+	if q.accepted == nil {
+		return 0
+	}
+	return q.accepted()
 }
 
 // A reply is an answer and how good it is.
 type reply struct {
 	*catalog.Answer
-	stale error // why it is not fresh; nil if it is
+	stale error  // why it is not fresh; nil if it is
+	bump  uint64 // the package's generation that began when the answer came in; 0 if it was kept
 }
 
 // flights coalesces inquiries: one per question is under way, whoever asks meanwhile waits for it.
@@ -53,6 +62,7 @@ type flights struct {
 type flight struct {
 	done   chan struct{}
 	answer *catalog.Answer
+	bump   uint64 // what inquiry.accepted returned
 	err    error
 }
 
@@ -70,7 +80,7 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	if err != nil && !millpond.Is(err, millpond.NotFound) {
 		return nil, err
 	}
-	if kept != nil && stands(now, kept.Checked, kept.Fresh) {
+	if kept != nil && stands(now, kept.Checked, kept.Fresh) && !(asking && l.wantsAnew(ctx, q.Question, kept, now)) {
 		return l.reply(ctx, q, kept, doubted(kept))
 	}
 	if !asking {
@@ -98,7 +108,11 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 			if kept != nil {
 				TraceOf(ctx).Result = "revalidated"
 			}
-			return l.reply(ctx, q, f.answer, doubted(f.answer))
+			r, err := l.reply(ctx, q, f.answer, doubted(f.answer))
+			if err == nil {
+				r.bump = f.bump
+			}
+			return r, err
 		}
 		return l.fallBack(ctx, q, kept, f.err)
 	case <-timer.C:
@@ -109,6 +123,22 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+const (
+	// young is how old a word may be that a client gets who wants nothing old.
+	young = 5 * time.Second
+	// seldom is how often an upstream is asked the same for the sake of such clients.
+	seldom = 10 * time.Second
+)
+
+// wantsAnew reports whether a word is to be asked for again though it is fresh: its reader wants that, and nobody has had it
+// asked a moment ago.
+func (l *upstream) wantsAnew(ctx context.Context, q catalog.Question, kept *catalog.Answer, now time.Time) bool {
+	if !TraceOf(ctx).Anew || now.Sub(kept.Checked) <= young {
+		return false
+	}
+	return l.anew.once(q.Kind+"\x00"+q.Package+"\x00"+q.Name, now, seldom)
 }
 
 // stands reports whether a word that was given at one time and is good until another is good now. A word from the future was
@@ -129,7 +159,7 @@ func (l *upstream) reply(ctx context.Context, q inquiry, a *catalog.Answer, stal
 	if a.Absent {
 		return nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: q.Package}, Why: a.Why}
 	}
-	return &reply{a, stale}, nil
+	return &reply{Answer: a, stale: stale}, nil
 }
 
 // fallBack is what a failed inquiry comes to: the kept answer, marked stale, or the failure.
@@ -191,7 +221,7 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 	l.flights.running[q.Question] = f
 	// The inquiry outlives its first asker; Pond.Close ends it.
 	started := l.pond.goes(func(ctx context.Context) {
-		f.answer, f.err = l.inquire(ctx, q, kept)
+		f.answer, f.bump, f.err = l.inquire(ctx, q, kept)
 		l.flights.mu.Lock()
 		delete(l.flights.running, q.Question)
 		if f.err != nil && kept != nil {
@@ -215,7 +245,7 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 }
 
 // inquire asks the upstream and records what it said.
-func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer) (*catalog.Answer, error) {
+func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer) (*catalog.Answer, uint64, error) {
 	s := l.session(ctx)
 	defer s.close()
 	if kept != nil && !kept.Absent {
@@ -233,26 +263,23 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 	case errors.Is(err, format.Unchanged) && present != nil:
 		a := *present
 		a.Checked, a.Fresh, a.Doubt = now, now.Add(q.fresh), time.Time{}
-		return &a, l.spare(ctx, q, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh))
+		return &a, 0, l.spare(ctx, q, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh))
 	case err == nil:
 		a := &catalog.Answer{Question: q.Question, Record: record, Checked: now, Fresh: now.Add(q.fresh), Changed: now}
 		if a.Documents, err = s.keep(ctx); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if present != nil && bytes.Equal(present.Record, a.Record) && sameTexts(present.Documents, a.Documents) {
 			a.Changed = present.Changed
 		}
 		if err := l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, a)); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if q.accepted != nil {
-			q.accepted(ctx, present, a)
-		}
-		return a, nil
+		return a, q.accept(), nil
 	case millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Gone):
 		return l.absent(ctx, q, present, err)
 	}
-	return nil, err
+	return nil, 0, err
 }
 
 // spare is Pond.spare for an answer: it is given to its readers though it cannot be kept.
@@ -264,21 +291,29 @@ func sameTexts(a, b []catalog.Document) bool {
 	return slices.EqualFunc(a, b, func(x, y catalog.Document) bool { return x.Text == y.Text })
 }
 
+// doubt is how long the upstream must say that what it knew is gone, until it is believed.
+func (l *upstream) doubt() time.Duration {
+	if of := l.format.Info().Doubt; of != nil {
+		return of(l.repo.option)
+	}
+	return doubt
+}
+
 // absent records an upstream's word that there is no such thing. What it had before is believed to be gone only when it has
 // said so for a while: a sudden 404 is more often an upstream's bad day.
-func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answer, said error) (*catalog.Answer, error) {
+func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answer, said error) (*catalog.Answer, uint64, error) {
 	now := l.pond.now()
 	if present != nil {
 		a := *present
 		if a.Doubt.IsZero() {
 			a.Doubt = now
 		}
-		if now.Sub(a.Doubt) < doubt {
+		if now.Sub(a.Doubt) < l.doubt() {
 			a.Fresh = now.Add(time.Minute)
-			return &a, l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, &a))
+			return &a, 0, l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, &a))
 		}
 		if err := l.keepAll(ctx, q.Package); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		l.pond.event(ctx, millpond.Event{
 			Verb: "vanished", Repository: l.repo.config.Name, Layer: l.name, Key: millpond.Key{Package: q.Package, Version: q.Name},
@@ -287,10 +322,7 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 	why, _ := format.Words(said)
 	a := &catalog.Answer{Question: q.Question, Absent: true, Why: why, Checked: now, Fresh: now.Add(l.repo.absent()), Changed: now}
 	if err := l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, a)); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if q.accepted != nil {
-		q.accepted(ctx, present, a)
-	}
-	return a, nil
+	return a, q.accept(), nil
 }

@@ -15,6 +15,7 @@ import (
 	"millpond/blob/mem"
 	"millpond/catalog"
 	"millpond/catalog/sql"
+	"millpond/format"
 )
 
 // A disk that the test fills.
@@ -127,11 +128,24 @@ func TestP07IndexesOfAFullStore(t *testing.T) {
 	r.check("room again")
 }
 
+// patient is a format whose readers wait for what is new, on a busy machine too.
+type patient struct{ format.Format }
+
+func (p patient) Info() format.Info {
+	i := p.Format.Info()
+	i.Slow = time.Minute
+	return i
+}
+
 // A packument is written from the upstream's own text: that is at hand though it could not be kept, and is read anew when
 // it is lost.
 func TestP07PackumentOfAFullStore(t *testing.T) {
 	limited := &mem.Store{}
-	r := newRig(t, asNPM, func(r *rig) { limited.Now = r.now; r.blobs = limited })
+	r := newRig(t, asNPM, func(r *rig) {
+		limited.Now = r.now
+		r.blobs = limited
+		r.config.Format = patient{r.config.Format}
+	})
 	limited.Limit = 1
 	for _, n := range []int{3, 3000} { // in the second the text alone is a megabyte
 		r.putPackument(n)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"millpond"
@@ -124,6 +126,9 @@ func hosting(tx catalog.Tx, repository, name string) (*format.Hosting, error) {
 			}
 			one.Files = append(one.Files, f.File)
 		}
+		if v.Name == "" {
+			h.Loose = one.Files
+		}
 		if v.Name == "" || !v.Deleted.IsZero() {
 			continue // files without a version are opened by name, and listed nowhere
 		}
@@ -211,6 +216,11 @@ func (l *hosted) open(ctx context.Context, k millpond.Key, f *millpond.File, o o
 		if e := v.HostedFiles[i].Expires; !e.IsZero() && !l.repo.pond.now().Before(e) {
 			return nil, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s of %s was never made part of anything, and has expired", k.File, k.Package)}
 		}
+		if o.stat {
+			if err := l.renew(ctx, k, &v.HostedFiles[i]); err != nil {
+				return nil, err
+			}
+		}
 		f = &v.HostedFiles[i].File
 	}
 	t := TraceOf(ctx)
@@ -226,6 +236,31 @@ func (l *hosted) open(ctx context.Context, k millpond.Key, f *millpond.File, o o
 			Hint: "its operator finds more with millpond check; publish it again or restore it from a backup", Err: err}
 	}
 	return c, err
+}
+
+// renew keeps a file that belongs to no version for as long again as it was to be kept: who asks whether it is here is about
+// to name it. It is written down once an hour at most, for as long as a day is what such files are kept.
+func (l *hosted) renew(ctx context.Context, k millpond.Key, f *catalog.HostedFile) error {
+	now := l.repo.pond.now()
+	if k.Version != "" || f.Expires.IsZero() || f.Expires.Sub(now) > unused-time.Hour {
+		return nil
+	}
+	p := l.repo.pond
+	err := p.catalog.Update(ctx, byPond, func(tx catalog.Tx) error {
+		v, err := tx.HostedVersion(l.name(), k.Package, k.Version)
+		if err != nil {
+			return err
+		}
+		for i := range v.HostedFiles {
+			one := &v.HostedFiles[i]
+			if one.Name == k.File && one.Deleted.IsZero() && one.Expires.After(now) && one.Expires.Before(now.Add(unused)) {
+				one.Expires = now.Add(unused)
+				return tx.PutHostedVersion(l.name(), k.Package, v)
+			}
+		}
+		return nil
+	})
+	return p.spare(ctx, "that "+k.String()+" was asked for", err)
 }
 
 func (l *hosted) ref(ctx context.Context, pkg, name string, _ bool) (millpond.Ref, error) {
@@ -269,4 +304,52 @@ func (l *hosted) names(ctx context.Context, _ bool) (*nameList, error) {
 
 func (l *hosted) relay(context.Context, format.Question) (*http.Response, error) {
 	return nil, &millpond.Error{Kind: millpond.NotFound, Why: "what is hosted answers no such question"}
+}
+
+// records are the records of the hosted names that begin with prefix. They are remembered until something is changed.
+func (l *hosted) records(ctx context.Context, prefix string) ([]format.Record, error) {
+	changes := l.repo.hostedChanges.Load() // before they are read: what changes meanwhile is read again
+	if out, ok := l.repo.recorded.of(changes, prefix); ok {
+		return out, nil
+	}
+	var out []format.Record
+	err := l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		for p, err := range tx.HostedNames(l.name(), prefix) { // those behind it
+			if err != nil {
+				return err
+			}
+			if !strings.HasPrefix(p.Name, prefix) {
+				break
+			}
+			out = append(out, format.Record{Name: p.Name, Display: p.Display, Meta: p.Meta, Changed: p.Changed})
+		}
+		return nil
+	})
+	if err == nil {
+		l.repo.recorded.keep(changes, prefix, out)
+	}
+	return out, err
+}
+
+// recorded remembers records by the prefix of their names.
+type recorded struct {
+	mu      sync.Mutex // guards the rest; never held across I/O
+	changes int64      // the repository's count when they were read
+	by      map[string][]format.Record
+}
+
+func (r *recorded) of(changes int64, prefix string) ([]format.Record, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out, ok := r.by[prefix]
+	return out, ok && r.changes == changes
+}
+
+func (r *recorded) keep(changes int64, prefix string, all []format.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.by == nil || r.changes != changes || len(r.by) > 10_000 {
+		r.by, r.changes = map[string][]format.Record{}, changes
+	}
+	r.by[prefix] = all
 }

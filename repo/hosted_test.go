@@ -396,11 +396,60 @@ func TestTakedown(t *testing.T) {
 	if _, err := bodyOf(t, r.ours("r"), "alpha", "1.1"); err != nil {
 		t.Errorf("lifted: %v", err)
 	}
+	wantKind(t, "one version and a range", second(r.pond.TakeDown(t.Context(), master, repo.Takedown{Format: "pypi", Package: "Alpha", Version: "1.1", Versions: "==1.1", Why: "x"})), millpond.Invalid)
+	exact, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Format: "pypi", Package: "Alpha", Version: "1.1.0", Why: "one version"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = bodyOf(t, r.ours("r"), "alpha", "1.1")
+	wantKind(t, "by the version, in another spelling", err, millpond.Blocked)
+	if _, err := bodyOf(t, r.ours("r"), "alpha", "1.0"); err != nil {
+		t.Errorf("another version than the one: %v", err)
+	}
+	if err := r.pond.LiftTakedown(t.Context(), master, exact.ID, "a mistake"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Digest: millpond.SHA256([]byte("PK\x03\x04malware")), Why: "these bytes"}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = bodyOf(t, r.ours("r"), "alpha", "1.1")
 	wantKind(t, "by digest", err, millpond.Blocked)
+}
+
+// TestNothingLeftIsGone: who asks for a name of which all was deleted or taken down hears that there was something, in every
+// way of asking and through a sibling, and no upstream is asked.
+func TestNothingLeftIsGone(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.config.Unpublish = true })
+	to := r.ours("r")
+	r.published(to, "widget", "1.0", "one")
+	r.configure(repo.Config{Name: "group", Format: r.config.Format, Public: true, Upstreams: []repo.Upstream{{Sibling: "r"}}})
+	if err := r.ours("r").Delete(t.Context(), format.Deletion{Key: millpond.Key{Package: "widget", Version: "1.0"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"r", "group"} {
+		of := r.ours(name)
+		for what, err := range map[string]error{
+			"package": second(of.Package(t.Context(), "widget")), "held package": second(of.Held().Package(t.Context(), "widget")),
+			"file":           second(bodyOf(t, of, "widget", "1.0")),
+			"file never had": second(bodyOf(t, of, "widget", "2.0")), "ref": second(of.Ref(t.Context(), "widget", "latest")),
+		} {
+			wantKind(t, name+": "+what+" of what was deleted", err, millpond.Gone)
+		}
+		wantKind(t, name+": a name that never was", second(of.Package(t.Context(), "gadget")), millpond.NotFound)
+	}
+	if n := len(r.up.Requests("widget")); n != 0 {
+		t.Errorf("%d upstream requests for a name that was hosted here", n)
+	}
+
+	r.published(r.ours("r"), "gizmo", "1.0", "one")
+	if _, err := r.pond.TakeDown(t.Context(), r.as("alice", "* * *"), repo.Takedown{Format: "pypi", Package: "gizmo", Versions: ">=0", Why: "it steals keys"}); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "a ref of what was taken down", second(r.ours("r").Ref(t.Context(), "gizmo", "latest")), millpond.Gone)
+	if _, err := r.pond.TakeDown(t.Context(), r.as("alice", "* * *"), repo.Takedown{Format: "pypi", Package: "gizmo", Why: "it steals keys"}); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "a ref of a name that was taken down", second(r.ours("r").Ref(t.Context(), "gizmo", "latest")), millpond.Blocked)
 }
 
 func second[T any](_ T, err error) error { return err }

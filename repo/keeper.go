@@ -122,7 +122,7 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 			return gone, err
 		}
 		p.forgetBlob(u.Blob)
-		switch err := p.sweepOne(ctx, u.Blob, since); {
+		switch err := p.sweepUnnamed(ctx, u.Blob, since); {
 		case err == nil:
 			gone += u.Size
 		case !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Conflict):
@@ -173,7 +173,7 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 			if named[d] {
 				continue
 			}
-			switch err := p.sweepOne(ctx, d, now.Add(-grace)); millpond.KindOf(err) {
+			switch err := p.sweepUnnamed(ctx, d, now.Add(-grace)); millpond.KindOf(err) {
 			default:
 				if err != nil {
 					return err
@@ -204,6 +204,21 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	}
 	p.log.InfoContext(ctx, "swept", "blobs", swept)
 	return swept, nil
+}
+
+// sweepUnnamed deletes a blob if nothing names it now: Conflict if something does. Nobody who has seen the blob and is about
+// to name it is between the two.
+func (p *Pond) sweepUnnamed(ctx context.Context, d millpond.Digest, before time.Time) error {
+	p.naming.Lock()
+	defer p.naming.Unlock()
+	named, err := p.catalog.Named(ctx, []millpond.Digest{d})
+	if err != nil {
+		return err
+	}
+	if named[d] {
+		return &millpond.Error{Kind: millpond.Conflict, Why: "blob " + d.Short() + " was named meanwhile"}
+	}
+	return p.sweepOne(ctx, d, before)
 }
 
 func (p *Pond) sweepOne(ctx context.Context, d millpond.Digest, before time.Time) error {

@@ -43,7 +43,8 @@ type listing struct {
 	changed time.Time // when it last changed
 	checked time.Time
 	fresh   time.Time
-	stale   error // why it is not fresh; nil if it is
+	stale   error  // why it is not fresh; nil if it is
+	bump    uint64 // the package's generation that began when it came in; 0 if it was kept
 }
 
 // A nameList is the names that a layer lists.

@@ -64,8 +64,10 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 		got, err := r.listingOf(ctx, l, name, s)
 		switch {
 		case err == nil:
-		case millpond.Is(err, millpond.NotFound):
-			absent = err
+		case millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Gone):
+			if !millpond.Is(absent, millpond.Gone) { // that there was something says more than that there is nothing
+				absent = err
+			}
 			continue
 		case found:
 			// What the layers above have is served meanwhile.
@@ -73,6 +75,9 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 			continue
 		default:
 			return nil, nil, err
+		}
+		if got.bump != 0 {
+			v.bumps = append(v.bumps, got.bump)
 		}
 		if got.stale != nil {
 			v.stale = got.stale

@@ -110,6 +110,39 @@ func (b *bound) Names(ctx context.Context) iter.Seq2[format.Change, error] {
 	}
 }
 
+// Records implements format.Reader.
+func (b *bound) Records(ctx context.Context, prefix string) iter.Seq2[format.Record, error] {
+	return func(yield func(format.Record, error) bool) {
+		all, err := b.hosted.records(ctx, prefix)
+		if err != nil {
+			yield(format.Record{}, err)
+			return
+		}
+		for _, one := range all {
+			if b.readable(one.Name) != nil || b.nameVerdict(one.Name) != nil {
+				continue
+			}
+			if !yield(one, nil) {
+				return
+			}
+		}
+		for _, l := range b.layers {
+			s, ok := l.(*sibling)
+			if !ok {
+				continue
+			}
+			for one, err := range s.as(false).Records(ctx, prefix) {
+				if err == nil && (b.readable(one.Name) != nil || b.nameVerdict(one.Name) != nil) {
+					continue
+				}
+				if !yield(one, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
 func (r *Repository) claimTexts() []string {
 	var out []string
 	for _, c := range r.pond.claimsOf(r) {

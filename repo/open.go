@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -44,10 +45,26 @@ func (f *failures) recent(name string, now time.Time) error {
 func (f *failures) remember(name string, now time.Time, d time.Duration, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.keep(name, failure{err, now, now.Add(d)})
+}
+
+// keep is called with mu held.
+func (f *failures) keep(name string, x failure) {
 	if f.m == nil || len(f.m) > 10_000 {
 		f.m = map[string]failure{}
 	}
-	f.m[name] = failure{err, now, now.Add(d)}
+	f.m[name] = x
+}
+
+// once reports whether it was not called with that name for a while.
+func (f *failures) once(name string, now time.Time, d time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if x, ok := f.m[name]; ok && stands(now, x.at, x.until) {
+		return false
+	}
+	f.keep(name, failure{errRefreshed, now, now.Add(d)})
+	return true
 }
 
 // open opens a file of this upstream: the held bytes, or a download that is under way or begun now.
@@ -61,7 +78,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if h != nil && !h.Blob.IsZero() {
 		c, err := l.pond.openHeld(ctx, h, o.stat)
 		if err == nil {
-			l.repo.hit(t, k, h.Blob)
+			t.hit(h.Blob, l.repo.moving(k.Package))
 			return c, nil
 		}
 		switch {
@@ -194,6 +211,13 @@ func (l *upstream) stat(ctx context.Context, k millpond.Key, f *millpond.File) (
 	if c.Size >= 0 {
 		return c, nil
 	}
+	if how := askingOf(l.format.Source(l.session(ctx)), k); how.Scope != "" {
+		var err error
+		if c.Size, err = l.size(ctx, k, f, how); err != nil {
+			return nil, l.noteAbsence(ctx, k, err)
+		}
+		return c, nil
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, f.URL, nil)
 	if err != nil {
 		return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: l.name + " keeps the file at an address that cannot be read", Err: err}
@@ -214,11 +238,30 @@ func (l *upstream) stat(ctx context.Context, k millpond.Key, f *millpond.File) (
 	return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: fmt.Sprintf("%s answered %d to a question for the size of %s", l.name, resp.StatusCode, k)}
 }
 
+// size asks for the size of a file that never changes, once.
+func (l *upstream) size(ctx context.Context, k millpond.Key, f *millpond.File, how format.Asking) (int64, error) {
+	q := catalog.Question{Layer: l.id, Kind: "size", Package: k.Package, Name: k.Version + "\x00" + k.File}
+	if a, err := l.pond.catalog.Answer(ctx, q); err == nil {
+		return strconv.ParseInt(string(a.Record), 10, 64)
+	} else if !millpond.Is(err, millpond.NotFound) {
+		return 0, err
+	}
+	size, err := l.up.Size(ctx, fetch.File{URL: f.URL, Accept: how.Accept, Scope: how.Scope})
+	if err != nil || size < 0 {
+		return size, err
+	}
+	now := l.pond.now()
+	put := l.pond.catalog.PutAnswer(ctx, &catalog.Answer{Question: q, Record: strconv.AppendInt(nil, size, 10), Checked: now, Changed: now})
+	return size, l.pond.spare(ctx, "the size of "+k.String(), put)
+}
+
 // fetch begins or joins the download of a file.
 func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, h *catalog.Holding, mode Mode) (*millpond.Content, error) {
 	s := l.session(ctx)
 	src := l.format.Source(s)
+	how := askingOf(src, k)
 	job := fetch.File{
+		Accept: how.Accept, Scope: how.Scope,
 		ID:   l.id + "\x00" + k.Package + "\x00" + k.Version + "\x00" + k.File,
 		URL:  f.URL,
 		Want: computable(f.Digests),
@@ -238,7 +281,14 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 		job.Verify = func(ctx context.Context, r io.ReaderAt, size int64) error { return verifier.Verify(ctx, k, r, size) }
 	}
 	if !job.Drop {
-		job.Sealed = func(ctx context.Context, got fetch.Sealed) error { return l.sealed(ctx, k, f, h, got) }
+		job.Sealed = func(ctx context.Context, got fetch.Sealed) error {
+			if how.Accept != "" {
+				typed := *f
+				typed.Type = got.Type
+				return l.sealed(ctx, k, &typed, h, got)
+			}
+			return l.sealed(ctx, k, f, h, got)
+		}
 	}
 	job.Failed = func(err error) { l.failed(k, f, err) }
 	body, err := l.up.Open(ctx, job)
@@ -253,12 +303,23 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 		t.Result = "coalesced"
 	}
 	c := &millpond.Content{ReadSeekCloser: body, Size: body.Size(), Type: f.Type, Growing: true}
+	if how.Accept != "" {
+		c.Type = body.Type()
+	}
 	for _, d := range job.Want {
 		if d.Algorithm() == "sha256" {
 			c.Digest = d
 		}
 	}
 	return c, nil
+}
+
+// askingOf is how a source wants a file to be asked for.
+func askingOf(src format.Source, k millpond.Key) format.Asking {
+	if a, ok := src.(format.Asker); ok {
+		return a.Asks(k)
+	}
+	return format.Asking{}
 }
 
 // computable leaves out the digests that only a format can compute: its Verifier judges those.
@@ -274,6 +335,9 @@ func computable(ds []millpond.Digest) []millpond.Digest {
 
 // sealed records the bytes of a download, before any reader sees their end.
 func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File, before *catalog.Holding, got fetch.Sealed) error {
+	if t := l.pond.takenDownBytes(got.Blob); t != nil {
+		return t.blocked(k) // the readers of what nobody knew the digest of
+	}
 	now := l.pond.now().Truncate(time.Second)
 	h := &catalog.Holding{
 		Layer: l.id, Key: k, Blob: got.Blob, Size: got.Size, SHA256: got.Blob, Digests: f.Digests, Type: f.Type,

@@ -47,7 +47,8 @@ type Pond struct {
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	work    sync.WaitGroup
-	mu      sync.Mutex // guards closed, flights and uses; never held across I/O
+	naming  sync.RWMutex // held for reading from the look at a blob until a record names it, and for writing while a sweep looks again and deletes
+	mu      sync.Mutex   // guards closed, flights and uses; never held across I/O
 	closed  bool
 	flights map[string]*flights // by layer: they outlive a change of the configuration
 	uses    map[millpond.Digest]catalog.Use
@@ -276,6 +277,17 @@ func (p *Pond) forgetViews(name string) {
 	for _, r := range p.Repositories() {
 		r.forget(name)
 	}
+}
+
+// forgetViewsIn is forgetViews, and returns the generation that begins in one repository.
+func (p *Pond) forgetViewsIn(r *Repository, name string) uint64 {
+	var g uint64
+	for _, one := range p.Repositories() {
+		if of := one.forget(name); one == r {
+			g = of
+		}
+	}
+	return g
 }
 
 // forgetAll drops what memory holds of every package: what readers may see has changed as a whole.

@@ -56,7 +56,14 @@ func (b *bound) ours(ctx context.Context, pkg string) error {
 		if !ok {
 			continue
 		}
-		if _, err := up.listing(ctx, pkg, false); err == nil {
+		_, err := up.listing(ctx, pkg, false)
+		if err != nil {
+			// Of some formats files are read without the listing ever being asked for.
+			if held, e := up.holdings(ctx, pkg); e != nil || len(held) > 0 {
+				err = e
+			}
+		}
+		if err == nil {
 			return &millpond.Error{Kind: millpond.Denied, Key: k, Why: fmt.Sprintf("%s is a name of %s, which %s reads through to", pkg, up.name, b.config.Name),
 				Hint: fmt.Sprintf("to publish your own under that name an owner claims it first: millpond claim add %s %s", b.config.Name, pkg)}
 		}
@@ -97,6 +104,9 @@ func (b *bound) Publish(ctx context.Context, r format.Release) (*format.Receipt,
 	if err := b.May(ctx, millpond.VerbPublish, r.Package); err != nil {
 		return nil, err
 	}
+	// Until the records name the blobs no sweep may take them: one that nothing names may be a day old.
+	b.pond.naming.RLock()
+	defer b.pond.naming.RUnlock()
 	for i := range r.Version.Files {
 		f := &r.Version.Files[i]
 		info, err := b.pond.blobs.Stat(ctx, f.Blob)
@@ -168,7 +178,7 @@ func (p *publishing) run() (*format.Receipt, error) {
 		}
 	}
 	if p.old != nil && p.old.Deleted.IsZero() && len(p.added) == 0 && p.r.Loose == 0 {
-		return &format.Receipt{Version: &shown}, nil
+		return &format.Receipt{Version: &shown}, p.again()
 	}
 	if err := p.putPackage(); err != nil {
 		return nil, err
@@ -184,6 +194,25 @@ func (p *publishing) run() (*format.Receipt, error) {
 		return nil, err
 	}
 	return &format.Receipt{Version: &shown, New: true}, p.emit(v, moved)
+}
+
+// again publishes what is there already: of what is named by its bytes the refs are set all the same.
+func (p *publishing) again() error {
+	if !p.r.ByDigest || len(p.r.Refs) == 0 {
+		return nil
+	}
+	moved, err := p.b.moveRefs(p.tx, p.r.Package, p.r.Refs, p.now, nil)
+	if err != nil || len(moved) == 0 {
+		return err
+	}
+	if err := touch(p.tx, p.b.config.Name, p.r.Package, p.now); err != nil {
+		return err
+	}
+	detail, err := details(p.r.Detail, "refs", moved)
+	if err != nil {
+		return err
+	}
+	return p.tx.Emit(millpond.Event{Verb: "move", Repository: p.b.config.Name, Key: p.key(), Detail: detail})
 }
 
 // found makes "there is none" a nil.
@@ -222,7 +251,7 @@ func (p *publishing) version() (*catalog.HostedVersion, error) {
 	volatile := p.b.config.Volatile && p.rights.May(millpond.VerbOverwrite, p.b.config.Name, p.r.Package)
 	have := map[string]*catalog.HostedFile{}
 	if p.old != nil {
-		if !p.old.Deleted.IsZero() && !volatile {
+		if !p.old.Deleted.IsZero() && !volatile && !p.r.ByDigest {
 			return nil, &millpond.Error{Kind: millpond.Gone, Key: p.key(),
 				Why:  fmt.Sprintf("%s of %s was deleted by %s on %s: a number is never taken again", p.old.Name, p.r.Package, p.old.DeletedBy, day(p.old.Deleted)),
 				Hint: "publish it under a new number"}
@@ -284,7 +313,7 @@ func (p *publishing) file(f *millpond.File, old *catalog.HostedFile, volatile bo
 	switch {
 	case old == nil:
 	case !old.Deleted.IsZero():
-		if !volatile {
+		if !volatile && !p.r.ByDigest {
 			return nil, &millpond.Error{Kind: millpond.Gone, Key: millpond.Key{Package: p.r.Package, Version: p.r.Version.Name, File: f.Name},
 				Why: fmt.Sprintf("%s was deleted on %s: its name is never taken again", f.Name, day(old.Deleted)), Hint: "publish under a new version"}
 		}
@@ -339,7 +368,7 @@ func (p *publishing) emit(v *catalog.HostedVersion, moved map[string][2]string) 
 		e.Key.File = p.added[0]
 	}
 	var err error
-	e.Detail, err = details(p.r.Detail, "files", files, "before", p.before, "refs", moved, "from", p.from)
+	e.Detail, err = details(p.r.Detail, "files", files, "before", p.before, "refs", moved, "from", p.from, "claims", p.b.caller.Claims)
 	if err != nil {
 		return err
 	}
@@ -358,6 +387,10 @@ func details(more json.RawMessage, pairs ...any) (json.RawMessage, error) {
 		switch v := pairs[i+1].(type) {
 		case string:
 			if v == "" {
+				continue
+			}
+		case json.RawMessage:
+			if len(v) == 0 {
 				continue
 			}
 		case map[string]string:

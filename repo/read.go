@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"millpond"
@@ -38,6 +39,8 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 	if err := b.readable(k.Package); err != nil {
 		return nil, err
 	}
+	t := TraceOf(ctx)
+	t.repo, t.taken = b.Repository, b.pond.takedowns.Load() // before anything is judged
 	c, err := b.readOnce(ctx, k, o)
 	if errors.Is(err, errDamaged) {
 		c, err = b.readOnce(ctx, k, o) // it was set aside: this one fetches it
@@ -45,6 +48,7 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 	if err != nil {
 		return nil, err
 	}
+	t.bytes = c.Digest
 	if t := b.pond.takenDownBytes(c.Digest); t != nil {
 		if c.ReadSeekCloser != nil {
 			c.Close()
@@ -76,7 +80,7 @@ func (b *bound) readOnce(ctx context.Context, k millpond.Key, o opening) (*millp
 		return nil, err
 	}
 	if h != nil {
-		if k.Version == "" {
+		if k.Version == "" && !b.judgedInVersions(ctx, k) {
 			if c, err := b.hosted.open(ctx, k, nil, o); !millpond.Is(err, millpond.NotFound) {
 				return c, err // a file that belongs to no version
 			}
@@ -103,6 +107,19 @@ func (b *bound) readOnce(ctx context.Context, k millpond.Key, o opening) (*millp
 		return b.readLocated(ctx, layers, k, o)
 	}
 	return b.readListed(ctx, k, o)
+}
+
+// judgedInVersions reports whether a file that is asked for by its name alone is part of hosted versions which rules judge.
+func (b *bound) judgedInVersions(ctx context.Context, k millpond.Key) bool {
+	if b.policy == nil {
+		return false
+	}
+	v, err := b.Repository.view(ctx, k.Package, known)
+	if err != nil {
+		return false
+	}
+	_, found := v.place(k)
+	return found
 }
 
 // located reports whether files of this format are found from their names.
@@ -161,7 +178,11 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 		return nil, &millpond.Error{Kind: millpond.Blocked, Key: k, Why: v.all.Blocked}
 	}
 	if err := v.verdict(k); err != nil {
-		return nil, err
+		other := v.otherPlace(asked, f)
+		if other == nil {
+			return nil, err
+		}
+		k.Version, version = other.Name, other
 	}
 	l := b.layer(layerOf(version.Layer))
 	if l == nil {
@@ -299,6 +320,25 @@ func others(err error) error {
 	return err
 }
 
+// otherPlace is another version that has the same bytes under the same name, and may be opened; nil if there is none, or
+// the asker named one.
+func (v *view) otherPlace(k millpond.Key, f *millpond.File) *millpond.Version {
+	if k.Version != "" {
+		return nil
+	}
+	for i := range v.all.Versions {
+		one := &v.all.Versions[i]
+		same := one.File(k.File)
+		if same == nil || same.Blob != f.Blob || len(same.Digests) == 0 || !slices.Equal(same.Digests, f.Digests) {
+			continue
+		}
+		if v.verdict(millpond.Key{Package: k.Package, Version: one.Name, File: k.File}) == nil {
+			return one
+		}
+	}
+	return nil
+}
+
 // readLocated opens a file whose place follows from its name. Layers are asked in order; a version that is held from one
 // layer is asked of that one only, so that its files are never mixed.
 func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key, o opening) (*millpond.Content, error) {
@@ -336,7 +376,7 @@ func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key,
 		if f.Name != "" {
 			k.File = f.Name // several names may lead to one file
 		}
-		until, err := b.judgeUntil(ctx, l, k, f, o)
+		until, err := b.judgeIn(ctx, l, k, f, o)
 		if err != nil {
 			return nil, err
 		}
@@ -361,6 +401,34 @@ func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key,
 func (b *bound) judge(ctx context.Context, l layer, k millpond.Key, f *millpond.File, s scope) error {
 	_, err := b.judgeUntil(ctx, l, k, f, opening{asking: s != held})
 	return err
+}
+
+// judgeIn is judgeUntil for a file that may belong to several versions: as one of which it must pass. What rules have a word
+// in and no known version needs is refused.
+func (b *bound) judgeIn(ctx context.Context, l layer, k millpond.Key, f *millpond.File, o opening) (time.Time, error) {
+	if k.Version != "" || f.In == nil {
+		return b.judgeUntil(ctx, l, k, f, o)
+	}
+	var last error
+	for _, name := range f.In {
+		in := millpond.Key{Package: k.Package, Version: name, File: k.File}
+		if t := b.takenDown(k.Package, name); t != nil {
+			last = t.blocked(in)
+			continue
+		}
+		until, err := b.judgeUntil(ctx, l, in, f, o)
+		if err == nil {
+			return until, nil
+		}
+		last = err
+	}
+	if last != nil || b.policy == nil {
+		return time.Time{}, last
+	}
+	alone := &millpond.Package{Name: k.Package, Incomplete: true, Versions: []millpond.Version{
+		{Layer: l.layerName(), Partial: true, Seen: b.pond.now(), Files: []millpond.File{*f}}}}
+	verdict, until := b.judgeOnce(alone, k, f)
+	return until, blocked(k, verdict)
 }
 
 func (b *bound) judgeUntil(ctx context.Context, l layer, k millpond.Key, f *millpond.File, o opening) (time.Time, error) {
@@ -453,7 +521,7 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 	}
 	t := TraceOf(ctx)
 	t.Layer = f.layer
-	b.hit(t, k, c.Digest)
+	t.hit(c.Digest, b.moving(k.Package))
 	return &c
 }
 

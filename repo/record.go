@@ -1,24 +1,88 @@
 package repo
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"io"
+	"strings"
 	"time"
 
 	"millpond"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // recordVersion changes whenever a listing would be read from the same document in another way, so that listings recorded
 // before are read anew.
 const recordVersion = 1
 
+// packedVersion leads a record that is packed: its length and then itself, compressed. What is written into the catalog is
+// copied several times on its way, and of the listing of a large package nine tenths are repetition.
+const packedVersion = 2
+
+// packFrom is how long a record must be to be worth packing, and mostPacked how many times longer than what it was packed
+// into a text may be.
+const (
+	packFrom   = 256 << 10
+	mostPacked = 200
+)
+
 var errRecord = errors.New("record is damaged or of another release")
 
 // encodeListing writes a package as one compact record: what an upstream's listing said, without what is computed from it.
 // Strings are kept whole and in order, so that decoding allocates one string for the record and slices it.
 func encodeListing(p *millpond.Package) []byte {
-	e := encoder{b: make([]byte, 0, roomFor(p))}
+	room := roomFor(p)
+	if room >= packFrom {
+		if b, ok := packListing(p); ok {
+			return b
+		}
+	}
+	e := encoder{b: make([]byte, 0, room)}
+	e.listing(p)
+	return e.b
+}
+
+// packListing writes a package as one packed record, and never has the text of it as a whole in memory.
+func packListing(p *millpond.Package) ([]byte, bool) {
+	var packed bytes.Buffer
+	z, err := zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		panic(err) // the options are good
+	}
+	e := encoder{b: make([]byte, 0, 2*flushFrom), to: z}
+	e.listing(p)
+	e.flush()
+	z.Close() // a buffer takes all
+	head := binary.AppendUvarint([]byte{packedVersion}, uint64(e.written))
+	return append(head, packed.Bytes()...), e.written <= mostPacked*packed.Len()
+}
+
+// unpacked is the text of a record.
+func unpacked(b []byte) (string, error) {
+	if len(b) == 0 || b[0] != packedVersion {
+		return string(b), nil
+	}
+	size, n := binary.Uvarint(b[1:])
+	if n <= 0 || size > mostPacked*uint64(len(b)) {
+		return "", errRecord // a damaged length takes no memory
+	}
+	z, err := zstd.NewReader(bytes.NewReader(b[1+n:]), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(1<<20))
+	if err != nil {
+		return "", errRecord
+	}
+	defer z.Close()
+	var text strings.Builder
+	text.Grow(int(size))
+	if got, err := io.Copy(&text, io.LimitReader(z, int64(size)+1)); err != nil || got != int64(size) {
+		return "", errRecord
+	}
+	return text.String(), nil
+}
+
+func (e *encoder) listing(p *millpond.Package) {
 	e.uint(recordVersion)
 	e.string(p.Name)
 	e.string(p.Blocked)
@@ -37,7 +101,6 @@ func encodeListing(p *millpond.Package) []byte {
 	for i := range p.Versions {
 		e.version(&p.Versions[i])
 	}
-	return e.b
 }
 
 // roomFor is about as many bytes as the record of a package takes, and seldom less: a large one that grows as it is written
@@ -49,7 +112,7 @@ func roomFor(p *millpond.Package) int {
 		n += 64 + len(v.Name) + len(v.YankedWhy) + len(v.Licence) + len(v.Meta)
 		for j := range v.Files {
 			f := &v.Files[j]
-			n += 40 + len(f.Name) + len(f.Platform) + len(f.URL) + len(f.Type) + len(f.YankedWhy) + len(f.Meta)
+			n += 40 + len(f.Name) + len(f.Of) + len(f.Platform) + len(f.URL) + len(f.Type) + len(f.YankedWhy) + len(f.Meta)
 			for _, d := range f.Digests {
 				n += 2 + len(d.String())
 			}
@@ -60,7 +123,11 @@ func roomFor(p *millpond.Package) int {
 
 // decodeListing reads what encodeListing wrote; every version's Layer is layer.
 func decodeListing(b []byte, layer string) (*millpond.Package, error) {
-	d := decoder{s: string(b)}
+	text, err := unpacked(b)
+	if err != nil {
+		return nil, err
+	}
+	d := decoder{s: text}
 	if d.uint() != recordVersion {
 		return nil, errRecord
 	}
@@ -114,7 +181,21 @@ const (
 	flagCorrupt
 )
 
-type encoder struct{ b []byte }
+// An encoder gathers a record in b, or, where it has a to, passes it on in pieces.
+type encoder struct {
+	b       []byte
+	to      io.Writer
+	written int
+}
+
+// flushFrom is how much an encoder gathers before it passes it on.
+const flushFrom = 64 << 10
+
+func (e *encoder) flush() {
+	e.to.Write(e.b) // it compresses into memory, and fails never
+	e.written += len(e.b)
+	e.b = e.b[:0]
+}
 
 func (e *encoder) uint(n uint64)            { e.b = binary.AppendUvarint(e.b, n) }
 func (e *encoder) int(n int64)              { e.b = binary.AppendVarint(e.b, n) }
@@ -165,6 +246,9 @@ func (e *encoder) version(v *millpond.Version) {
 		e.uint(uint64(len(f.Digests)))
 		for _, d := range f.Digests {
 			e.digest(d)
+		}
+		if e.to != nil && len(e.b) > flushFrom {
+			e.flush()
 		}
 	}
 }

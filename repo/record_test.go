@@ -2,7 +2,10 @@ package repo
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +42,41 @@ func TestListingRecordRoundTrip(t *testing.T) {
 	}
 }
 
+// TestLargeListingRecordIsPacked: it takes a fraction of its text, and is read as it was written.
+func TestLargeListingRecordIsPacked(t *testing.T) {
+	want := listingOfAll()
+	for i := range 5000 {
+		name := fmt.Sprintf("alpha-%d.tgz", i)
+		v := want.Versions[0]
+		v.Name, v.Files = fmt.Sprint(i), slices.Clone(v.Files)
+		v.Files[0].Name, v.Files[0].Digests = name, []millpond.Digest{millpond.SHA256([]byte(name))}
+		want.Versions = append(want.Versions, v)
+	}
+	b := encodeListing(want)
+	if most := 5003 * 150; len(b) > most || b[0] != packedVersion {
+		t.Errorf("the record has %d bytes and is of version %d, want at most %d and version %d", len(b), b[0], most, packedVersion)
+	}
+	got, err := decodeListing(b, "up")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Error("the package that comes back differs")
+	}
+	for _, cut := range []int{1, 2, 5, len(b) / 2, len(b) - 1} {
+		if _, err := decodeListing(b[:cut], "up"); err != errRecord {
+			t.Errorf("the first %d bytes of the record: got %v, want %v", cut, err, errRecord)
+		}
+	}
+	for i := range want.Versions {
+		want.Versions[i].Name, want.Versions[i].Files = "", nil
+		want.Versions[i].Licence = strings.Repeat("x", 1000)
+	}
+	if b = encodeListing(want); b[0] != recordVersion {
+		t.Errorf("a record that would shrink out of all proportion is of version %d, want %d", b[0], recordVersion)
+	}
+}
+
 func TestVersionRecordRoundTrip(t *testing.T) {
 	want := listingOfAll().Versions[0]
 	got, err := decodeVersion(encodeVersion(&want), "up")
@@ -64,6 +102,11 @@ func FuzzListingRecord(f *testing.F) {
 	whole := encodeListing(listingOfAll())
 	f.Add(whole)
 	f.Add(whole[:len(whole)/2])
+	large := listingOfAll()
+	large.Blocked = strings.Repeat("quarantined ", 100)
+	if packed, ok := packListing(large); ok {
+		f.Add(packed)
+	}
 	f.Add([]byte{recordVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := decodeListing(b, "up")

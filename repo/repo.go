@@ -6,6 +6,8 @@ package repo
 import (
 	"context"
 	"log/slog"
+	"net/http"
+	"strings"
 	"time"
 
 	"millpond"
@@ -56,6 +58,9 @@ type Config struct {
 	Absent    time.Duration // 0 is the format's
 	Public    bool          // anonymous callers may read
 	Options   map[string]string
+
+	Hosts  []string // names of hosts where the repository is the root; for who serves it
+	Listen string   // the address where it is the root, as the server's doors are known by; "" if it has none
 
 	Volatile  bool  // versions may be overwritten and deleted
 	Unpublish bool  // versions may be deleted; their numbers stay taken
@@ -112,6 +117,8 @@ type Rights interface {
 // A Trace is what happened to one request inside the pond. The server begins one, the repository fills it in, and the log,
 // the metrics and the Cache-Status header are made of it.
 type Trace struct {
+	Scheme                             string // that the client used; set by who serves
+	Anew                               bool   // the client wants nothing that is a while old; see Anew
 	Repository, Package, Version, File string
 	Layer                              string
 	Result                             string // hit stale revalidated miss coalesced absent blocked unstored derived
@@ -120,6 +127,54 @@ type Trace struct {
 	Status                             int           // what the upstream answered, if that is why the answer is stale
 	Upstream                           time.Duration // spent waiting for upstreams
 	Verdict                            string        // of the rule that decided; "" if none did
+
+	// What a file was opened as, while which takedowns stood.
+	repo  *Repository
+	bytes millpond.Digest
+	taken *[]*Takedown
+}
+
+// Withdrawn says why what the request reads must not be read any further: it was taken down since. It costs next to nothing:
+// whoever sends bytes asks it for each piece.
+func (t *Trace) Withdrawn() error {
+	if t.repo == nil {
+		return nil
+	}
+	now := t.repo.pond.takedowns.Load()
+	if now == t.taken {
+		return nil
+	}
+	t.taken = now
+	k := millpond.Key{Package: t.Package, Version: t.Version, File: t.File}
+	if one := t.repo.takenDown(t.Package, t.Version); one != nil {
+		return one.blocked(k)
+	}
+	if one := t.repo.pond.takenDownBytes(t.bytes); one != nil {
+		return one.blocked(k)
+	}
+	return nil
+}
+
+// Anew reports whether a request asks for what is not a while old. It is for Trace.Anew, which who serves sets: then no word
+// of an upstream that is older than a few seconds is answered from, if the upstream can be asked. However many want that of
+// one thing, the upstream is asked once in ten seconds. max-age=0 is not such a wish: pip sends it with every request.
+func Anew(h http.Header) bool {
+	for _, field := range h["Cache-Control"] {
+		for word := range strings.SplitSeq(field, ",") {
+			if strings.EqualFold(strings.TrimSpace(word), "no-cache") {
+				return true
+			}
+		}
+	}
+	return len(h["Cache-Control"]) == 0 && len(h["Pragma"]) > 0 && strings.EqualFold(strings.TrimSpace(h["Pragma"][0]), "no-cache")
+}
+
+// hit notes that held bytes were found. Where a name may come to mean other bytes (format.Info.Moving), what an old word led to
+// stays stale.
+func (t *Trace) hit(d millpond.Digest, moving bool) {
+	if t.Digest = d.String(); !moving || t.Result != "stale" {
+		t.Result = "hit"
+	}
 }
 
 type traceKey struct{}

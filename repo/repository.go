@@ -32,11 +32,14 @@ type Repository struct {
 	shown    *otter.Cache[viewKey, *shown]
 	building builds
 	hot      *otter.Cache[millpond.Key, *hotFile]
+	refs     *otter.Cache[refKey, hotRef]
 	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
+	recorded      recorded
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed
+	said        said
 }
 
 type fill struct {
@@ -88,6 +91,9 @@ func newRepository(p *Pond, c Config) (*Repository, error) {
 		return nil, err
 	}
 	if r.shown, err = otter.New(&otter.Options[viewKey, *shown]{MaximumSize: 50_000}); err != nil {
+		return nil, err
+	}
+	if r.refs, err = otter.New(&otter.Options[refKey, hotRef]{MaximumSize: 50_000}); err != nil {
 		return nil, err
 	}
 	r.hot, err = otter.New(&otter.Options[millpond.Key, *hotFile]{
@@ -165,7 +171,7 @@ func (r *Repository) layerFor(u Upstream, all map[string]*Repository) (layer, er
 	return &upstream{
 		pond: r.pond, repo: r, format: r.config.Format, id: r.config.Name + "/" + u.Name, name: u.Name,
 		settings: u.Settings, options: u.Options, up: up, merge: union,
-		flights: r.pond.flightsOf(r.config.Name + "/" + u.Name), corrupt: &failures{}, refresh: &failures{},
+		flights: r.pond.flightsOf(r.config.Name + "/" + u.Name), corrupt: &failures{}, refresh: &failures{}, anew: &failures{},
 	}, nil
 }
 
@@ -257,13 +263,14 @@ func (r *Repository) generation(name string) uint64 {
 	return r.generations[maphash.String(r.seed, name)%256].Load()
 }
 
-// forget drops what memory holds of a package.
-func (r *Repository) forget(name string) {
-	r.generations[maphash.String(r.seed, name)%256].Add(1)
+// forget drops what memory holds of a package, and returns the generation that begins.
+func (r *Repository) forget(name string) uint64 {
+	g := r.generations[maphash.String(r.seed, name)%256].Add(1)
 	r.views.Invalidate(viewKey{name, false})
 	r.shown.Invalidate(viewKey{name, false})
 	r.views.Invalidate(viewKey{name, true})
 	r.shown.Invalidate(viewKey{name, true})
+	return g
 }
 
 // forgetHeld drops what memory holds of that part of a package that is held.
@@ -284,15 +291,19 @@ func (r *Repository) unknown(name string) error {
 		Why: fmt.Sprintf("%s has no %s and reads through to no upstream", r.config.Name, name)}
 }
 
-// allDeleted is the answer for a name that was hosted here and of which nothing is left: it stays ours.
+// allDeleted is the answer for a name that was hosted here and of which nothing is left: it stays ours. Some clients take
+// NotFound as leave to ask somebody else for it.
 func (r *Repository) allDeleted(name string) error {
-	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
+	return &millpond.Error{Kind: millpond.Gone, Key: millpond.Key{Package: name},
 		Why:  fmt.Sprintf("everything of %s that was published in %s was deleted", name, r.config.Name),
 		Hint: "no upstream is asked for a name that was hosted here, until an owner frees it"}
 }
 
 // notFound is the answer for a name that every layer has said it does not have.
 func (r *Repository) notFound(name string, last error) error {
+	if millpond.Is(last, millpond.Gone) {
+		return last
+	}
 	names := make([]string, len(r.layers))
 	for i, l := range r.layers {
 		names[i] = l.layerName()
@@ -348,6 +359,27 @@ func (b *bound) Package(ctx context.Context, name string) (*millpond.Package, er
 		return nil, err
 	}
 	return v.pkg, nil
+}
+
+// Refresh implements format.Reader.
+func (b *bound) Refresh(ctx context.Context, name string) error {
+	if err := b.readable(name); err != nil {
+		return err
+	}
+	if err := b.nameVerdict(name); err != nil || b.scope(fresh) == held {
+		return err
+	}
+	below, err := b.below(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, l := range below {
+		// What an upstream answers is in the records, or is asked for again by whoever reads on.
+		if _, err := l.again(ctx, name); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Stamp implements format.Reader.
@@ -414,6 +446,16 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 	if err := b.nameVerdict(pkg); err != nil {
 		return millpond.Ref{}, err
 	}
+	if t := b.takenDown(pkg, ""); t != nil {
+		return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg})
+	}
+	if ref, ok := b.refFromMemory(ctx, pkg, name); ok {
+		if t := b.takenDown(pkg, ref.Target); t != nil {
+			return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg, Version: ref.Target})
+		}
+		return ref, nil
+	}
+	of := b.generation(pkg)
 	h, err := b.hosted.record(ctx, pkg)
 	if err != nil {
 		return millpond.Ref{}, err
@@ -438,9 +480,31 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 		if err != nil {
 			return millpond.Ref{}, err
 		}
+		if t := b.takenDown(pkg, ref.Target); t != nil {
+			return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg, Version: ref.Target})
+		}
+		b.refToMemory(l, pkg, ref, of)
 		return ref, b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
 	}
-	return millpond.Ref{}, last
+	return millpond.Ref{}, firstError(b.nothingLeft(ctx, pkg), last)
+}
+
+// nothingLeft says that there were versions of a package, and that all were deleted or taken down; nil if that is not so, or
+// not known.
+func (b *bound) nothingLeft(ctx context.Context, pkg string) error {
+	v, err := b.view(ctx, pkg, b.scope(known))
+	switch {
+	case millpond.Is(err, millpond.Gone):
+		return err
+	case err != nil || len(v.down) == 0 || len(v.pkg.Versions) > 0:
+		return nil
+	}
+	for _, one := range v.all.Versions {
+		if v.down[one.Name] == nil {
+			return nil
+		}
+	}
+	return &millpond.Error{Kind: millpond.Gone, Key: millpond.Key{Package: pkg}, Why: fmt.Sprintf("all versions of %s were taken down: %s", pkg, v.down[v.all.Versions[0].Name].Why)}
 }
 
 // Document implements format.Reader.

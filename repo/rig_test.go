@@ -186,7 +186,7 @@ func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
 		if !ok || !strings.HasPrefix(rest, "/") {
 			continue
 		}
-		trace := &repo.Trace{}
+		trace := &repo.Trace{Anew: repo.Anew(req.Header)}
 		inner := req.WithContext(repo.WithTrace(fetch.WithVia(req.Context(), req.Header["Cdn-Loop"]), trace))
 		u := *req.URL
 		u.RawPath = rest

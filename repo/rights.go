@@ -44,6 +44,12 @@ func (b *bound) rights() Rights {
 	return b.caller.Rights
 }
 
+// A Refusal is the cause of an error that says that the caller may not.
+type Refusal struct{ Verb millpond.Verb }
+
+// Error names the right that is missing.
+func (r *Refusal) Error() string { return "without the right to " + string(r.Verb) }
+
 // allowed is nil if the caller may, by rights, and says else what is missing. It looks nothing up: neither the answer nor
 // the time that it takes depends on what exists.
 func (b *bound) allowed(rights Rights, v millpond.Verb, pkg string) error {
@@ -52,17 +58,17 @@ func (b *bound) allowed(rights Rights, v millpond.Verb, pkg string) error {
 	}
 	k := millpond.Key{Package: pkg}
 	if b.caller.Name == "" {
-		return &millpond.Error{Kind: millpond.Unauthenticated, Key: k, Why: "this wants a credential: anonymous callers may not " + string(v) + " here",
+		return &millpond.Error{Kind: millpond.Unauthenticated, Key: k, Err: &Refusal{v}, Why: "this wants a credential: anonymous callers may not " + string(v) + " here",
 			Hint: "send a token, as the password of any user name or as a bearer token; millpond login makes one"}
 	}
 	if !rights.May(millpond.VerbRead, b.config.Name, pkg) {
-		return &millpond.Error{Kind: millpond.Denied, Key: k, Why: fmt.Sprintf("no repository %s, or %s may not read it", b.config.Name, b.caller.Name)}
+		return &millpond.Error{Kind: millpond.Denied, Key: k, Err: &Refusal{v}, Why: fmt.Sprintf("no repository %s, or %s may not read it", b.config.Name, b.caller.Name)}
 	}
 	what := b.config.Name
 	if pkg != "" {
 		what = pkg + " in " + b.config.Name
 	}
-	return &millpond.Error{Kind: millpond.Denied, Key: k, Why: fmt.Sprintf("%s may not %s %s", b.caller.Name, v, what),
+	return &millpond.Error{Kind: millpond.Denied, Key: k, Err: &Refusal{v}, Why: fmt.Sprintf("%s may not %s %s", b.caller.Name, v, what),
 		Hint: "ask an owner of " + b.config.Name + " for a grant, or use a token that has this right"}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"syscall"
 	"time"
@@ -123,7 +124,10 @@ func (s *session) Document(ctx context.Context, r format.Request) (*format.Docum
 	if s.layer.pond.offline() {
 		return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
 	}
-	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again, Empty: r.Empty}
+	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again, Empty: r.Empty, Head: r.Head, Scope: r.Scope}
+	if r.Head {
+		return s.head(ctx, ask)
+	}
 	var old *format.Document
 	if kept != nil {
 		// Conditions are worth asking only while the body that they are about is really here.
@@ -158,6 +162,19 @@ func (s *session) Document(ctx context.Context, r format.Request) (*format.Docum
 		ReaderAt: doc.ReaderAt, Closer: nothing{}, Size: doc.Size, Digest: doc.Text, Type: doc.Type, URL: doc.URL,
 		Modified: modified, Layer: s.layer.name, Header: doc.Header,
 	}, nil
+}
+
+// head asks for a document's header alone.
+func (s *session) head(ctx context.Context, ask fetch.Request) (*format.Document, error) {
+	doc, err := s.layer.up.Get(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Close(); err != nil {
+		return nil, err
+	}
+	modified, _ := time.Parse(time.RFC1123, doc.Modified) // a date that cannot be read is no date
+	return &format.Document{Closer: nothing{}, Size: doc.Size, Type: doc.Type, URL: doc.URL, Modified: modified, Layer: s.layer.name, Header: doc.Header}, nil
 }
 
 // reopen opens a kept document.
@@ -272,6 +289,24 @@ func (b *blobAt) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (b *blobAt) Close() error { return b.body.Close() }
+
+// Head implements format.Prober.
+func (s *session) Head(ctx context.Context, at string) (*format.Facts, error) {
+	ref, err := url.Parse(at)
+	if err != nil {
+		return nil, &millpond.Error{Kind: millpond.BadUpstream, Why: s.layer.name + " names a file by an address that cannot be read", Err: err}
+	}
+	abs := s.layer.settings.URL.ResolveReference(ref).String()
+	if s.local || s.layer.pond.offline() {
+		return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
+	}
+	h, err := s.layer.up.Head(ctx, abs)
+	if err != nil {
+		return nil, err
+	}
+	modified, _ := http.ParseTime(h.Modified) // a date that cannot be read is no date
+	return &format.Facts{Size: h.Size, URL: h.URL, Tag: h.ETag, Modified: modified, Type: h.Type, Header: h.Header}, nil
+}
 
 // Open implements format.Remote.
 func (s *session) Open(ctx context.Context, k millpond.Key) (*millpond.Content, error) {

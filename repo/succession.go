@@ -155,11 +155,9 @@ func (r *Repository) known(ctx context.Context) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// hit notes that held bytes answer the request. An index of others that rests on an old listing stays a stale answer, though
-// its bytes are held.
-func (r *Repository) hit(t *Trace, k millpond.Key, d millpond.Digest) {
-	if i, ok := r.config.Format.(millpond.Indexer); t.Result != "stale" || !ok || !i.IsIndex(k.Package) {
-		t.Result = "hit"
-	}
-	t.Digest = d.String()
+// moving reports whether held bytes of a package may be no longer what its upstream has under their name: also those of an
+// index of others, which stands for a listing.
+func (r *Repository) moving(pkg string) bool {
+	i, ok := r.config.Format.(millpond.Indexer)
+	return r.info.Moving || ok && i.IsIndex(pkg)
 }

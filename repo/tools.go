@@ -111,14 +111,20 @@ func (b *bound) Public() bool { return b.config.Public }
 
 // Base implements format.Tools.
 func (b *bound) Base(r *http.Request) *url.URL {
+	if u := format.RootOf(r.Context()); u != nil {
+		return u
+	}
 	u := b.Root(r)
 	u.Path += b.config.Name + "/"
 	return u
 }
 
 // Root implements format.Tools. The configured address wins; without one the request's own is believed, which the server
-// has checked: its scheme is the URL's where a front server speaks TLS for the pond.
+// has checked: its scheme is the trace's where a front server speaks TLS for the pond.
 func (b *bound) Root(r *http.Request) *url.URL {
+	if u := format.RootOf(r.Context()); u != nil {
+		return u
+	}
 	if public := b.pond.settings().PublicURL; public != "" {
 		if u, err := url.Parse(public); err == nil {
 			if !strings.HasSuffix(u.Path, "/") {
@@ -127,7 +133,7 @@ func (b *bound) Root(r *http.Request) *url.URL {
 			return u
 		}
 	}
-	u := &url.URL{Scheme: r.URL.Scheme, Host: r.Host, Path: "/"}
+	u := &url.URL{Scheme: TraceOf(r.Context()).Scheme, Host: r.Host, Path: "/"}
 	if u.Scheme == "" {
 		u.Scheme = "http"
 		if r.TLS != nil {

@@ -7,10 +7,13 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"millpond"
 	"millpond/blob"
 	"millpond/blob/mem"
+	"millpond/catalog"
+	"millpond/catalog/sql"
 )
 
 // opens counts how often blobs are opened.
@@ -53,5 +56,44 @@ func TestUnchangedLargeDocument(t *testing.T) {
 	r.good("index where the client has another", ask(`"other"`), first.Body)
 	if n := store.n.Load() - before; n != 1 {
 		t.Errorf("%d blobs were opened for one body, want 1", n)
+	}
+}
+
+// listings counts how often a package's kept listing was read.
+type listings struct {
+	catalog.Catalog
+	n atomic.Int64
+}
+
+func (l *listings) Answer(ctx context.Context, q catalog.Question) (*catalog.Answer, error) {
+	if q.Kind == "package" {
+		l.n.Add(1)
+	}
+	return l.Catalog.Answer(ctx, q)
+}
+
+// TestColdListingIsBuiltOnce: what was built from a listing that has just come in is what the next reader sees, unless
+// something else has changed meanwhile.
+func TestColdListingIsBuiltOnce(t *testing.T) {
+	count := &listings{}
+	r := newRig(t, func(r *rig) {
+		r.wrap = func(c *sql.Catalog) catalog.Catalog { count.Catalog = c; return count }
+	})
+	r.put("alpha", "1.0", noise(1, 1000))
+	first := r.good("cold index", r.index("alpha"), nil)
+	if n := count.n.Load(); n != 1 {
+		t.Errorf("a cold index looked for the kept listing %d times, want once", n)
+	}
+	r.good("warm index", r.index("alpha"), first.Body)
+	if n := count.n.Load(); n != 1 {
+		t.Errorf("a warm index looked for the kept listing %d times more, want none", n-1)
+	}
+	r.put("alpha", "1.1", noise(2, 1000))
+	r.pass(time.Hour)
+	if again := r.good("later index", r.index("alpha"), nil); !contains(again.Body, "alpha-1.1") {
+		t.Errorf("the index does not show what its upstream has by now: %s", again.Body)
+	}
+	if n := count.n.Load(); n != 2 {
+		t.Errorf("an index that had to be read anew looked for the kept listing %d times, want once", n-1)
 	}
 }

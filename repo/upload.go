@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,6 +17,8 @@ const (
 	defaultMaxFile = 16 << 30 // bytes
 	// publishRoom is the free space below which nothing is published: it is left for catalog and log.
 	publishRoom = 2 << 30
+	// mostUploads is how many unfinished uploads of one caller are kept.
+	mostUploads = 100
 	uploads     = "upload" // kind of the entries that say whose an unfinished upload is
 )
 
@@ -79,6 +82,9 @@ func (b *bound) tooLarge(most int64) error {
 		Hint: "its operator can raise max_file of the repository"}
 }
 
+// Package implements format.Upload.
+func (u *upload) Package() string { return u.pkg }
+
 // Write implements format.Upload.
 func (u *upload) Write(p []byte) (int, error) {
 	if u.Writer.Size()+int64(len(p)) > u.most {
@@ -130,8 +136,23 @@ func (u *upload) keep() error {
 	}
 	u.kept = true
 	ctx := context.WithoutCancel(u.ctx) // the client may have left in the middle of it, and comes back
+	owner := orPond(u.b.caller.Name)
 	return u.b.pond.catalog.Update(ctx, u.b.caller.Actor, func(tx catalog.Tx) error {
-		return tx.PutEntry(&catalog.Entry{Kind: uploads, ID: u.ID(), Value: value, Expires: u.b.pond.now().Add(unused)})
+		open := 0
+		for one, err := range tx.EntriesOf(uploads, owner) {
+			if err != nil {
+				return err
+			}
+			if one.Expires.After(u.b.pond.now()) {
+				open++
+			}
+		}
+		if open >= mostUploads {
+			u.over = true
+			return errors.Join(&millpond.Error{Kind: millpond.Throttled, Why: fmt.Sprintf("%s has %d unfinished uploads, and no more are kept", owner, open),
+				Hint: "finish or cancel some; each ends by itself after a day", After: u.b.pond.now().Add(time.Minute)}, u.Writer.Discard())
+		}
+		return tx.PutEntry(&catalog.Entry{Kind: uploads, ID: u.ID(), Owner: owner, Value: value, Expires: u.b.pond.now().Add(unused)})
 	})
 }
 

@@ -27,6 +27,7 @@ type upstream struct {
 	flights  *flights
 	corrupt  *failures
 	refresh  *failures
+	anew     *failures // what was asked for again because a client wanted it
 }
 
 func (l *upstream) layerName() string  { return l.name }
@@ -85,7 +86,7 @@ func (l *upstream) listed(ctx context.Context, name string, asking bool) (*listi
 		read: func(ctx context.Context, s *session, kept *catalog.Answer) ([]byte, error) {
 			return l.readListing(ctx, s, kept, name)
 		},
-		accepted: func(context.Context, *catalog.Answer, *catalog.Answer) { l.pond.forgetViews(name) },
+		accepted: func() uint64 { return l.pond.forgetViewsIn(l.repo, name) },
 	}, asking)
 	if err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func (l *upstream) listed(ctx context.Context, name string, asking bool) (*listi
 	if err != nil {
 		return nil, err
 	}
-	return &listing{pkg: pkg, id: id, changed: r.Changed, checked: r.Checked, fresh: r.Fresh, stale: r.stale}, nil
+	return &listing{bump: r.bump, pkg: pkg, id: id, changed: r.Changed, checked: r.Checked, fresh: r.Fresh, stale: r.stale}, nil
 }
 
 // again refreshes a listing in which something was missed, at most every ten seconds a package.
@@ -189,6 +190,9 @@ func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package,
 	for i := range before.Versions {
 		old := &before.Versions[i]
 		at, listed := index[old.Name]
+		if !listed && l.format.Info().Moving {
+			continue
+		}
 		if !listed {
 			if gone := keepHeld(old.Name, old.Files, held); len(gone) > 0 {
 				if err := l.vanished(ctx, pkg.Name, old, gone, held); err != nil {

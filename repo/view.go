@@ -31,6 +31,7 @@ type view struct {
 	all    *millpond.Package // before the rules: what exists
 	judged *policy.Judgement // nil if no rule had an opinion
 	down   map[string]*Takedown
+	bumps  []uint64 // the generations that began when listings came in which this was built from
 	once   sync.Once
 	index  map[string]place // file name to place in all; made once, when asked for
 }
@@ -45,7 +46,8 @@ type shown struct {
 	until  time.Time // until when the verdicts stand; zero is for ever
 	stale  error     // why a layer's word is old
 	check  time.Time // of the oldest layer's word
-	of     uint64    // the package's generation when this was begun
+	anew   time.Time // when this was made for a reader who wants nothing old; zero if it was not
+	of     uint64    // the package's generation that this is of
 }
 
 type place struct{ version, file int }
@@ -58,6 +60,10 @@ func (v *shown) good(now time.Time, s scope) bool {
 	return s != fresh || now.Before(v.fresh)
 }
 
+// old reports whether the view rests on an old word, for a reader who wants nothing old, and was not made for such a reader a
+// moment ago: it is made again then, which asks the upstreams if they were not asked lately.
+func (v *shown) old(now time.Time) bool { return now.Sub(v.check) > young && now.Sub(v.anew) > young }
+
 type viewKey struct {
 	name string
 	held bool
@@ -69,12 +75,13 @@ func (r *Repository) view(ctx context.Context, name string, s scope) (*view, err
 		s = held
 	}
 	key := viewKey{name, s == held}
+	anew := s == fresh && TraceOf(ctx).Anew
 	for {
-		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) {
+		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) && !(anew && v.old(r.pond.now())) {
 			v.trace(ctx)
 			return v, nil
 		}
-		v, err := r.building.do(ctx, buildKey{key, s, r.generation(name)}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
+		v, err := r.building.do(ctx, buildKey{key, s, anew, r.generation(name)}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
 		if millpond.Is(err, millpond.Canceled) && ctx.Err() == nil {
 			continue // the reader who built it for all who waited has left
 		}
@@ -91,7 +98,8 @@ func (r *Repository) glance(ctx context.Context, name string, s scope) (*shown, 
 	if r.pond.offline() {
 		s = held
 	}
-	if v, ok := r.shown.GetIfPresent(viewKey{name, s == held}); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) {
+	anew := s == fresh && TraceOf(ctx).Anew
+	if v, ok := r.shown.GetIfPresent(viewKey{name, s == held}); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) && !(anew && v.old(r.pond.now())) {
 		v.trace(ctx)
 		return v, nil
 	}
@@ -106,19 +114,33 @@ func (r *Repository) buildAndKeep(ctx context.Context, key viewKey, s scope) (*v
 	// The generation is read before the layers are: a change meanwhile makes this view one not to keep.
 	generation := r.generation(key.name)
 	v, err := r.build(ctx, key.name, s)
-	if err == nil {
-		v.of = generation
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && r.generation(key.name) == generation {
+	now := r.generation(key.name)
+	if v.of = generation; v.made(generation, now) {
+		v.of = now
 		r.views.Set(key, v)
 		r.shown.Set(key, v.shown)
 	}
-	return v, err
+	return v, nil
+}
+
+// made reports whether nothing has changed between two generations but what this view was built from.
+func (v *view) made(from, to uint64) bool {
+	own := uint64(0)
+	for _, g := range v.bumps {
+		if g > from && g <= to {
+			own++
+		}
+	}
+	return own == to-from
 }
 
 type buildKey struct {
 	viewKey
 	scope      scope
+	anew       bool
 	generation uint64 // who asks after a change does not get what was begun before it
 }
 
@@ -174,6 +196,9 @@ func (v *shown) trace(ctx context.Context) {
 // build asks the layers, merges what they say and applies the rules.
 func (r *Repository) build(ctx context.Context, name string, s scope) (*view, error) {
 	v := &view{shown: &shown{built: r.pond.now()}}
+	if TraceOf(ctx).Anew {
+		v.anew = v.built
+	}
 	merged, id, err := r.merge(ctx, name, s, v)
 	if err != nil {
 		return nil, err

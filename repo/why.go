@@ -23,7 +23,7 @@ type Explanation struct {
 // A LayerWord is what one layer says of a version.
 type LayerWord struct {
 	Layer   string
-	State   string // "has it", "has no such package", "has no such version", "is not asked: …", "is ill: …"
+	State   string // "has it", "has no such package", "has no such version", "has nothing left of it", "is not asked: …", "is ill: …"
 	Checked time.Time
 }
 
@@ -138,6 +138,8 @@ func (r *Repository) layerWords(ctx context.Context, name, version string) []Lay
 		switch {
 		case millpond.Is(err, millpond.NotFound):
 			w.State = "has no such package"
+		case millpond.Is(err, millpond.Gone):
+			w.State = "has nothing left of it"
 		case err != nil:
 			w.State = "is ill: " + words(err)
 		case version != "" && got.pkg.Version(r.spelling(got.pkg, version)) == nil:

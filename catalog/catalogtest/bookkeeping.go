@@ -170,6 +170,16 @@ func testHoldings(t *testing.T, open Open) {
 		must(t, c.PutHolding(ctx, &catalog.Holding{Layer: "order2", Key: want[0]}))
 		same(t, "held of one", held(t, "order", "p"), want)
 		same(t, "held of all", held(t, "order", ""), append(slices.Clone(want), other))
+		var beyond []millpond.Key
+		for h, err := range c.HeldAfter(ctx, "order", "") {
+			must(t, err)
+			beyond = append(beyond, h.Key)
+		}
+		same(t, "held beyond nothing", beyond, append(slices.Clone(want), other))
+		for h, err := range c.HeldAfter(ctx, "order", "p") {
+			must(t, err)
+			same(t, "held beyond p", h.Key, other)
+		}
 	})
 	t.Run("the loop may change and stop", func(t *testing.T) {
 		n := 0

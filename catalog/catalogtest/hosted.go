@@ -548,3 +548,45 @@ func testHostedBlobs(t *testing.T, open Open) {
 	publish(t, c, "r", "p", v, x)
 	check(t, []catalog.Place{place("r", "p", "1", "b")}, []string{"hosted"}, []string{"hosted too", "pulled"})
 }
+
+// testHostedLast: a directory is read in order from any name on, each with the youngest record that is not deleted.
+func testHostedLast(t *testing.T, open Open) {
+	c := fresh(t, open)
+	const names = 40
+	for i := range names {
+		publish(t, c, "last", fmt.Sprintf("dir/%02d", i), fullVersion("2", "b", "a"), fullVersion("1", "c"))
+	}
+	publish(t, c, "last", "dir.x", fullVersion("1", "f"))
+	publish(t, c, "last", "dir0", fullVersion("1", "f"))
+	publish(t, c, "last other", "dir/00", fullVersion("9", "f"))
+	gone := fullVersion("1", "c")
+	gone.Deleted = at(9)
+	publish(t, c, "last", "dir/07", gone)
+	publish(t, c, "last", "dir/08x", gone)
+	publish(t, c, "last", "dir/08y", fullVersion("", "loose"))
+	each(t, c, func(t *testing.T, tx catalog.Tx) {
+		var got, want []string
+		for one, err := range tx.HostedLast("last", "dir/", "") {
+			must(t, err)
+			got = append(got, one.Name+" "+one.Version+" "+one.File.Name)
+		}
+		for i := range names {
+			line := fmt.Sprintf("dir/%02d 1 c", i)
+			if i == 7 {
+				line = "dir/07 2 a"
+			}
+			want = append(want, line)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("below dir/: got %q, want %q", got, want)
+		}
+		got = nil
+		for one, err := range tx.HostedLast("last", "", "dir/38") {
+			must(t, err)
+			got = append(got, one.Name)
+		}
+		if want := []string{"dir/39", "dir0"}; !slices.Equal(got, want) {
+			t.Errorf("after dir/38: got %q, want %q", got, want)
+		}
+	})
+}

@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 		{"hosted packages", testHostedPackages},
 		{"hosted versions", testHostedVersions},
 		{"hosted refs", testHostedRefs},
+		{"hosted, the last of each name", testHostedLast},
 		{"hosted sums", testHostedSums},
 		{"hosted blobs", testHostedBlobs},
 		{"entries", testEntries},

@@ -43,6 +43,7 @@ const (
 
 	heldOfAllFrom  = holdingColumns + ` WHERE layer = ? AND (package, version, file) >= (?, ?, ?) ORDER BY package, version, file LIMIT ?`
 	heldOfAllAfter = holdingColumns + ` WHERE layer = ? AND (package, version, file) > (?, ?, ?) ORDER BY package, version, file LIMIT ?`
+	heldBeyond     = holdingColumns + ` WHERE layer = ? AND package > ? ORDER BY package, version, file LIMIT ?`
 	heldOfOneFrom  = holdingColumns + ` WHERE layer = ? AND package = ? AND (version, file) >= (?, ?) ORDER BY version, file LIMIT ?`
 	heldOfOneAfter = holdingColumns + ` WHERE layer = ? AND package = ? AND (version, file) > (?, ?) ORDER BY version, file LIMIT ?`
 )
@@ -77,6 +78,24 @@ func (c *Catalog) Held(ctx context.Context, layer, pkg string) iter.Seq2[*catalo
 			}
 			text, last = after, page[len(page)-1].Key
 		}
+	}
+}
+
+// HeldAfter is as catalog.Holdings says; records whose bytes were evicted are yielded too. The loop may call the catalog.
+func (c *Catalog) HeldAfter(ctx context.Context, layer, after string) iter.Seq2[*catalog.Holding, error] {
+	return func(yield func(*catalog.Holding, error) bool) {
+		pages(holdingPage, func(last *catalog.Holding, first bool) (page []*catalog.Holding, err error) {
+			text, args := heldBeyond, []any{layer, after, holdingPage}
+			if !first {
+				text, args = heldOfAllAfter, []any{layer, last.Key.Package, last.Key.Version, last.Key.File, holdingPage}
+			}
+			err = c.cache.each(ctx, text, args, func(rows *stdsql.Rows) error {
+				h, err := scanHolding(layer, rows)
+				page = append(page, h)
+				return err
+			})
+			return page, err
+		}, yield)
 	}
 }
 

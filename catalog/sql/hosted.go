@@ -4,6 +4,7 @@ import (
 	stdsql "database/sql"
 	"fmt"
 	"iter"
+	"strings"
 
 	"millpond"
 	"millpond/catalog"
@@ -82,6 +83,54 @@ func (r *records) HostedNames(repository, after string) iter.Seq2[*catalog.Hoste
 			})
 			return page, err
 		}, yield)
+	}
+}
+
+// lastRecord is the youngest record of a package's versions: their rows are numbered in the order in which they came.
+const lastRecord = `FROM packages p
+	JOIN versions v ON v.id = (SELECT MAX(id) FROM versions WHERE package = p.id AND deleted = 0 AND name <> '')
+	JOIN files f ON f.version = v.id AND f.name = (SELECT MIN(name) FROM files WHERE version = v.id AND deleted = 0)
+	WHERE p.repository = ? AND p.live > 0 AND p.name `
+
+var (
+	lastFrom  = `SELECT p.name, v.name, ` + prefixed("f.", fileColumns) + ` ` + lastRecord + `>= ? ORDER BY p.name LIMIT ?` // never changed
+	lastAfter = `SELECT p.name, v.name, ` + prefixed("f.", fileColumns) + ` ` + lastRecord + `> ? ORDER BY p.name LIMIT ?`  // never changed
+)
+
+// firstPage is how many records a loop reads that may well end soon.
+const firstPage = 16
+
+// HostedLast is as catalog.Hosted says.
+func (r *records) HostedLast(repository, prefix, after string) iter.Seq2[*catalog.HostedLast, error] {
+	return func(yield func(*catalog.HostedLast, error) bool) {
+		size := firstPage
+		text, from := lastAfter, after
+		if after < prefix {
+			text, from = lastFrom, prefix
+		}
+		for {
+			var page []*catalog.HostedLast
+			err := r.each(text, []any{repository, from, size}, func(rows *stdsql.Rows) error {
+				one := &catalog.HostedLast{}
+				f, err := scanFile(rows, &one.Name, &one.Version)
+				one.File = f.File
+				page = append(page, one)
+				return err
+			})
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, one := range page {
+				if !strings.HasPrefix(one.Name, prefix) || !yield(one, nil) {
+					return
+				}
+			}
+			if len(page) < size {
+				return
+			}
+			text, from, size = lastAfter, page[len(page)-1].Name, recordPage
+		}
 	}
 }
 

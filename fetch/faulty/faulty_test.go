@@ -17,15 +17,23 @@ import (
 	"millpond/fetch/faulty"
 )
 
+// patience is how long the client waits for a header; a server that hangs is asked with less.
+const patience = 30 * time.Second
+
 // client is one that keeps nothing and unpacks nothing.
-func client(t *testing.T) *http.Client {
-	tr := &http.Transport{DisableCompression: true, ResponseHeaderTimeout: 300 * time.Millisecond}
+func client(t *testing.T, patience time.Duration) *http.Client {
+	tr := &http.Transport{DisableCompression: true, ResponseHeaderTimeout: patience}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // get is status, body, and the error of either as the client saw it.
 func get(t *testing.T, url string, header ...string) (*http.Response, string, error) {
+	t.Helper()
+	return getWithin(t, patience, url, header...)
+}
+
+func getWithin(t *testing.T, patience time.Duration, url string, header ...string) (*http.Response, string, error) {
 	t.Helper()
 	r, err := http.NewRequest("GET", url, nil)
 	if err != nil {
@@ -34,7 +42,7 @@ func get(t *testing.T, url string, header ...string) (*http.Response, string, er
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	resp, err := client(t).Do(r)
+	resp, err := client(t, patience).Do(r)
 	if err != nil {
 		return nil, "", err
 	}
@@ -89,7 +97,11 @@ func TestVerbs(t *testing.T) {
 			if tt.range_ != "" {
 				header = []string{"Range", tt.range_}
 			}
-			resp, got, err := get(t, s.URL+"/f", header...)
+			wait := patience
+			if tt.order == "hang" {
+				wait = 300 * time.Millisecond
+			}
+			resp, got, err := getWithin(t, wait, s.URL+"/f", header...)
 			if tt.status == 0 {
 				if err == nil {
 					t.Fatalf("got status %d, want no answer", resp.StatusCode)
@@ -178,7 +190,7 @@ func TestGate(t *testing.T) {
 	s := faulty.New(t)
 	s.Put("/f", faulty.Object{Body: bytes.Repeat([]byte("x"), 100_000)})
 	g := s.Gate("/f", 70_000)
-	resp, err := client(t).Get(s.URL + "/f")
+	resp, err := client(t, patience).Get(s.URL + "/f")
 	if err != nil {
 		t.Fatal(err)
 	}

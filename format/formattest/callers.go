@@ -28,11 +28,20 @@ func callers(e Ecosystem) map[string]repo.Caller {
 		Owner:     {{Verbs: millpond.Verbs()}},
 		Reader:    {{Verbs: []millpond.Verb{millpond.VerbRead}}},
 		Stranger:  {},
-		Elsewhere: {{Verbs: []millpond.Verb{millpond.VerbRead}}, {Verbs: millpond.Verbs(), Names: []string{e.Other}}},
+		Elsewhere: {{Verbs: []millpond.Verb{millpond.VerbRead}}, {Verbs: millpond.Verbs(), Names: e.othersNames()}},
 	} {
 		out[name] = repo.Caller{Actor: millpond.Actor{Name: name, Token: "token-of-" + name, Client: "127.0.0.1"}, Rights: rights}
 	}
 	return out
+}
+
+// othersNames are the names that the package Other is recorded under.
+func (e Ecosystem) othersNames() []string {
+	names := []string{e.Other}
+	for _, r := range e.releases() {
+		names = append(names, e.record(e.Other, r).Package)
+	}
+	return names
 }
 
 // Rights are what a caller was granted: the sum of it.

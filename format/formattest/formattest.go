@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"millpond"
 	"millpond/fetch/faulty"
 	"millpond/format"
 )
@@ -59,6 +60,12 @@ type Ecosystem struct {
 	Spellings []string
 	// Unlisted says that a file is found by its name, without the index: absent files are not looked for there.
 	Unlisted bool
+	// Heads says that a file is asked for by HEAD before it is fetched: requests are counted by GET then.
+	Heads bool
+	// Elsewhere says why the rows about reading through are not run: another run of the suite has them. "" runs them.
+	Elsewhere string
+	// Record is how a release is recorded, where that is not the package and the version that it is called by.
+	Record func(pkg string, r Release) millpond.Key
 	// Published says whether the index tells when a release was published.
 	Published bool
 
@@ -88,11 +95,43 @@ func (e *Ecosystem) defaults() {
 	}
 }
 
+// record is how a release is recorded.
+func (e Ecosystem) record(pkg string, r Release) millpond.Key {
+	if e.Record != nil {
+		return e.Record(pkg, r)
+	}
+	return millpond.Key{Package: pkg, Version: r.Version}
+}
+
+// fetched fails the test unless a path was asked for its bytes exactly n times.
+func (h *House) fetched(path string, n int) {
+	h.T.Helper()
+	if !h.e.Heads {
+		h.Up.Want(h.T, path, n)
+		return
+	}
+	if got := h.asked(path); got != n {
+		h.T.Errorf("upstream was asked %d times for the bytes of %q, want %d", got, path, n)
+	}
+}
+
+// asked is how often a path was asked for its bytes.
+func (h *House) asked(path string) int {
+	if h.e.Heads {
+		return h.Up.Count(http.MethodGet, path)
+	}
+	return h.Up.Count("", path)
+}
+
 // Run drives the suite.
 func Run(t *testing.T, e Ecosystem) {
 	t.Helper()
 	e.defaults()
 	for _, row := range rows {
+		if e.Elsewhere != "" {
+			t.Logf("%s: not in this run: %s", row.name, e.Elsewhere)
+			continue
+		}
 		t.Run(row.name, func(t *testing.T) {
 			if why, ok := e.Except[row.name]; ok {
 				t.Skipf("%s cannot hold for %s: %s", row.name, e.Format.Info().Name, why)

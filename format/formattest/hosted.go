@@ -185,8 +185,10 @@ func upstreamsName(t *testing.T, e Ecosystem) {
 }
 
 // yank yanks a version as the pond's own interface does.
-func yank(t *testing.T, h *House, who, pkg, version string, withdrawn bool) error {
+func yank(t *testing.T, h *House, who, pkg string, r Release, withdrawn bool) error {
 	t.Helper()
+	k := h.e.record(pkg, r)
+	pkg, version := k.Package, k.Version
 	return h.As(who).Repo().Amend(t.Context(), format.Amendment{
 		Package: pkg, Version: version, Verb: "yank", Why: "it is broken",
 		Edit: func(now *format.Hosting) error {
@@ -225,20 +227,20 @@ func yanked(t *testing.T, e Ecosystem) {
 		h.Good(what+": file", h.File(e.Package, rs[1]), e.Bytes(e.Package, rs[1]))
 	}
 	want("before", false)
-	if err := yank(t, h, Reader, e.Package, rs[1].Version, true); !millpond.Is(err, millpond.Denied) {
+	if err := yank(t, h, Reader, e.Package, rs[1], true); !millpond.Is(err, millpond.Denied) {
 		t.Errorf("yank as reader: got %v, want denied", err)
 	}
 	want("refused", false)
-	if err := yank(t, h, Owner, e.Package, rs[1].Version, true); err != nil {
+	if err := yank(t, h, Owner, e.Package, rs[1], true); err != nil {
 		t.Fatal(err)
 	}
 	want("yanked", true)
-	if err := yank(t, h, Owner, e.Package, rs[1].Version, true); err != nil {
+	if err := yank(t, h, Owner, e.Package, rs[1], true); err != nil {
 		t.Fatal(err)
 	}
 	h.Published("published again", e.Publish(h.As(Owner), e.Package, rs[1]))
 	want("published again", true)
-	if err := yank(t, h, Owner, e.Package, rs[1].Version, false); err != nil {
+	if err := yank(t, h, Owner, e.Package, rs[1], false); err != nil {
 		t.Fatal(err)
 	}
 	want("taken back", false)
@@ -261,7 +263,7 @@ func oneEventEach(t *testing.T, e Ecosystem) {
 		}
 		got := log[i]
 		if got.Verb != "publish" || got.Name != Owner || got.Token != "token-of-"+Owner || got.Repository != "r" || got.Layer != "" ||
-			got.Key.Package != e.Package || got.Key.Version != r.Version || got.Seq != int64(i+1) || got.Hash == (millpond.Digest{}) {
+			got.Key.Package != e.record(e.Package, r).Package || got.Key.Version != e.record(e.Package, r).Version || got.Seq != int64(i+1) || got.Hash == (millpond.Digest{}) {
 			t.Errorf("publish of %s %s: the event is %+v", e.Package, r.Version, got)
 		}
 	}
@@ -305,7 +307,7 @@ func hostedJoins(t *testing.T, e Ecosystem) {
 	h.shown("hosted", e.Package, ours)
 	h.shown("the upstream's", e.Package, rs[0])
 	h.shown("the upstream's", e.Package, rs[2])
-	h.Up.Want(t, e.UpstreamFile(e.Package, ours), 0)
+	h.fetched(e.UpstreamFile(e.Package, ours), 0)
 	h.Up.Order("*", "always 500")
 	h.Pass(time.Hour)
 	h.shown("hosted, the upstream ill", e.Package, ours)
@@ -333,7 +335,7 @@ func deletedHides(t *testing.T, e Ecosystem) {
 	remove := func(who string, k millpond.Key) error {
 		return h.As(who).Repo().Delete(t.Context(), format.Deletion{Key: k, Why: "a mistake"})
 	}
-	one := millpond.Key{Package: e.Package, Version: rs[0].Version}
+	one := e.record(e.Package, rs[0])
 	if err := remove(Reader, one); !millpond.Is(err, millpond.Denied) {
 		t.Errorf("delete as reader: got %v, want denied", err)
 	}

@@ -221,7 +221,7 @@ func (h *House) serve(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "bad path", http.StatusBadRequest)
 			return
 		}
-		trace := &repo.Trace{}
+		trace := &repo.Trace{Anew: repo.Anew(r.Header)}
 		inner := r.WithContext(repo.WithTrace(r.Context(), trace))
 		inner.URL = &u
 		caller := h.Caller

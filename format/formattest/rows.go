@@ -62,11 +62,11 @@ func herd(t *testing.T, e Ecosystem) {
 	for _, r := range all(func() Reply { return h.Index(e.Package) }) {
 		h.Good("index", r, nil)
 	}
-	h.Up.Want(t, e.UpstreamIndex(e.Package), 1)
+	h.fetched(e.UpstreamIndex(e.Package), 1)
 	for _, r := range all(func() Reply { return h.File(e.Package, rs[0]) }) {
 		h.Good("file", r, e.Bytes(e.Package, rs[0]))
 	}
-	h.Up.Want(t, e.UpstreamFile(e.Package, rs[0]), 1)
+	h.fetched(e.UpstreamFile(e.Package, rs[0]), 1)
 }
 
 func cutAnywhere(t *testing.T, e Ecosystem) {
@@ -94,9 +94,9 @@ func wrongBytes(t *testing.T, e Ecosystem) {
 	if !slices.Contains(h.Events(), "corrupt") {
 		t.Errorf("wrong bytes: events are %q, want corrupt among them", h.Events())
 	}
-	asked := h.Up.Count("", e.UpstreamFile(e.Package, rs[0]))
+	asked := h.asked(e.UpstreamFile(e.Package, rs[0]))
 	h.Want("again at once", h.File(e.Package, rs[0]), http.StatusServiceUnavailable)
-	h.Up.Want(t, e.UpstreamFile(e.Package, rs[0]), asked)
+	h.fetched(e.UpstreamFile(e.Package, rs[0]), asked)
 	h.Up.Order(e.UpstreamFile(e.Package, rs[0]), "always ok")
 	h.Pass(2 * time.Minute)
 	h.Good("after a while, the upstream well", h.File(e.Package, rs[0]), e.Bytes(e.Package, rs[0]))
@@ -107,6 +107,9 @@ func pageInstead(t *testing.T, e Ecosystem) {
 		h, rs := stocked(t, e)
 		h.Good("index", h.Index(e.Package), nil)
 		before := h.Kept()
+		if verb == "empty-200" && e.Except["an empty file"] != "" {
+			continue
+		}
 		h.Up.Order(e.UpstreamFile(e.Package, rs[0]), "always "+verb)
 		h.Want(verb+" for a file", h.File(e.Package, rs[0]), http.StatusServiceUnavailable)
 		if kept := h.Kept(); kept != before {
@@ -288,7 +291,7 @@ func spellings(t *testing.T, e Ecosystem) {
 		}
 		h.Good(path, r, want.Body)
 	}
-	h.Up.Want(t, e.UpstreamIndex(e.Package), 1)
+	h.fetched(e.UpstreamIndex(e.Package), 1)
 }
 
 func headers(t *testing.T, e Ecosystem) {
@@ -455,5 +458,5 @@ func lostBlob(t *testing.T, e Ecosystem) {
 	}
 	h.Configure(repo.Settings{}, h.Config("r", h.Up)) // and what memory has of it
 	h.Good("fetched again", h.File(e.Package, rs[0]), first.Body)
-	h.Up.Want(t, e.UpstreamFile(e.Package, rs[0]), 2)
+	h.fetched(e.UpstreamFile(e.Package, rs[0]), 2)
 }

@@ -57,7 +57,7 @@ func holdHides(t *testing.T, e Ecosystem) {
 	if !bytes.Contains(r.Body, []byte("7 days")) && !bytes.Contains(r.Body, []byte("week")) {
 		t.Errorf("the answer does not say how long it is held: %s", r)
 	}
-	h.Up.Want(t, e.UpstreamFile(e.Package, rs[2]), 0)
+	h.fetched(e.UpstreamFile(e.Package, rs[2]), 0)
 	h.Good("an older file", h.File(e.Package, rs[1]), e.Bytes(e.Package, rs[1]))
 }
 
@@ -228,14 +228,14 @@ func fillModes(t *testing.T, e Ecosystem) {
 	before := h.Kept()
 	h.Good("pass", h.File(e.Package, rs[0]), body)
 	h.Good("pass again", h.File(e.Package, rs[0]), body)
-	h.Up.Want(t, e.UpstreamFile(e.Package, rs[0]), 2)
+	h.fetched(e.UpstreamFile(e.Package, rs[0]), 2)
 	if kept := h.Kept(); kept != before {
 		t.Errorf("pass: %d blobs are kept, want %d", kept, before)
 	}
 
 	h = with(repo.CachedOnly)
 	h.Want("cached-only", h.File(e.Package, rs[0]), http.StatusNotFound)
-	h.Up.Want(t, e.UpstreamFile(e.Package, rs[0]), 0)
+	h.fetched(e.UpstreamFile(e.Package, rs[0]), 0)
 
 	h = with(repo.Redirect)
 	r := h.Want("redirect", h.File(e.Package, rs[0]), http.StatusFound)
@@ -244,6 +244,6 @@ func fillModes(t *testing.T, e Ecosystem) {
 	}
 	h.Idle() // the fill behind its back
 	h.Good("held after a redirect", h.File(e.Package, rs[0]), body)
-	h.Up.Want(t, e.UpstreamFile(e.Package, rs[0]), 1)
+	h.fetched(e.UpstreamFile(e.Package, rs[0]), 1)
 	h.Good("another name is stored", func() Reply { e.Put(h.Up, e.Other, rs...); h.Index(e.Other); return h.File(e.Other, rs[0]) }(), nil)
 }

@@ -107,8 +107,14 @@ func (s *sent) apply(h *format.Hosting, rev, now string) (changed []string, err 
 			return nil, refused("the manifest of %s is no object", v.Name)
 		}
 		want := deprecation(raw)
-		if want == deprecation(jsontext.Value(v.Meta)) {
+		if want == shownAs(v) {
 			continue
+		}
+		if want == "" && v.Yanked { // npm deprecate with no words takes back what npm shows
+			v.Yanked, v.YankedWhy = false, ""
+			for j := range v.Files {
+				v.Files[j].Yanked, v.Files[j].YankedWhy = false, ""
+			}
 		}
 		if v.Meta, err = setMember(v.Meta, "deprecated", want); err != nil {
 			return nil, err

@@ -15,10 +15,9 @@ import (
 
 // A handler speaks the protocol for one repository.
 type handler struct {
-	repo    format.Repo
-	held    format.Repo // the same without upstreams
-	cache   []string    // Cache-Control of what can change
-	notices notices
+	repo  format.Repo
+	held  format.Repo // the same without upstreams
+	cache []string    // Cache-Control of what can change
 }
 
 // Handler implements format.Format.
@@ -165,6 +164,11 @@ var errMoved = errors.New("the package has changed meanwhile")
 // derived answers with a document made of a package's view.
 func (h *handler) derived(w http.ResponseWriter, r *http.Request, name string, d format.Derivation, base string,
 	write func(context.Context, *view, io.Writer) error) error {
+	if format.Insists(r) {
+		if err := h.repo.Refresh(r.Context(), name); err != nil {
+			return err
+		}
+	}
 	h.notice(w, r, name)
 	for try := 0; ; try++ {
 		stamp, _, err := h.repo.Stamp(r.Context(), name)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"millpond"
 	"millpond/format"
 )
@@ -142,6 +144,12 @@ func appendRow(b []byte, name string, v *millpond.Version, sign signer) ([]byte,
 		meta = append([]byte(`{"name":`), appendQuoted(nil, name)...)
 		meta = append(appendQuoted(append(meta, `,"version":`...), v.Name), '}')
 	}
+	if v.Yanked && deprecation(jsontext.Value(meta)) == "" {
+		var err error
+		if meta, err = setMember(meta, "deprecated", shownAs(v)); err != nil {
+			return nil, err
+		}
+	}
 	b = append(b, meta[:len(meta)-1]...)
 	file := mainFile(v)
 	if file == nil {
@@ -178,6 +186,19 @@ func appendRow(b []byte, name string, v *millpond.Version, sign signer) ([]byte,
 		b = append(appendQuoted(append(b, `,"sig":`...), sig), "}]"...)
 	}
 	return append(b, "}}"...), nil
+}
+
+// shownAs is the deprecation that clients are shown of a hosted version: what its publisher wrote, else that it was yanked, for
+// which npm has no word of its own.
+func shownAs(v *millpond.Version) string {
+	text := deprecation(jsontext.Value(v.Meta))
+	switch {
+	case text != "" || !v.Yanked:
+		return text
+	case v.YankedWhy == "":
+		return "this version was yanked"
+	}
+	return "this version was yanked: " + v.YankedWhy
 }
 
 // hostedView is a package as it is hosted, for those who edit it: nothing is hidden.

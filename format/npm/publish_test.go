@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"millpond/format"
 )
 
 func TestPublishAndRead(t *testing.T) {
@@ -252,6 +254,34 @@ func TestEditChangesDeprecationAlone(t *testing.T) {
 	}
 	if got := at(now, "maintainers"); got != `[{"name":"ada"}]` {
 		t.Errorf("maintainers: got %s", got)
+	}
+}
+
+// TestYankIsShownAsDeprecation: what the pond's own interface yanks, npm deprecates; and npm can take it back.
+func TestYankIsShownAsDeprecation(t *testing.T) {
+	p := newPress(t)
+	p.put(201, "pub-token", newJob("@acme/new", "1.0.0"))
+	err := p.as("ada-token").Amend(t.Context(), format.Amendment{Package: "@acme/new", Version: "1.0.0", Verb: "yank", Edit: func(now *format.Hosting) error {
+		now.Versions[0].Yanked = true
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := p.doc("@acme%2fnew?write=true")
+	if got := at(doc, "versions", "1.0.0", "deprecated"); got != `"this version was yanked"` {
+		t.Errorf("yanked without words: deprecated is %s", got)
+	}
+	p.want(200, "ada-token", "PUT", "@acme%2fnew", mustJSON(doc)) // what npm sends back of what it was given changes nothing
+	hosting, err := p.as("ada-token").Hosted(t.Context(), "@acme/new")
+	if err != nil || !hosting.Versions[0].Yanked || strings.Contains(string(hosting.Versions[0].Meta), "deprecated") {
+		t.Errorf("after an edit that says nothing new: %+v, %v", hosting.Versions[0], err)
+	}
+	doc = p.doc("@acme%2fnew?write=true")
+	doc["versions"].(map[string]any)["1.0.0"].(map[string]any)["deprecated"] = ""
+	p.want(200, "ada-token", "PUT", "@acme%2fnew", mustJSON(doc))
+	if got := at(p.doc("@acme%2fnew"), "versions", "1.0.0", "deprecated"); got != "" {
+		t.Errorf("taken back with npm: deprecated is %s", got)
 	}
 }
 

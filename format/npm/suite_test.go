@@ -67,6 +67,79 @@ var ecosystem = formattest.Ecosystem{
 	Claim:     "@acme/*",
 	Spellings: []string{"/@acme%2fwidget", "/@acme%2Fwidget", "/%40acme%2fwidget", "/%40acme%2Fwidget", "/@acme/widget"},
 	Published: true,
+	Publish: func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+		return c.Do("PUT", "/"+escapeName(pkg), jsonBody, publishBody(pkg, r))
+	},
+	Writes: changes,
+	Withdrawn: func(index []byte, version string) bool {
+		var doc struct {
+			Versions map[string]struct{ Deprecated string } `json:"versions"`
+		}
+		return json.Unmarshal(index, &doc) == nil && doc.Versions[version].Deprecated == "this version was yanked: it is broken"
+	},
+}
+
+// jsonBody are the headers of what npm sends.
+var jsonBody = http.Header{"Content-Type": {"application/json"}}
+
+// publishBody is what npm sends to publish a release.
+func publishBody(pkg string, r formattest.Release) []byte {
+	j := newJob(pkg, r.Version)
+	j.tgz = tarball(pkg, r)
+	return j.body()
+}
+
+// changes are the other requests by which a client changes something. Those that want the revision ask for it as the owner:
+// the caller, who may know it from before, is judged by the change alone.
+var changes = map[string]func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply{
+	"deprecate": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+		doc := forEdit(c, pkg)
+		doc["versions"].(map[string]any)[r.Version].(map[string]any)["deprecated"] = "use another"
+		return c.Do("PUT", "/"+escapeName(pkg), jsonBody, mustJSON(doc))
+	},
+	"unpublish a version": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+		doc := forEdit(c, pkg)
+		delete(doc["versions"].(map[string]any), r.Version)
+		return c.Do("PUT", "/"+escapeName(pkg)+"/-rev/"+doc["_rev"].(string), jsonBody, mustJSON(doc))
+	},
+	"unpublish all": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+		return c.Do("DELETE", "/"+escapeName(pkg)+"/-rev/"+forEdit(c, pkg)["_rev"].(string), nil, nil)
+	},
+	"remove a file": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+		rev := forEdit(c, pkg)["_rev"].(string)
+		return c.Do("DELETE", "/"+escapeName(pkg)+"/-/"+standardFile(pkg, r.Version)+"/-rev/"+rev, nil, nil)
+	},
+	"set a tag": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+		return c.Do("PUT", "/-/package/"+escapeName(pkg)+"/dist-tags/next", jsonBody, mustJSON(r.Version))
+	},
+	"set all tags": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+		return c.Do("PUT", "/-/package/"+escapeName(pkg)+"/dist-tags", jsonBody, mustJSON(map[string]string{"next": r.Version}))
+	},
+	"remove a tag": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+		return c.Do("DELETE", "/-/package/"+escapeName(pkg)+"/dist-tags/next", nil, nil)
+	},
+	"ask for the packument to edit": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+		return c.Do("GET", "/"+escapeName(pkg)+"?write=true", nil, nil)
+	},
+}
+
+// forEdit is the packument as the owner gets it to edit it.
+func forEdit(c formattest.Client, pkg string) map[string]any {
+	c.House.T.Helper()
+	got := c.House.As(formattest.Owner).Do("GET", "/"+escapeName(pkg)+"?write=true", nil, nil)
+	var doc map[string]any
+	if err := json.Unmarshal(got.Body, &doc); err != nil {
+		c.House.T.Fatalf("%s for editing: got %s", pkg, got)
+	}
+	return doc
+}
+
+func mustJSON(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
 }
 
 func TestSuite(t *testing.T) { formattest.Run(t, ecosystem) }

@@ -38,7 +38,7 @@ func (h handler) getJSON(w http.ResponseWriter, r *http.Request, p Path) error {
 		doc += "/" + v.Name
 	}
 	a := &apiWriter{handler: h, view: view, chosen: v, key: key, all: p.Kind == ProjectJSON, base: h.repo.Base(r).String()}
-	a.files = h.repo.Root(r).String() + "packages/" + h.repo.Name() + "/" + name + "/"
+	a.files = format.PlaceOf(h.repo, r, "/packages/").String() + name + "/"
 	a.serial = readParts(view.Parts).Serial
 	stamp := view.Stamp
 	upstream, err := h.repo.Document(ctx, key)

@@ -33,6 +33,9 @@ func fail(w http.ResponseWriter, r *http.Request, repo format.Repo, err error) {
 		f.Status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 	}
+	if millpond.Is(err, millpond.Gone) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		f.Status = http.StatusNotFound // to pip all ends are the same, and uv goes on after this one only
+	}
 	if _, ok := errors.AsType[*notAcceptable](err); ok {
 		f.Status = http.StatusNotAcceptable
 	}

@@ -24,7 +24,9 @@ type listing struct {
 	at       map[string]int      // version → index in versions
 	seen     map[string]struct{} // file names
 	metas    map[string]json.RawMessage
-	hosts    map[string]bool // verdicts on host names
+	hosts    map[string]bool   // verdicts on host names
+	usual    int               // how many files the last version has
+	places   map[string]string // what URLs begin with, up to the last slash, and what that is when it is resolved
 }
 
 // packageMeta is the record of a project as a whole.
@@ -63,6 +65,7 @@ func newListing(project string, upstream *url.URL, doc *format.Document) *listin
 		seen:     map[string]struct{}{},
 		metas:    map[string]json.RawMessage{},
 		hosts:    map[string]bool{},
+		places:   map[string]string{},
 	}
 	if l.base == nil {
 		l.base = upstream.JoinPath(project + "/")
@@ -115,6 +118,9 @@ func (l *listing) add(f *listed) {
 		Published: f.uploaded, Yanked: f.yanked, YankedWhy: f.why, Meta: l.share(f.meta),
 	}
 	v := l.version(name.Version, f.uploaded)
+	if v.Files == nil {
+		v.Files = make([]millpond.File, 0, l.usual)
+	}
 	v.Files = append(v.Files, file)
 	if f.core && name.Wheel {
 		v.Files = append(v.Files, side(&file, Metadata, f.coreSums))
@@ -149,7 +155,9 @@ func (l *listing) version(name string, uploaded time.Time) *millpond.Version {
 			key = v.key()
 		}
 		if i, ok = l.at[key]; !ok {
-			i = len(l.versions)
+			if i = len(l.versions); i > 0 {
+				l.usual = min(len(l.versions[i-1].Files), 64)
+			}
 			l.versions = append(l.versions, millpond.Version{Name: name, Prerelease: valid && v.prerelease()})
 			l.named = append(l.named, uploaded)
 			l.at[key] = i
@@ -188,6 +196,45 @@ func (l *listing) share(members []byte) json.RawMessage {
 // resolve makes a page's URL absolute, and reports false if nothing may be fetched from there: only http and https, and no
 // address of this machine or its link unless the upstream is configured there. Credentials and fragments are dropped.
 func (l *listing) resolve(ref string) (string, bool) {
+	cut := strings.LastIndexByte(ref, '/') + 1
+	if !isPlain(ref) || ref[cut:] == "" || ref[cut:] == "." || ref[cut:] == ".." {
+		return l.resolveAny(ref)
+	}
+	// Files lie beside each other, or at least on one host: what they have in common is judged once.
+	if place, ok := l.places[ref[:cut]]; ok {
+		return place + ref[cut:], true
+	}
+	if at := strings.Index(ref, "://"); at > 0 {
+		if slash := strings.IndexByte(ref[at+3:], '/'); slash > 0 && l.places[ref[:at+4+slash]] == ref[:at+4+slash] {
+			return ref, true
+		}
+	}
+	address, ok := l.resolveAny(ref)
+	if ok && len(l.places) < 100 && strings.HasSuffix(address, "/"+ref[cut:]) {
+		l.places[ref[:cut]] = address[:len(address)-len(ref[cut:])]
+		if at := strings.Index(ref, "://"); at > 0 && address == ref {
+			origin := ref[:at+4+strings.IndexByte(ref[at+3:], '/')]
+			l.places[origin] = origin
+		}
+	}
+	return address, ok
+}
+
+// isPlain reports whether a URL is made of nothing that has a meaning in URLs, but for slashes and the colons of a scheme and
+// a port.
+func isPlain(ref string) bool {
+	for i := range len(ref) {
+		switch c := ref[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-', c == '/', c == ':':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// resolveAny is resolve, without a memory.
+func (l *listing) resolveAny(ref string) (string, bool) {
 	u, err := url.Parse(strings.TrimSpace(ref))
 	if err != nil || ref == "" || u.Opaque != "" {
 		return "", false

@@ -137,7 +137,31 @@ func ecosystem() formattest.Ecosystem {
 		Claim:         "alph*",
 		Spellings:     []string{"/simple/alpha", "/simple/Alpha/", "/simple/ALPHA"},
 		Published:     true,
+		Publish: func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+			return sendForm(c, wheelName(pkg, r), wheel(pkg, r), fieldsOf(wheelName(pkg, r), pkg, r.Version, wheel(pkg, r))...)
+		},
+		Writes: map[string]func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply{
+			"project status": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+				return sendForm(c, "", nil, ":action", "project_status", "name", pkg, "status", archived)
+			},
+			"another file of the version": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+				file, body := aSdist(pkg, r.Version)
+				return sendForm(c, file, body, fieldsOf(file, pkg, r.Version, body)...)
+			},
+		},
+		Withdrawn: func(index []byte, version string) bool {
+			var p jsonPage
+			return json.Unmarshal(index, &p) == nil && slices.ContainsFunc(p.Files, func(f jsonEntry) bool {
+				return strings.Contains(f.Filename, "-"+version+"-") && f.Yanked == "it is broken"
+			})
+		},
 	}
+}
+
+// sendForm sends what twine sends.
+func sendForm(c formattest.Client, file string, body []byte, fields ...string) formattest.Reply {
+	contentType, form := upload(file, body, fields...)
+	return c.Do("POST", "/legacy/", http.Header{"Content-Type": {contentType}}, form)
 }
 
 func TestSuite(t *testing.T) { formattest.Run(t, ecosystem()) }
@@ -147,7 +171,7 @@ func TestSuiteHTML(t *testing.T) {
 	e := ecosystem()
 	e.Header = http.Header{"Accept": {"text/html"}}
 	e.Lists = func(index []byte, version string) bool {
-		return bytes.Contains(index, []byte(">alpha-"+version+"-py2.py3-none-any.whl</a>"))
+		return bytes.Contains(index, []byte("-"+version+"-py2.py3-none-any.whl</a>"))
 	}
 	e.Links = func(index []byte, from *url.URL) (out []string) {
 		for part := range strings.SplitSeq(string(index), `href="`) {
@@ -157,6 +181,9 @@ func TestSuiteHTML(t *testing.T) {
 			}
 		}
 		return out
+	}
+	e.Withdrawn = func(index []byte, version string) bool {
+		return bytes.Contains(index, []byte(`data-yanked="it is broken">alpha-`+version+"-py2.py3-none-any.whl</a>"))
 	}
 	formattest.Run(t, e)
 }

@@ -57,11 +57,11 @@ func (d jsonReader) members(f func(name string) error) error {
 	}
 	for d.PeekKind() == '"' {
 		d.allow()
-		t, err := d.ReadToken()
+		v, err := d.ReadValue()
 		if err != nil {
 			return err
 		}
-		name := t.String()
+		name := memberName(v)
 		d.allow()
 		if err := f(name); err != nil {
 			return err
@@ -69,6 +69,37 @@ func (d jsonReader) members(f func(name string) error) error {
 	}
 	_, err := d.ReadToken()
 	return err
+}
+
+// memberName is the text of a name. Of those that every file of a page has no copy is made.
+func memberName(v []byte) string {
+	switch string(v) {
+	case `"filename"`:
+		return "filename"
+	case `"url"`:
+		return "url"
+	case `"hashes"`:
+		return "hashes"
+	case `"sha256"`:
+		return "sha256"
+	case `"size"`:
+		return "size"
+	case `"upload-time"`:
+		return "upload-time"
+	case `"yanked"`:
+		return "yanked"
+	case `"core-metadata"`:
+		return "core-metadata"
+	case `"data-dist-info-metadata"`:
+		return "data-dist-info-metadata"
+	case `"dist-info-metadata"`:
+		return "dist-info-metadata"
+	case `"requires-python"`:
+		return "requires-python"
+	case `"provenance"`:
+		return "provenance"
+	}
+	return unquote(v)
 }
 
 // elements calls f before each element of the array that comes next. f reads the element.
@@ -301,6 +332,16 @@ func (f *listed) readHashes(d jsonReader) error {
 	}
 	var others []byte
 	err := d.members(func(name string) error {
+		if name == "sha256" && d.PeekKind() == '"' {
+			v, err := d.ReadValue()
+			if digest, ok := sha256Of(v); err == nil && ok {
+				f.digests = append(f.digests, digest)
+				return nil
+			} else if sum := unquote(v); err == nil && sum != "" {
+				others, err = appendHash(others, name, sum)
+			}
+			return err
+		}
 		sum, err := d.text()
 		if err != nil || sum == "" {
 			return err
@@ -309,16 +350,35 @@ func (f *listed) readHashes(d jsonReader) error {
 			f.digests = append(f.digests, digest)
 			return nil
 		}
-		others = append(others, ',')
-		if others, err = jsontext.AppendQuote(others, name); err == nil {
-			others, err = jsontext.AppendQuote(append(others, ':'), sum)
-		}
+		others, err = appendHash(others, name, sum)
 		return err
 	})
 	if len(others) > 0 {
 		f.member("hashes", append(append([]byte{'{'}, others[1:]...), '}'))
 	}
 	return err
+}
+
+// appendHash adds a digest that is not known here, as it came.
+func appendHash(b []byte, name, sum string) ([]byte, error) {
+	b, err := jsontext.AppendQuote(append(b, ','), name)
+	if err == nil {
+		b, err = jsontext.AppendQuote(append(b, ':'), sum)
+	}
+	return b, err
+}
+
+// sha256Of reads a quoted sum: the one that nearly every file has, without a copy in between.
+func sha256Of(v []byte) (millpond.Digest, bool) {
+	const length = 64
+	if len(v) != length+2 {
+		return knownDigest("sha256", unquote(v))
+	}
+	d, err := millpond.ParseDigest("sha256:" + string(v[1:length+1]))
+	if err != nil {
+		return knownDigest("sha256", unquote(v)) // in capitals
+	}
+	return d, true
 }
 
 // knownDigest is a digest of an algorithm that bytes can be verified with here.

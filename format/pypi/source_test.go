@@ -470,3 +470,33 @@ func TestSniff(t *testing.T) {
 		}
 	}
 }
+
+// TestResolveRemembersNothingWrong: an address is the same whether or not another one from the same place came before it.
+func TestResolveRemembersNothingWrong(t *testing.T) {
+	base, upstream := "https://upstream.example/simple/alpha/", "https://upstream.example/simple/"
+	list := func() *listing {
+		u, err := url.Parse(upstream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := url.Parse(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newListing("alpha", u, &format.Document{URL: b})
+	}
+	refs := []string{"../../files/a.whl", "../../files/b.whl", "../../files/..", "../../files/.", "../../files/", "b.whl", "/b.whl", "//files.example/b.whl",
+		"https://files.example/p/a.whl", "https://files.example/p/q/b.whl", "https://files.example/p/../b.whl", "https://files.example:443/b.whl",
+		"HTTPS://files.example/p/c.whl", "https://files.example/p/a%20b.whl", "https://files.example/p/a.whl#sha256=0", "https://me:you@files.example/p/a.whl",
+		"x/https://files.example/a.whl", "x/https://files.example/p/a.whl", "ftp://files.example/a.whl", "file:/etc/passwd", "http://127.0.0.1/a.whl",
+		"http://127.0.0.1/b.whl", "http://localhost/b.whl", "", "."}
+	together := list()
+	for range 2 {
+		for _, ref := range refs {
+			want, wantOK := list().resolveAny(ref)
+			if got, ok := together.resolve(ref); ok != wantOK || ok && got != want {
+				t.Errorf("%q is %q, %t; want %q, %t", ref, got, ok, want, wantOK)
+			}
+		}
+	}
+}

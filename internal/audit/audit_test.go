@@ -250,11 +250,14 @@ func TestHeadsAfterCrash(t *testing.T) {
 	must(t, n.Close())
 	file, err := os.ReadFile(path)
 	must(t, err)
-	for size := 0; size <= len(file); size += 7 {
+	for size := range len(file) { // without the last line's end, that line is cut off and signed again
 		must(t, os.WriteFile(path, file[:size], 0o600))
 		n := notary(t, path, s, c, audit.Options{})
 		note(t, n, 2)
 		must(t, n.Close())
+		if size%7 > 0 && size < len(file)-8 {
+			continue // to verify the whole log at every size takes long
+		}
 		got, err := os.ReadFile(path)
 		must(t, err)
 		whole := bytes.Count(file[:size], []byte("\n"))

@@ -54,6 +54,7 @@ type Settings struct {
 // "user:name" (also of services) and "group:name".
 type Repository struct {
 	Name, Format                 string
+	Hosts                        []string // where it is the root: npm makes identity tokens for the host that it publishes to
 	Read, Publish, Maintain, Own []string
 }
 

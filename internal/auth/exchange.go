@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -36,6 +37,16 @@ func (a *Auth) audience(scheme string) string {
 		return ""
 	}
 	return scheme + ":" + u.Hostname()
+}
+
+// forNPM reports whether an audience is what npm has identity tokens made for that are exchanged here: "npm:" and the host that
+// it publishes to, the pond's or a repository's own.
+func (a *Auth) forNPM(audience string) bool {
+	if audience == a.audience("npm") {
+		return true
+	}
+	host, ok := strings.CutPrefix(audience, "npm:")
+	return ok && slices.ContainsFunc(a.state.Load().settings.Repositories, func(r Repository) bool { return slices.Contains(r.Hosts, host) })
 }
 
 // An identityToken is one whose signature and times are good.
@@ -181,7 +192,7 @@ func (x *accounts) Exchange(ctx context.Context, identity, pkg string) (*format.
 	once := t.issuer + "\x00" + t.id
 	switch {
 	case len(t.audiences) == 1 && t.audiences[0] == a.Audience():
-	case len(t.audiences) == 1 && t.audiences[0] == a.audience("npm") && pkg != "":
+	case len(t.audiences) == 1 && a.forNPM(t.audiences[0]) && pkg != "":
 		once += "\x00" + pkg
 	default:
 		return nil, forged("it was made for somebody else: its audience must be " + a.Audience())

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -203,6 +204,7 @@ func TestForged(t *testing.T) {
 		{"two audiences", a.sign(t, a.job(r, "l", "aud", []string{"millpond:pond.example", "millpond:other.example"})), "", millpond.Unauthenticated},
 		{"no audience", a.sign(t, a.job(r, "m", "aud", nil)), "", millpond.Unauthenticated},
 		{"npm's audience for all packages", a.sign(t, a.job(r, "n", "aud", "npm:pond.example")), "", millpond.Unauthenticated},
+		{"npm's audience for a host of nobody's", a.sign(t, a.job(r, "n2", "aud", "npm:other.example")), "widget", millpond.Unauthenticated},
 		{"expired", a.sign(t, a.job(r, "o", "exp", now-31)), "", millpond.Unauthenticated},
 		{"not yet", a.sign(t, a.job(r, "p", "nbf", now+31)), "", millpond.Unauthenticated},
 		{"issued in the future", a.sign(t, a.job(r, "q", "iat", now+31)), "", millpond.Unauthenticated},
@@ -326,7 +328,13 @@ func TestRoots(t *testing.T) {
 	if got := r.Audience(); got != "millpond:pond.example" {
 		t.Errorf("audience %q", got)
 	}
-	s := settings()
+	s := *r.state.Load().settings
+	s.Repositories = slices.Clone(s.Repositories)
+	s.Repositories[0].Hosts = []string{"npm.example"}
+	r.must(r.Configure(s))
+	_, err = r.AccountsFor(none, "", "npm", nil).Exchange(t.Context(), a.sign(t, a.job(r, "5", "aud", "npm:npm.example")), "acme-a")
+	r.must(err)
+	s = settings()
 	r.must(r.Configure(s))
 	_, err = r.AccountsFor(none, "", "npm", nil).Exchange(t.Context(), a.sign(t, a.job(r, "4")), "")
 	r.kind("where no issuer is trusted", err, millpond.Unsupported)

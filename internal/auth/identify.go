@@ -67,7 +67,7 @@ func (a *Auth) stale() bool {
 func (a *Auth) caller(i *identity, client string) repo.Caller {
 	c := repo.Caller{Actor: millpond.Actor{Name: i.name, Client: client}, Rights: i}
 	if i.token != nil {
-		c.Actor.Token = i.token.ID
+		c.Actor.Token, c.Actor.Claims = i.token.ID, i.token.Claims
 	}
 	c.Accounts = &accounts{auth: a, who: i, actor: c.Actor}
 	return c

@@ -41,11 +41,17 @@ func banner(w io.Writer, r *running) {
 	for _, c := range p.repositories {
 		info := c.Format.Info()
 		fmt.Fprintf(&b, "\n%-9s %s\n", c.Name, info.Title)
+		if c.Listen != "" {
+			fmt.Fprintf(&b, "  listens on %s\n", c.Listen)
+		}
+		for _, host := range c.Hosts {
+			fmt.Fprintf(&b, "  is all of the host %s\n", host)
+		}
 		origins(&b, p, &c)
 		if info.SetUp == nil {
 			continue
 		}
-		if set := info.SetUp(base.JoinPath(c.Name + "/")); len(set) > 0 {
+		if set := info.SetUp(p.at(&c, r.listener.Addr())); len(set) > 0 {
 			lines := strings.Split(strings.TrimRight(set[0].Text, "\n"), "\n")
 			fmt.Fprintf(&b, "  %-7s %s\n", set[0].Client, strings.Join(lines, "\n          "))
 		}

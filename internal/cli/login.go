@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/internal/server"
 )
 
 // The pond's documents about the caller.
@@ -26,14 +27,14 @@ type (
 		Verbs      []string `json:"verbs"`
 	}
 	statusDocument struct {
-		Version      string               `json:"version"`
-		Instance     string               `json:"instance"`
-		Ready        bool                 `json:"ready"`
-		Why          string               `json:"why,omitempty"`
-		Offline      bool                 `json:"offline"`
-		URL          string               `json:"url"`
-		Caller       string               `json:"caller"`
-		Repositories []repositoryDocument `json:"repositories"`
+		Version      string                      `json:"version"`
+		Instance     string                      `json:"instance"`
+		Ready        bool                        `json:"ready"`
+		Why          string                      `json:"why,omitempty"`
+		Offline      bool                        `json:"offline"`
+		URL          string                      `json:"url"`
+		Caller       string                      `json:"caller"`
+		Repositories []server.RepositoryDocument `json:"repositories"`
 	}
 	ticketDocument struct {
 		ID      string    `json:"id"`
@@ -242,7 +243,7 @@ func (c *statusCommand) Run(ctx context.Context, p *Process) error {
 		row("state", state)
 		row("you are", cmp.Or(d.Caller, "anonymous"))
 		for _, r := range d.Repositories {
-			row("repository", r.Name+" ("+r.Format+"): "+strings.Join(r.May, " "))
+			row("repository", r.Name+" ("+r.Format+"): "+verbs(r.May))
 		}
 	})
 	if err == nil && !d.Ready {

@@ -3,71 +3,11 @@ package cli
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
-	"time"
 
 	"millpond"
-)
-
-// The pond's documents about packages.
-type (
-	repositoryDocument struct {
-		Name   string   `json:"name"`
-		Format string   `json:"format"`
-		URL    string   `json:"url"`
-		May    []string `json:"may"`
-		Hosted bool     `json:"hosted"`
-		Claims []string `json:"claims,omitempty"`
-		Merge  string   `json:"merge"`
-	}
-	packageDocument struct {
-		Repository string            `json:"repository"`
-		Name       string            `json:"name"`
-		Display    string            `json:"display,omitempty"`
-		Merge      string            `json:"merge,omitempty"`
-		Changes    int64             `json:"changes"`
-		Created    time.Time         `json:"created,omitzero"`
-		Changed    time.Time         `json:"changed,omitzero"`
-		Versions   []versionDocument `json:"versions"`
-		Refs       []refDocument     `json:"refs,omitempty"`
-		Deleted    []deletedDocument `json:"deleted,omitempty"`
-	}
-	versionDocument struct {
-		Name      string         `json:"name"`
-		By        string         `json:"by,omitempty"`
-		Published time.Time      `json:"published,omitzero"`
-		Yanked    bool           `json:"yanked,omitempty"`
-		YankedWhy string         `json:"yanked_why,omitempty"`
-		Licence   string         `json:"licence,omitempty"`
-		Files     []fileDocument `json:"files"`
-	}
-	fileDocument struct {
-		Name   string `json:"name"`
-		Size   int64  `json:"size"`
-		Digest string `json:"digest,omitempty"`
-		Yanked bool   `json:"yanked,omitempty"`
-	}
-	refDocument struct {
-		Name   string `json:"name"`
-		Target string `json:"target"`
-	}
-	deletedDocument struct {
-		Version string    `json:"version"`
-		File    string    `json:"file,omitempty"`
-		Time    time.Time `json:"time"`
-		By      string    `json:"by,omitempty"`
-		Why     string    `json:"why,omitempty"`
-	}
-	keyDocument struct {
-		Package string `json:"package"`
-		Version string `json:"version,omitempty"`
-		File    string `json:"file,omitempty"`
-	}
-	changeDocument struct {
-		Version string `json:"version,omitempty"`
-		File    string `json:"file,omitempty"`
-		Why     string `json:"why,omitempty"`
-	}
+	"millpond/internal/server"
 )
 
 // A what names something that is hosted.
@@ -77,7 +17,7 @@ type what struct {
 }
 
 // change asks for a change of a package.
-func (a *api) change(ctx context.Context, w what, verb string, c changeDocument) error {
+func (a *api) change(ctx context.Context, w what, verb string, c server.Change) error {
 	return a.call(ctx, request{method: "POST", path: []string{"repositories", w.Repository, "packages", w.Package, verb}, in: c}, nil)
 }
 
@@ -93,7 +33,7 @@ type showCommand struct {
 
 // Run shows a package as it is hosted.
 func (c *showCommand) Run(ctx context.Context, p *Process) error {
-	var d packageDocument
+	var d server.PackageDocument
 	if err := c.call(ctx, request{method: "GET", path: []string{"repositories", c.Repository, "packages", c.Package}}, &d); err != nil {
 		return err
 	}
@@ -123,21 +63,17 @@ type promoteCommand struct {
 	To     string   `arg:"" help:"The repository to bring it into."`
 	Items  []string `arg:"" name:"package@version" help:"What to bring; a package alone is all of its versions."`
 	DryRun bool     `help:"Say what would come of it, and change nothing."`
+	Why    string   `help:"Why, for the log." placeholder:"WORDS"`
 }
 
 // Run promotes all of it or nothing.
 func (c *promoteCommand) Run(ctx context.Context, p *Process) error {
-	in := struct {
-		From   string        `json:"from"`
-		To     string        `json:"to"`
-		Items  []keyDocument `json:"items"`
-		DryRun bool          `json:"dry_run,omitempty"`
-	}{From: c.From, To: c.To, DryRun: c.DryRun}
+	in := server.PromotionDocument{From: c.From, To: c.To, DryRun: c.DryRun, Why: c.Why}
 	for _, item := range c.Items {
 		name, version := splitVersion(item)
-		in.Items = append(in.Items, keyDocument{Package: name, Version: version})
+		in.Items = append(in.Items, server.KeyDocument{Package: name, Version: version})
 	}
-	var out promotedDocument
+	var out server.PromotedDocument
 	if err := c.call(ctx, request{method: "POST", path: []string{"promote"}, in: in}, &out); err != nil {
 		return err
 	}
@@ -150,17 +86,9 @@ func (c *promoteCommand) Run(ctx context.Context, p *Process) error {
 			case item.New:
 				state = "promoted to " + c.To
 			}
-			row(millpond.Key{Package: item.Key.Package, Version: item.Key.Version, File: item.Key.File}, state)
+			row(millpond.Key{Package: item.Package, Version: item.Version, File: item.File}, state)
 		}
 	})
-}
-
-// A promotedDocument says what came of a promotion.
-type promotedDocument struct {
-	Items []struct {
-		Key keyDocument `json:"key"`
-		New bool        `json:"new"`
-	} `json:"items"`
 }
 
 // splitVersion reads "name@version"; the first character of a name may be an @.
@@ -181,7 +109,7 @@ type yankCommand struct {
 
 // Run withdraws a version or a file.
 func (c *yankCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.change(ctx, c.what, "yank", changeDocument{c.Release, c.File, c.Why}); err != nil {
+	if err := c.change(ctx, c.what, "yank", server.Change{Version: c.Release, File: c.File, Why: c.Why}); err != nil {
 		return err
 	}
 	return c.done(p, "yanked %s", c.words(c.Release, c.File))
@@ -197,7 +125,7 @@ type unyankCommand struct {
 
 // Run takes a yank back.
 func (c *unyankCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.change(ctx, c.what, "unyank", changeDocument{c.Release, c.File, c.Why}); err != nil {
+	if err := c.change(ctx, c.what, "unyank", server.Change{Version: c.Release, File: c.File, Why: c.Why}); err != nil {
 		return err
 	}
 	return c.done(p, "took the yank of %s back", c.words(c.Release, c.File))
@@ -220,7 +148,7 @@ func (c *deleteCommand) Run(ctx context.Context, p *Process) error {
 	if c.Release != "" && c.All {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "--all and a version were named: which is meant?"}
 	}
-	if err := c.change(ctx, c.what, "delete", changeDocument{c.Release, c.File, c.Why}); err != nil {
+	if err := c.change(ctx, c.what, "delete", server.Change{Version: c.Release, File: c.File, Why: c.Why}); err != nil {
 		return err
 	}
 	return c.done(p, "deleted %s; its name stays taken", c.words(c.Release, c.File))
@@ -235,7 +163,7 @@ type restoreCommand struct {
 
 // Run brings back what was deleted.
 func (c *restoreCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.change(ctx, c.what, "restore", changeDocument{Version: c.Release, File: c.File}); err != nil {
+	if err := c.change(ctx, c.what, "restore", server.Change{Version: c.Release, File: c.File}); err != nil {
 		return err
 	}
 	return c.done(p, "restored %s", c.words(c.Release, c.File))
@@ -249,9 +177,7 @@ type mergeCommand struct {
 
 // Run says what becomes of other layers' versions.
 func (c *mergeCommand) Run(ctx context.Context, p *Process) error {
-	in := struct {
-		Merge string `json:"merge"`
-	}{strings.TrimSuffix(c.How, "default")}
+	in := server.Merge{Merge: strings.TrimSuffix(c.How, "default")}
 	if err := c.call(ctx, request{method: "PUT", path: []string{"repositories", c.Repository, "packages", c.Package, "merge"}, in: in}, nil); err != nil {
 		return err
 	}
@@ -264,26 +190,14 @@ type takedownCommands struct {
 	Lift takedownLiftCommand `cmd:"" help:"Lift a takedown."`
 }
 
-type takedownDocument struct {
-	ID       string    `json:"id,omitempty"`
-	Format   string    `json:"format,omitempty"`
-	Package  string    `json:"package,omitempty"`
-	Versions string    `json:"versions,omitempty"`
-	PURL     string    `json:"purl,omitempty"`
-	Digest   string    `json:"digest,omitempty"`
-	Why      string    `json:"why"`
-	By       string    `json:"by,omitempty"`
-	Time     time.Time `json:"time,omitzero"`
-}
-
-// words say what is taken down.
-func (t *takedownDocument) words() string {
+// takedownWords say what is taken down.
+func takedownWords(t *server.TakedownDocument) string {
 	if t.Package == "" {
 		return t.Digest
 	}
 	s := t.Format + " " + t.Package
-	if t.Versions != "" {
-		s += " " + t.Versions
+	if v := t.Version + t.Versions; v != "" {
+		s += " " + v
 	}
 	return strings.TrimSpace(s + " " + t.Digest)
 }
@@ -297,33 +211,33 @@ type takedownAddCommand struct {
 
 // Run takes a package, versions of it, or bytes down.
 func (c *takedownAddCommand) Run(ctx context.Context, p *Process) error {
-	in := takedownDocument{Versions: c.Versions, Why: c.Why}
+	in := server.TakedownDocument{Versions: c.Versions, Why: c.Why}
 	if strings.HasPrefix(c.What, "pkg:") {
 		in.PURL = c.What
 	} else {
 		in.Digest = c.What
 	}
-	var out takedownDocument
+	var out server.TakedownDocument
 	if err := c.call(ctx, request{method: "POST", path: []string{"takedowns"}, in: in}, &out); err != nil {
 		return err
 	}
 	if c.JSON {
 		return printJSON(p.Out, out)
 	}
-	return c.done(p, "took down %s (%s)", out.words(), out.ID)
+	return c.done(p, "took down %s (%s)", takedownWords(&out), out.ID)
 }
 
 type takedownListCommand struct{ api }
 
 // Run lists takedowns.
 func (c *takedownListCommand) Run(ctx context.Context, p *Process) error {
-	out := []takedownDocument{}
+	out := []server.TakedownDocument{}
 	if err := c.call(ctx, request{method: "GET", path: []string{"takedowns"}}, &out); err != nil {
 		return err
 	}
 	return c.show(p, out, func(row func(...any)) {
 		for _, t := range out {
-			row(t.ID, t.words(), t.Time, t.By, t.Why)
+			row(t.ID, takedownWords(&t), t.Time, t.By, t.Why)
 		}
 	})
 }
@@ -344,6 +258,52 @@ func (c *takedownLiftCommand) Run(ctx context.Context, p *Process) error {
 
 type repoCommands struct {
 	List repoListCommand `cmd:"" default:"withargs" help:"List the repositories."`
+	Show repoShowCommand `cmd:"" help:"Show how a repository is set up."`
+}
+
+type repoShowCommand struct {
+	api
+	Name string `arg:"" help:"The repository."`
+}
+
+// Run shows the settings of one repository.
+func (c *repoShowCommand) Run(ctx context.Context, p *Process) error {
+	all, err := c.repositories(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(r server.RepositoryDocument) bool { return r.Name == c.Name })
+	if i < 0 {
+		return &millpond.Error{Kind: millpond.NotFound, Why: "no repository " + c.Name + ", or you may not know of it", Hint: "'millpond repo' lists those that you may"}
+	}
+	r := all[i]
+	return c.show(p, r, func(row func(...any)) {
+		row("name", r.Name)
+		row("format", r.Format)
+		row("url", r.URL)
+		for _, one := range []struct{ key, value string }{{"own place", r.Own}, {"listen", r.Listen}} {
+			if one.value != "" {
+				row(one.key, one.value)
+			}
+		}
+		for _, u := range r.Upstreams {
+			row("upstream", u)
+		}
+		for _, claim := range r.Claims {
+			row("claim", claim)
+		}
+		for _, rule := range r.Rules {
+			row("rule", rule)
+		}
+		row("merge", r.Merge)
+		row("hosted", r.Hosted)
+		row("volatile", r.Volatile)
+		row("unpublish", r.Unpublish)
+		if r.MaxFile > 0 {
+			row("max file", size64(r.MaxFile))
+		}
+		row("you may", r.May)
+	})
 }
 
 type repoListCommand struct{ api }
@@ -361,8 +321,8 @@ func (c *repoListCommand) Run(ctx context.Context, p *Process) error {
 	})
 }
 
-func (r *remote) repositories(ctx context.Context) ([]repositoryDocument, error) {
-	all := []repositoryDocument{}
+func (r *remote) repositories(ctx context.Context) ([]server.RepositoryDocument, error) {
+	all := []server.RepositoryDocument{}
 	return all, r.call(ctx, request{method: "GET", path: []string{"repositories"}}, &all)
 }
 
@@ -370,16 +330,6 @@ type claimCommands struct {
 	Add    claimAddCommand    `cmd:"" help:"Claim names."`
 	List   claimListCommand   `cmd:"" default:"withargs" help:"List claims."`
 	Remove claimRemoveCommand `cmd:"" help:"Give a claim up."`
-}
-
-type claimDocument struct {
-	Repository string    `json:"repository"`
-	Pattern    string    `json:"pattern"`
-	Merge      string    `json:"merge,omitempty"`
-	Force      bool      `json:"force,omitempty"`
-	Configured bool      `json:"configured,omitempty"`
-	By         string    `json:"by,omitempty"`
-	Time       time.Time `json:"time,omitzero"`
 }
 
 type claimAddCommand struct {
@@ -392,7 +342,7 @@ type claimAddCommand struct {
 
 // Run claims names.
 func (c *claimAddCommand) Run(ctx context.Context, p *Process) error {
-	in := claimDocument{Repository: c.Repository, Pattern: c.Pattern, Merge: c.Merge, Force: c.Force}
+	in := server.ClaimDocument{Repository: c.Repository, Pattern: c.Pattern, Merge: c.Merge, Force: c.Force}
 	if err := c.call(ctx, request{method: "POST", path: []string{"claims"}, in: in}, nil); err != nil {
 		return err
 	}
@@ -403,7 +353,7 @@ type claimListCommand struct{ api }
 
 // Run lists claims.
 func (c *claimListCommand) Run(ctx context.Context, p *Process) error {
-	out := []claimDocument{}
+	out := []server.ClaimDocument{}
 	if err := c.call(ctx, request{method: "GET", path: []string{"claims"}}, &out); err != nil {
 		return err
 	}

@@ -3,46 +3,9 @@ package cli
 import (
 	"context"
 	"strings"
-	"time"
-)
 
-// The pond's documents about people.
-type (
-	userDocument struct {
-		Name     string    `json:"name"`
-		Display  string    `json:"display,omitempty"`
-		Email    string    `json:"email,omitempty"`
-		Service  bool      `json:"service,omitempty"`
-		Owner    string    `json:"owner,omitempty"`
-		Groups   []string  `json:"groups,omitempty"`
-		Disabled bool      `json:"disabled,omitempty"`
-		Created  time.Time `json:"created,omitzero"`
-		Issuer   string    `json:"issuer,omitempty"`
-		Subject  string    `json:"subject,omitempty"`
-	}
-	newUserDocument struct {
-		Name     string `json:"name"`
-		Display  string `json:"display,omitempty"`
-		Email    string `json:"email,omitempty"`
-		Password string `json:"password,omitempty"`
-		Issuer   string `json:"issuer,omitempty"`
-		Subject  string `json:"subject,omitempty"`
-	}
-	groupDocument struct {
-		Name    string    `json:"name"`
-		Title   string    `json:"title,omitempty"`
-		Members []string  `json:"members,omitempty"`
-		Created time.Time `json:"created,omitzero"`
-	}
-	grantDocument struct {
-		ID         string    `json:"id,omitempty"`
-		Subject    string    `json:"subject"`
-		Role       string    `json:"role"`
-		Repository string    `json:"repository,omitempty"`
-		Names      string    `json:"names,omitempty"`
-		Created    time.Time `json:"created,omitzero"`
-		By         string    `json:"by,omitempty"`
-	}
+	"millpond/internal/auth"
+	"millpond/internal/server"
 )
 
 type userCommands struct {
@@ -62,7 +25,7 @@ func (c *userListCommand) Run(ctx context.Context, p *Process) error {
 }
 
 func (a *api) listUsers(ctx context.Context, p *Process, path string) error {
-	out := []userDocument{}
+	out := []server.UserDocument{}
 	if err := a.call(ctx, request{method: "GET", path: []string{path}}, &out); err != nil {
 		return err
 	}
@@ -92,7 +55,7 @@ type userAddCommand struct {
 
 // Run adds a person.
 func (c *userAddCommand) Run(ctx context.Context, p *Process) error {
-	in := newUserDocument{Name: c.Name, Display: c.Display, Email: c.Email, Issuer: c.Issuer, Subject: c.Subject}
+	in := server.NewUser{Name: c.Name, Display: c.Display, Email: c.Email, Issuer: c.Issuer, Subject: c.Subject}
 	if c.Password {
 		var err error
 		if in.Password, err = p.newSecret("password of " + c.Name); err != nil {
@@ -152,10 +115,7 @@ func (c *userPasswordCommand) Run(ctx context.Context, p *Process) error {
 	if err := c.call(ctx, request{method: "GET", path: []string{"whoami"}}, &me); err != nil {
 		return err
 	}
-	in := struct {
-		Current  string `json:"current,omitempty"`
-		Password string `json:"password"`
-	}{}
+	in := server.Passwords{}
 	var err error
 	if c.Name == "" || c.Name == me.Name {
 		c.Name = me.Name
@@ -182,7 +142,7 @@ type groupListCommand struct{ api }
 
 // Run lists groups.
 func (c *groupListCommand) Run(ctx context.Context, p *Process) error {
-	out := []groupDocument{}
+	out := []server.GroupDocument{}
 	if err := c.call(ctx, request{method: "GET", path: []string{"groups"}}, &out); err != nil {
 		return err
 	}
@@ -203,7 +163,7 @@ type groupAddCommand struct {
 // Run makes a group, or puts people into one.
 func (c *groupAddCommand) Run(ctx context.Context, p *Process) error {
 	if len(c.Members) == 0 {
-		if err := c.call(ctx, request{method: "POST", path: []string{"groups"}, in: map[string]string{"name": c.Name, "title": c.Title}}, nil); err != nil {
+		if err := c.call(ctx, request{method: "POST", path: []string{"groups"}, in: server.NewGroup{Name: c.Name, Title: c.Title}}, nil); err != nil {
 			return err
 		}
 		return c.done(p, "made the group %s", c.Name)
@@ -262,7 +222,7 @@ type serviceAddCommand struct {
 
 // Run adds a service.
 func (c *serviceAddCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "POST", path: []string{"services"}, in: map[string]string{"name": c.Name, "display": c.Display}}, nil); err != nil {
+	if err := c.call(ctx, request{method: "POST", path: []string{"services"}, in: server.NewService{Name: c.Name, Display: c.Display}}, nil); err != nil {
 		return err
 	}
 	return c.done(p, "added %s; next 'millpond grant add user:%s …' and 'millpond service token %s'", c.Name, c.Name, c.Name)
@@ -319,7 +279,7 @@ type grantListCommand struct{ api }
 
 // Run lists grants.
 func (c *grantListCommand) Run(ctx context.Context, p *Process) error {
-	out := []grantDocument{}
+	out := []auth.Grant{}
 	if err := c.call(ctx, request{method: "GET", path: []string{"grants"}}, &out); err != nil {
 		return err
 	}
@@ -340,9 +300,8 @@ type grantAddCommand struct {
 
 // Run gives a role.
 func (c *grantAddCommand) Run(ctx context.Context, p *Process) error {
-	in, out := grantDocument{Subject: c.Subject, Role: c.Role, Repository: c.Repository, Names: c.Names}, grantDocument{}
-	body := map[string]string{"subject": in.Subject, "role": in.Role, "repository": in.Repository, "names": in.Names}
-	if err := c.call(ctx, request{method: "POST", path: []string{"grants"}, in: body}, &out); err != nil {
+	in, out := server.NewGrant{Subject: c.Subject, Role: auth.Role(c.Role), Repository: c.Repository, Names: c.Names}, auth.Grant{}
+	if err := c.call(ctx, request{method: "POST", path: []string{"grants"}, in: in}, &out); err != nil {
 		return err
 	}
 	if c.JSON {

@@ -61,41 +61,107 @@ func (p *plan) settings(at net.Addr) server.Settings {
 	s := p.server
 	s.PublicURL, s.Offline = p.public, p.pond.Offline
 	if tcp, ok := at.(*net.TCPAddr); ok {
-		s.Loopback = tcp.IP.IsLoopback()
+		s.Loopback, s.Port = tcp.IP.IsLoopback(), fmt.Sprint(tcp.Port)
 	}
+	s.TLS = p.tls.on()
 	return s
 }
 
-// certificates are what the listener shows, made or read; ca is the authority to trust, if it is the pond's own. What Use is
-// given later is shown from then on.
-func (p *plan) certificates() (config *tls.Config, certs *server.Certificates, ca []byte, err error) {
+// A proof is how listeners prove who they are.
+type proof struct {
+	config    *tls.Config          // nil is plain http
+	certs     *server.Certificates // what Use is given is shown from then on; nil unless they come from files
+	authority *server.Authority    // nil unless it is the pond's own
+}
+
+// ca is the authority to trust, if it is the pond's own.
+func (p *proof) ca() []byte {
+	if p.authority == nil {
+		return nil
+	}
+	return p.authority.PEM()
+}
+
+// renew makes a change of what is to be proved, which use carries out.
+func (p *proof) renew(next *plan) (use func(), err error) {
+	switch {
+	case p.authority != nil:
+		return func() {}, p.authority.SignFor(next.hosts()...) // what it signs for besides does no harm
+	case p.certs != nil:
+		cert, err := server.ReadCertificate(next.tls.cert, next.tls.key)
+		return func() { p.certs.Use(cert) }, err
+	}
+	return func() {}, nil
+}
+
+// proof reads or makes what listeners prove themselves with.
+func (p *plan) proof() (*proof, error) {
 	switch {
 	case p.tls.local:
-		var must []string
-		if p.public != nil {
-			must = append(must, p.public.Hostname())
-		}
-		if host, _, err := net.SplitHostPort(p.listen); err == nil && host != "" {
-			if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
-				must = append(must, host)
-			}
-		}
 		name, _ := os.Hostname() // without it, clients use another name
-		a, err := server.OpenAuthority(filepath.Join(p.data, "tls"), must, []string{name}, nil)
+		a, err := server.OpenAuthority(filepath.Join(p.data, "tls"), p.hosts(), []string{name}, nil)
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, err
 		}
-		return a.Config(), nil, a.PEM(), nil
+		return &proof{config: a.Config(), authority: a}, nil
 	case p.tls.cert != "":
 		cert, err := server.ReadCertificate(p.tls.cert, p.tls.key)
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, err
 		}
-		certs = &server.Certificates{}
+		certs := &server.Certificates{}
 		certs.Use(cert)
-		return certs.Config(), certs, nil, nil
+		return &proof{config: certs.Config(), certs: certs}, nil
 	}
-	return nil, nil, nil, nil
+	return &proof{}, nil
+}
+
+// hosts are what clients may call this pond where TLS is spoken, as far as the configuration says.
+func (p *plan) hosts() []string {
+	var all []string
+	if p.public != nil {
+		all = append(all, p.public.Hostname())
+	}
+	listen := []string{p.listen}
+	for _, c := range p.repositories {
+		all = append(all, c.Hosts...)
+		if address, plain := server.SplitListen(c.Listen); !plain {
+			listen = append(listen, address)
+		}
+	}
+	for _, address := range listen {
+		if host, _, err := net.SplitHostPort(address); err == nil && host != "" {
+			if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+				all = append(all, host)
+			}
+		}
+	}
+	return all
+}
+
+// at is where a repository is, for the clients of this machine: its own place if it has one that is as safe as the pond's.
+func (p *plan) at(c *repo.Config, listener net.Addr) *url.URL {
+	base := p.base(listener)
+	if len(c.Hosts) > 0 {
+		u := &url.URL{Scheme: base.Scheme, Host: c.Hosts[0], Path: "/"}
+		if port := base.Port(); port != "" {
+			u.Host = net.JoinHostPort(c.Hosts[0], port)
+		}
+		return u
+	}
+	address, plain := server.SplitListen(c.Listen)
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "0" || plain && p.tls.on() {
+		return base.JoinPath(c.Name + "/")
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = base.Hostname()
+	}
+	u := &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: "/"}
+	if p.tls.on() {
+		u.Scheme = "https"
+	}
+	return u
 }
 
 // base is the pond's address for the clients of this machine.

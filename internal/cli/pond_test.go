@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"millpond/internal/server"
 )
 
 // A team begins with nothing: the first user, a service with a token of its own, a package that is published, withdrawn and
@@ -50,7 +52,7 @@ func TestTeamPublishes(t *testing.T) {
 	}
 	do("", ExitDenied, "yank", "pypi", "demo", "1.0", "--token", secret)
 	do("", 0, "yank", "pypi", "demo", "1.0", "--why", "broken")
-	var shown packageDocument
+	var shown server.PackageDocument
 	if err := json.Unmarshal([]byte(do("", 0, "show", "pypi", "demo", "--json")), &shown); err != nil || len(shown.Versions) != 1 || !shown.Versions[0].Yanked || shown.Versions[0].By != "ci" {
 		t.Errorf("show = %+v, %v; want 1.0 of ci, yanked", shown, err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"millpond"
 	"millpond/format"
+	"millpond/internal/server"
 
 	"github.com/schollz/progressbar/v3"
 )
@@ -71,9 +72,9 @@ func (c *publishCommand) target(ctx context.Context, p *Process) (string, format
 	if err != nil {
 		return "", nil, err
 	}
-	var fit []repositoryDocument
+	var fit []server.RepositoryDocument
 	for _, r := range all {
-		if c.Repository == r.Name || c.Repository == "" && r.Hosted && slices.Contains(r.May, string(millpond.VerbPublish)) {
+		if c.Repository == r.Name || c.Repository == "" && r.Hosted && slices.Contains(r.May, millpond.VerbPublish) {
 			fit = append(fit, r)
 		}
 	}

@@ -38,11 +38,12 @@ type running struct {
 	load     func(context.Context) (*plan, error)
 	log      *slog.Logger
 	listener *net.TCPListener
+	doors    map[string]bool // addresses of repositories' own listeners that are open
 	house    *house
 	server   *server.Server
 	auth     *auth.Auth
-	setup    string               // the secret with which the first user is made; "" if there is one
-	certs    *server.Certificates // nil unless they come from files
+	setup    string // the secret with which the first user is made; "" if there is one
+	proof    *proof
 }
 
 // serve runs a pond until ctx ends or a signal says so.
@@ -66,20 +67,21 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 		return err
 	}
 	defer func() { err = errors.Join(err, r.house.close(ctx)) }()
-	tlsConfig, certs, ca, err := plan.certificates()
-	if err != nil {
+	if r.proof, err = plan.proof(); err != nil {
 		return err
 	}
-	r.certs = certs
 	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log}); err != nil {
 		return err
 	}
-	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Version: p.Version, Log: r.log, CA: ca}
+	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Version: p.Version, Log: r.log, CA: r.proof.ca()}
 	if !plan.log.noAccess {
 		parts.Access = plan.log.handler(lines)
 	}
 	r.server = server.New(parts)
 	if err := r.configure(ctx, plan); err != nil {
+		if _, ok := errors.AsType[*exit](err); ok || millpond.Is(err, millpond.Unready) || millpond.Is(err, millpond.Denied) {
+			return err
+		}
 		return &exit{ExitUsage, err}
 	}
 
@@ -102,7 +104,7 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 	work.Go(func() { r.watch(working, stop) })
 	r.server.SetReady("")
 	banner(p.Out, r)
-	return r.server.Serve(serving, r.listener, server.Listening{TLS: tlsConfig})
+	return r.server.Serve(serving, r.listener, server.Listening{TLS: r.proof.config})
 }
 
 // listen takes the address. What stands in the way is said in words.
@@ -120,8 +122,53 @@ func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 	return nil, &exit{ExitUsage, &millpond.Error{Kind: millpond.Invalid, Why: "cannot listen on " + address, Err: err, Hint: "--listen wants host:port, such as 127.0.0.1:8080"}}
 }
 
-// configure gives the pond and the server what a plan says, both or neither.
+// configure gives the pond and the server what a plan says, all of it or nothing.
 func (r *running) configure(ctx context.Context, next *plan) error {
+	doors, err := r.open(ctx, next)
+	if err != nil {
+		return err
+	}
+	if err := r.hand(ctx, next); err != nil {
+		for _, d := range doors {
+			if d.Listener != nil {
+				err = errors.Join(err, d.Listener.Close())
+			}
+		}
+		return err
+	}
+	r.doors = map[string]bool{}
+	for _, d := range doors {
+		r.doors[d.Address] = true
+	}
+	r.server.Open(doors)
+	return nil
+}
+
+// open takes the addresses where a plan's repositories listen by themselves. Those that are open already stay.
+func (r *running) open(ctx context.Context, next *plan) (doors []server.Door, err error) {
+	for _, c := range next.repositories {
+		if c.Listen == "" {
+			continue
+		}
+		d := server.Door{Address: c.Listen}
+		var address string
+		if address, d.Plain = server.SplitListen(c.Listen); !r.doors[c.Listen] {
+			if d.Listener, err = listen(ctx, address); err != nil {
+				for _, d := range doors {
+					if d.Listener != nil {
+						err = errors.Join(err, d.Listener.Close())
+					}
+				}
+				return nil, err
+			}
+		}
+		doors = append(doors, d)
+	}
+	return doors, nil
+}
+
+// hand gives the pond, its identities and the server what a plan says, all or none.
+func (r *running) hand(ctx context.Context, next *plan) error {
 	if err := r.house.pond.Configure(ctx, next.pond, next.repositories); err != nil {
 		return err
 	}
@@ -179,13 +226,9 @@ func (r *running) reload(ctx context.Context) {
 		if next.listen != r.plan.listen || next.data != r.plan.data || next.tls.local != r.plan.tls.local || next.tls.on() != r.plan.tls.on() {
 			return &millpond.Error{Kind: millpond.Unsupported, Why: "listen, data and the kind of tls cannot change while the pond runs", Hint: "restart it"}
 		}
-		use := func() {}
-		if r.certs != nil {
-			cert, err := server.ReadCertificate(next.tls.cert, next.tls.key)
-			if err != nil {
-				return err
-			}
-			use = func() { r.certs.Use(cert) }
+		use, err := r.proof.renew(next)
+		if err != nil {
+			return err
 		}
 		if err := r.configure(ctx, next); err != nil {
 			return err

@@ -385,6 +385,81 @@ func (u *underTest) logged() string {
 	return u.log.String()
 }
 
+// TestListenersOfRepositories moves a repository's own listener while the pond runs, to an address that is free and to one
+// that is not.
+func TestListenersOfRepositories(t *testing.T) {
+	p := planFor(t, upstream(t, wheel(t)).URL+"/simple/")
+	free := func() string {
+		t.Helper()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	first, second := free(), free()
+	at := func(address string) *plan {
+		next := *p
+		next.repositories = append([]repo.Config{}, p.repositories...)
+		next.repositories[0].Listen = address
+		return &next
+	}
+	u := run(t, at(first))
+	defer u.stop()
+	for _, want := range []string{"listens on " + first, "http://" + first + "/simple/"} {
+		if !strings.Contains(u.out.String(), want) {
+			t.Errorf("the banner lacks %q:\n%s", want, u.out)
+		}
+	}
+	works := func(name, address string, want bool) {
+		t.Helper()
+		status := "nobody listens"
+		resp, err := http.Get("http://" + address + "/simple/demo/")
+		if err == nil {
+			resp.Body.Close()
+			status = resp.Status
+		}
+		if got := err == nil && resp.StatusCode == 200; got != want {
+			t.Errorf("%s: the repository on %s: %s, want it there: %t\nlog: %s", name, address, status, want, u.log)
+		}
+	}
+	reload := func(next *plan) {
+		t.Helper()
+		u.next = next
+		u.signals <- syscall.SIGHUP
+		u.signals <- syscall.SIGHUP // taken only when the first is done
+	}
+	works("at start", first, true)
+	if code, out, errs := u.command("repo", "--json"); code != 0 || !strings.Contains(out, `"own": "http://`+first+`/"`) {
+		t.Errorf("millpond repo = %d %s%s, want the repository's own address", code, out, errs)
+	}
+	if code, out, errs := u.command("repo", "show", "pypi"); code != 0 || !strings.Contains(out, "own place  http://"+first+"/") || !strings.Contains(out, "upstream   "+p.repositories[0].Upstreams[0].URL.String()) {
+		t.Errorf("millpond repo show pypi = %d %s%s, want its own place and its upstream", code, out, errs)
+	}
+	if code, _, errs := u.command("repo", "show", "absent"); code == 0 || !strings.Contains(errs, "no repository absent") {
+		t.Errorf("millpond repo show absent = %d %s, want the words", code, errs)
+	}
+	if code, out, errs := u.command("set-up", "pip", "--print"); code != 0 || !strings.Contains(out+errs, "http://"+first+"/simple/") {
+		t.Errorf("millpond set-up pip = %d %s%s, want the repository's own address", code, out, errs)
+	}
+	reload(at(second))
+	works("after another address", second, true)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	reload(at(taken.Addr().String()))
+	works("after an address that is taken", second, true)
+	if !strings.Contains(u.logged(), "another program listens on "+taken.Addr().String()) {
+		t.Errorf("the log does not say why:\n%s", u.log)
+	}
+	reload(p)
+	works("after none", second, false)
+	works("below the pond", strings.TrimSuffix(strings.TrimPrefix(u.base, "http://"), "/")+"/pypi", true)
+}
+
 func TestServeOverItsOwnAuthority(t *testing.T) {
 	p := planFor(t, upstream(t, wheel(t)).URL+"/simple/")
 	p.tls.local = true

@@ -16,6 +16,7 @@ import (
 	"millpond/internal/auth"
 	"millpond/internal/config"
 	"millpond/internal/server"
+	"millpond/repo"
 )
 
 // settings are the flags that say how a pond is to be. Flags win over MILLPOND_* variables, and those over the file.
@@ -92,7 +93,7 @@ func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err
 		}
 	}
 	p.server = server.Settings{Trusted: c.Proxies(), Metrics: c.Metrics}
-	p.auth = authOf(c)
+	p.auth = authOf(c, p.repositories)
 	p.downloads, p.waiting = c.Limits.Downloads, c.Limits.Waiting
 	p.log = logPlan{text: c.Log.Format == "text", noAccess: !c.Log.Access}
 	if err := p.log.level.UnmarshalText([]byte(cmp.Or(c.Log.Level, slog.LevelInfo.String()))); err != nil {
@@ -102,7 +103,7 @@ func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err
 }
 
 // authOf is what the configuration says of who may do what, and how they prove who they are.
-func authOf(c *config.Config) auth.Settings {
+func authOf(c *config.Config, repositories []repo.Config) auth.Settings {
 	s := auth.Settings{PublicURL: c.PublicURL, Passwords: c.Auth.Passwords == "on", Grace: c.Auth.Grace}
 	for _, p := range c.Auth.OIDC {
 		s.Providers = append(s.Providers, auth.Provider{Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret, GroupsClaim: p.GroupsClaim, Allow: p.Allow})
@@ -112,7 +113,7 @@ func authOf(c *config.Config) auth.Settings {
 	}
 	for i := range c.Repos {
 		r := &c.Repos[i]
-		s.Repositories = append(s.Repositories, auth.Repository{Name: r.Name, Format: r.Format, Read: c.ReadersOf(r),
+		s.Repositories = append(s.Repositories, auth.Repository{Name: r.Name, Format: r.Format, Hosts: repositories[i].Hosts, Read: c.ReadersOf(r),
 			Publish: config.Subjects(r.Publish), Maintain: config.Subjects(r.Maintain), Own: config.Subjects(r.Own)})
 	}
 	return s

@@ -109,6 +109,9 @@ func (c *setUpCommand) base(ctx context.Context, f format.Format) (*url.URL, str
 		if r.Format != f.Info().Name || c.Repository != "" && c.Repository != r.Name {
 			continue
 		}
+		if own, err := url.Parse(r.Own); err == nil && r.Own != "" {
+			return own, r.Name, nil
+		}
 		// As it is reached from here, which is what the client of this machine needs.
 		return c.URL.JoinPath(r.Name + "/"), r.Name, nil
 	}

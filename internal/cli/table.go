@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"millpond"
 )
 
 // show prints what the pond answered: as JSON if that is wanted, else as a table whose rows say draws.
@@ -47,12 +49,23 @@ func line(cells []any) string {
 			}
 		case []string:
 			text = strings.Join(c, " ")
+		case []millpond.Verb:
+			text = verbs(c)
 		default:
 			text = fmt.Sprint(c)
 		}
 		b.WriteString(strings.NewReplacer("\n", " ", "\t", " ").Replace(text))
 	}
 	return b.String()
+}
+
+// verbs are in words.
+func verbs(all []millpond.Verb) string {
+	words := make([]string, len(all))
+	for i, v := range all {
+		words[i] = string(v)
+	}
+	return strings.Join(words, " ")
 }
 
 // terminal is w, if it is a terminal; else nil.

@@ -37,11 +37,8 @@ func (c *Config) at(path, why string, args ...any) error {
 func (c *Config) check(formats []format.Format) []error {
 	var errs []error
 	wrong := func(path, why string, args ...any) { errs = append(errs, c.at(path, why, args...)) }
-	host, port, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		wrong("listen", "%q is not an address: write 127.0.0.1:8080, or :8080 for all addresses of this machine", c.Listen)
-	} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || strings.ContainsAny(host, " /") {
-		wrong("listen", "%q is not an address: its port is %q, %d", c.Listen, port, n)
+	if why := badAddress(c.Listen); why != "" {
+		wrong("listen", "%s", why)
 	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
@@ -87,6 +84,18 @@ func (c *Config) check(formats []format.Format) []error {
 	return append(errs, repoErrs...)
 }
 
+// badAddress says why an address is none to listen on; "" if it is one.
+func badAddress(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Sprintf("%q is not an address: write 127.0.0.1:8080, or :8080 for all addresses of this machine", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strings.ContainsAny(host, " /") {
+		return fmt.Sprintf("%q is not an address: its port is %q, %d", address, port, n)
+	}
+	return ""
+}
+
 // prefixOf reads an address prefix; an address alone is one of its own.
 func prefixOf(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
@@ -126,13 +135,26 @@ func loopbackHost(host string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
-// self reports whether a URL is this pond, as far as can be told without asking: its own listener, or its public address.
+// self reports whether a URL is this pond, as far as can be told without asking: its own listeners, its public address, or a
+// host of a repository's own.
 func (c *Config) self(u *url.URL) bool {
 	if public, err := url.Parse(c.PublicURL); err == nil && c.PublicURL != "" &&
 		strings.EqualFold(public.Hostname(), u.Hostname()) && portOf(public) == portOf(u) && strings.HasPrefix(u.Path+"/", public.Path) {
 		return true
 	}
-	host, port, err := net.SplitHostPort(c.Listen)
+	for i := range c.Repos {
+		r := &c.Repos[i]
+		if slices.ContainsFunc(r.Host, func(host string) bool { return strings.EqualFold(host, u.Hostname()) }) ||
+			r.Listen != "" && listensAt(strings.TrimPrefix(r.Listen, "http://"), u) {
+			return true
+		}
+	}
+	return listensAt(c.Listen, u)
+}
+
+// listensAt reports whether a URL leads to a listener of this machine's.
+func listensAt(listen string, u *url.URL) bool {
+	host, port, err := net.SplitHostPort(listen)
 	if err != nil || port == "0" || portOf(u) != port {
 		return false
 	}

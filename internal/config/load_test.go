@@ -132,6 +132,17 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestPlacesOfARepositorysOwn(t *testing.T) {
+	c := load(t, "public_url: https://pond.example\nread: anonymous\nrepositories:\n  p: {format: pypi, host: [P.example., q.example], listen: 'http://:3142'}", env())
+	all, err := c.Repositories(formats())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(all[0].Hosts, " ", all[0].Listen); got != "[p.example q.example] http://:3142" {
+		t.Errorf("places = %s, want the hosts in lower case and the listener as it stands there", got)
+	}
+}
+
 // TestErrors holds what each mistake is answered with. Every want begins with the line.
 func TestErrors(t *testing.T) {
 	tests := []struct{ name, file, want string }{
@@ -139,7 +150,7 @@ func TestErrors(t *testing.T) {
 		{"unknown key below", "log:\n  levle: info", `2: log: unknown key "levle"; did you mean level?`},
 		{"unknown key of a repository", "repositories:\n  p:\n    format: pypi\n    upstream: x", `4: repositories.p: unknown key "upstream"; did you mean upstreams?`},
 		{"an option of another format", "repositories:\n  p:\n    format: pypi\n    scope: x",
-			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, max_file, rules, fresh, absent`},
+			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, max_file, rules, fresh, absent, host, listen`},
 		{"a misspelt option", "repositories:\n  p:\n    format: npm\n    lockfile: x", `4: repositories.p: unknown key "lockfile"; did you mean lock-file?`},
 		{"unknown key of an upstream", "repositories:\n  p:\n    format: pypi\n    upstreams:\n    - url: https://u.example/\n      user: x",
 			`6: repositories.p.upstreams[0]: unknown key "user"; did you mean username?`},
@@ -165,6 +176,26 @@ func TestErrors(t *testing.T) {
 		{"listen", "listen: '8080'", `1: listen: "8080" is not an address: write 127.0.0.1:8080, or :8080 for all addresses of this machine`},
 		{"others can reach it", "listen: :8080\nrepositories:\n  p: {format: pypi}",
 			`3: repositories.p: others can reach the pond on :8080, so read must say who may read: read: [anonymous] is everybody`},
+		{"others can reach a repository", "repositories:\n  p: {format: pypi, listen: ':3142'}",
+			`2: repositories.p.listen: others can reach the repository on :3142, so read must say who may read: read: [anonymous] is everybody`},
+		{"a listener that is none", "repositories:\n  p: {format: pypi, listen: 'http://3142'}",
+			`2: repositories.p.listen: "3142" is not an address: write 127.0.0.1:8080, or :8080 for all addresses of this machine`},
+		{"the pond's listener", "repositories:\n  p: {format: pypi, listen: 'http://127.0.0.1:8080'}", `2: repositories.p.listen: the pond itself listens on 127.0.0.1:8080`},
+		{"one listener for two", "repositories:\n  p: {format: pypi, listen: 127.0.0.1:1}\n  q: {format: npm, listen: 'http://127.0.0.1:1'}",
+			`3: repositories.q.listen: p listens on 127.0.0.1:1 already`},
+		{"a host without public_url", "repositories:\n  p: {format: pypi, host: p.example}",
+			`2: repositories.p.host: it needs public_url, by which the pond's own pages are told apart from what is at p.example`},
+		{"the pond's host", "public_url: https://Pond.example\nrepositories:\n  p: {format: pypi, host: [pond.example.]}",
+			`3: repositories.p.host: pond.example is the pond's own, by public_url`},
+		{"one host for two", "public_url: https://pond.example\nrepositories:\n  p: {format: pypi, host: p.example}\n  q: {format: npm, host: P.example}",
+			`4: repositories.q.host: p has the host p.example already`},
+		{"hosts that are none", "public_url: https://pond.example\nrepositories:\n  p: {format: pypi, host: [192.0.2.1, 'a:80', 'https://a', localhost]}",
+			"3: repositories.p.host: \"192.0.2.1\" is not the name of a host, like p.pond.example\n3: repositories.p.host: \"a:80\" is not the name of a host, like p.pond.example\n" +
+				"3: repositories.p.host: \"https://a\" is not the name of a host, like p.pond.example\n3: repositories.p.host: \"localhost\" is not the name of a host, like p.pond.example"},
+		{"an upstream that is a repository's host", "public_url: https://pond.example\nrepositories:\n  p: {format: pypi, host: p.example, upstreams: 'http://p.example/simple/'}",
+			`3: repositories.p.upstreams[0]: http://p.example/simple/: that is this pond itself; an upstream is somewhere else, or another repository: {repository: name}`},
+		{"an upstream that is a repository's listener", "repositories:\n  p: {format: pypi, listen: 'http://127.0.0.1:3142'}\n  q: {format: pypi, upstreams: 'http://localhost:3142/simple/'}",
+			`3: repositories.q.upstreams[0]: http://localhost:3142/simple/: that is this pond itself; an upstream is somewhere else, or another repository: {repository: name}`},
 		{"public url", "public_url: pond.example", `1: public_url: an address like https://pond.example/ is needed`},
 		{"tls", "tls: yes", `1: tls: it is local, or a mapping with cert and key; not "yes"`},
 		{"tls without key", "tls: {cert: /nowhere}", "1: tls: cert and key belong together\n1: tls.cert: stat /nowhere: no such file or directory"},

@@ -49,7 +49,29 @@ func (c *Config) build(formats []format.Format) ([]repo.Config, []error) {
 		all = append(all, b.repository(&c.Repos[i], formats))
 	}
 	b.rings()
+	b.shared(all)
 	return all, b.errs
+}
+
+// shared complains about hosts and listeners that two repositories would have.
+func (b *builder) shared(all []repo.Config) {
+	hosts, listeners := map[string]string{}, map[string]string{}
+	for _, c := range all {
+		for _, host := range c.Hosts {
+			if other := hosts[host]; other != "" {
+				b.wrong("repositories."+c.Name+".host", "%s has the host %s already", other, host)
+			}
+			hosts[host] = c.Name
+		}
+		if c.Listen == "" {
+			continue
+		}
+		address := strings.TrimPrefix(c.Listen, "http://")
+		if other := listeners[address]; other != "" {
+			b.wrong("repositories."+c.Name+".listen", "%s listens on %s already", other, address)
+		}
+		listeners[address] = c.Name
+	}
 }
 
 func (b *builder) repository(r *Repository, formats []format.Format) repo.Config {
@@ -78,6 +100,7 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 			b.wrong(path, why, b.c.Listen)
 		}
 	}
+	b.places(path, r, &out)
 	out.Public = slices.Contains(read, "anonymous")
 	b.subjects(path+".read", read)
 	for _, list := range []struct {
@@ -122,6 +145,57 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 		out.Upstreams = append(out.Upstreams, b.upstream(fmt.Sprintf("%s.upstreams[%d]", path, i), &r.Upstreams[i], names[i], r))
 	}
 	return out
+}
+
+// places are the hosts and the listener of a repository's own.
+func (b *builder) places(path string, r *Repository, out *repo.Config) {
+	for _, host := range r.Host {
+		name := strings.ToLower(strings.TrimSuffix(host, "."))
+		if !hostName(name) {
+			b.wrong(path+".host", "%q is not the name of a host, like %s.pond.example", host, r.Name)
+			continue
+		}
+		out.Hosts = append(out.Hosts, name)
+		if public, err := url.Parse(b.c.PublicURL); b.c.PublicURL == "" {
+			b.wrong(path+".host", "it needs public_url, by which the pond's own pages are told apart from what is at %s", name)
+		} else if err == nil && strings.EqualFold(public.Hostname(), name) {
+			b.wrong(path+".host", "%s is the pond's own, by public_url", name)
+		}
+	}
+	if r.Listen == "" {
+		return
+	}
+	out.Listen = r.Listen
+	address := strings.TrimPrefix(r.Listen, "http://")
+	if why := badAddress(address); why != "" {
+		b.wrong(path+".listen", "%s", why)
+		return
+	}
+	if address == b.c.Listen && !strings.HasSuffix(address, ":0") {
+		b.wrong(path+".listen", "the pond itself listens on %s", address)
+	}
+	saidWho := r.Read != nil || b.c.lines["read"] > 0 || b.c.over["read"] != ""
+	if !saidWho && loopback(b.c.Listen) && !loopback(address) {
+		b.wrong(path+".listen", "others can reach the repository on %s, so read must say who may read: read: [anonymous] is everybody", address)
+	}
+}
+
+// hostName reports whether a host may be called that, in lower case. An address is none.
+func hostName(s string) bool {
+	if net.ParseIP(s) != nil || len(s) > 253 || s == "localhost" {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		ok := label != "" && len(label) < 64 && label[0] != '-' && label[len(label)-1] != '-'
+		for i := range len(label) {
+			c := label[i]
+			ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // word complains about a word that is not one of those known.
@@ -265,6 +339,14 @@ func (b *builder) upstream(path string, u *Upstream, name string, r *Repository)
 			continue
 		}
 		s.Also = append(s.Also, strings.TrimSuffix(origin, "/"))
+	}
+	for i, origin := range u.AuthRealms {
+		o, err := url.Parse(origin)
+		if err != nil || o.Scheme != "http" && o.Scheme != "https" || o.Host == "" || strings.Trim(o.Path, "/") != "" {
+			b.wrong(fmt.Sprintf("%s.auth_realms[%d]", path, i), "%q is not an origin like https://auth.example", origin)
+			continue
+		}
+		s.Realms = append(s.Realms, strings.TrimSuffix(origin, "/"))
 	}
 	for i, text := range u.AllowAddresses {
 		p, err := prefixOf(text)

@@ -151,6 +151,14 @@ type Repository struct {
 	// How long an upstream is believed that there is no such package.
 	Absent time.Duration `key:"absent" default:"the format's, often 1m"`
 
+	// Names of hosts where this repository is the root, beside its place at public_url, which is needed then: requests that
+	// name such a host are for it alone. What is in front of the pond must let these names through.
+	Host []string `key:"host" type:"list of host names"`
+	// An address where this repository is the root, host and port, beside its place at the pond's own address. With
+	// http:// before it plain HTTP is spoken there, also where the pond has TLS. Formats that know how answer there as a
+	// proxy, for what their upstreams have.
+	Listen string `key:"listen" type:"address"`
+
 	// Options are the format's own settings, which stand beside the keys above.
 	Options map[string]string `key:"-"`
 	told    bool              // a flag or a variable has named the upstreams
@@ -177,6 +185,8 @@ type Upstream struct {
 	Headers map[string]string `key:"headers" type:"mapping of secrets"`
 	// Further origins that its files may come from, https://files.example; empty is every public https address.
 	Also []string `key:"also" type:"list of origins"`
+	// Further origins whose token service is given the name and password, https://auth.example; others are asked without.
+	AuthRealms []string `key:"auth_realms" type:"list of origins"`
 	// Address prefixes that other hosts than the URL's own may have, though they are not public.
 	AllowAddresses []string `key:"allow_addresses" type:"list of address prefixes"`
 	// A file of certificates, PEM, to trust instead of the system's.

@@ -127,6 +127,12 @@ func (p *printer) repository(r *Repository) {
 	} else {
 		p.line("    #claims: [acme-*]")
 	}
+	if len(r.Host) > 0 {
+		p.line("    host: %s", flow(r.Host))
+	}
+	if r.Listen != "" {
+		p.line("    listen: %s", scalar(r.Listen))
+	}
 	if r.Merge != "" && r.Merge != "hide" {
 		p.line("    merge: %s", scalar(r.Merge))
 	}

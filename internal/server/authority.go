@@ -26,14 +26,14 @@ import (
 // trust, and it signs for the pond's own names only. Whoever steals its key cannot use it to stand in for anything else:
 // its certificate says which names it may sign for, and clients hold it to that.
 type Authority struct {
-	cert  *x509.Certificate
-	key   *ecdsa.PrivateKey
-	pem   []byte
-	hosts []string // that leaves are for
-	now   func() time.Time
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	pem  []byte
+	now  func() time.Time
 
-	mu   sync.Mutex // guards leaf; held while a new one is signed (a fraction of a millisecond)
-	leaf *tls.Certificate
+	mu    sync.Mutex // guards hosts and leaf; held while a new one is signed (a fraction of a millisecond)
+	hosts []string   // that leaves are for
+	leaf  *tls.Certificate
 }
 
 const (
@@ -63,16 +63,38 @@ func OpenAuthority(dir string, must, wish []string, now func() time.Time) (*Auth
 		return nil, fmt.Errorf("the authority in %s ends on %s: remove the folder, start again, and let clients trust the new one",
 			dir, a.cert.NotAfter.Format(time.DateOnly))
 	}
-	for i, host := range append(slices.Clone(must), wish...) {
-		switch {
-		case host == "" || slices.Contains(a.hosts, host):
-		case a.permits(host):
-			a.hosts = append(a.hosts, host)
-		case i < len(must):
-			return nil, fmt.Errorf("the authority in %s may not sign for %s: remove the folder, start again, and let clients trust the new one", dir, host)
+	if err := a.SignFor(must...); err != nil {
+		return nil, fmt.Errorf("the authority in %s: %w", dir, err)
+	}
+	for _, host := range wish {
+		if a.permits(host) {
+			if err := a.SignFor(host); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return a, nil
+}
+
+// SignFor makes the leaves from now on be for these hosts too, or says for which the authority may not sign; then nothing has
+// changed.
+func (a *Authority) SignFor(hosts ...string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := slices.Clone(a.hosts)
+	for _, host := range hosts {
+		switch {
+		case host == "" || slices.Contains(all, host):
+		case a.permits(host):
+			all = append(all, host)
+		default:
+			return fmt.Errorf("it may not sign for %s: remove its folder, start again, and let clients trust the new one", host)
+		}
+	}
+	if len(all) > len(a.hosts) {
+		a.hosts, a.leaf = all, nil
+	}
+	return nil
 }
 
 // PEM is the authority's certificate, for clients to trust.

@@ -11,6 +11,29 @@ import (
 	"time"
 )
 
+// TestAnAuthorityLearnsHostsThatItMaySignFor adds a host while it runs.
+func TestAnAuthorityLearnsHostsThatItMaySignFor(t *testing.T) {
+	a, err := OpenAuthority(t.TempDir(), []string{"pond.example"}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func() string {
+		t.Helper()
+		cert, err := a.Config().GetCertificate(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(cert.Leaf.DNSNames, " ")
+	}
+	before := names()
+	if err := a.SignFor("other.example"); err == nil || names() != before {
+		t.Errorf("a host that it may not sign for: %v, names %s; want an error and nothing changed", err, names())
+	}
+	if err := a.SignFor("npm.pond.example"); err != nil || !strings.Contains(names(), "npm.pond.example") {
+		t.Errorf("a host below its own: %v, names %s; want it among them", err, names())
+	}
+}
+
 // trusts reports whether a client that trusts the authority would accept the config's certificate for a name at a time.
 func trusts(t *testing.T, ca []byte, c *tls.Config, name string, at time.Time) error {
 	t.Helper()

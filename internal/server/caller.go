@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -16,7 +17,9 @@ type Callers interface {
 	// Identify reads the credential of a request, if it has one. The address in r.RemoteAddr is the client's. A credential
 	// that is not good is Unauthenticated, also where nobody needs one; two, or one in the query, are Invalid.
 	Identify(ctx context.Context, r *http.Request) (repo.Caller, error)
-	// AccountsFor are the caller's accounts inside the protocol of one repository, whose address the client knows as base.
+	// Refused counts that somebody was refused for want of a right, for the log.
+	Refused(by millpond.Actor, v millpond.Verb, repository string)
+	// AccountsFor are the caller's accounts inside the protocol of one repository. base is where the client reaches the pond.
 	AccountsFor(c repo.Caller, repository, format string, base *url.URL) format.Accounts
 }
 
@@ -42,7 +45,7 @@ func mayRead(c *repo.Caller, config *repo.Config) bool {
 }
 
 // identify finds out who asks. A cookie counts for the pond's own pages and calls only.
-func (s *Server) identify(x *response, r *http.Request, own bool) error {
+func (s *Server) identify(x *response, r *http.Request, t *table, own bool) error {
 	x.caller = repo.Caller{Actor: millpond.Actor{Client: clientText(x.peer.addr), Request: x.ex.id[0]}}
 	if s.parts.Callers == nil {
 		return nil
@@ -50,8 +53,19 @@ func (s *Server) identify(x *response, r *http.Request, own bool) error {
 	if !own && len(r.Header["Cookie"]) > 0 {
 		r.Header.Del("Cookie")
 	}
+	if x.peer.proxied {
+		// What the client proves itself to the pond with; the other field is meant for the host that it asks for.
+		r.Header.Del("Authorization")
+		if c := r.Header["Proxy-Authorization"]; len(c) > 0 {
+			r.Header["Authorization"] = c
+		}
+	}
+	r.Header.Del("Proxy-Authorization")
 	if x.peer.forward && x.peer.addr.IsValid() {
 		r.RemoteAddr = netip.AddrPortFrom(x.peer.addr, 0).String()
+	}
+	if own {
+		r = t.withoutPrefix(r)
 	}
 	c, err := s.parts.Callers.Identify(r.Context(), r)
 	if err != nil && own && !x.json && millpond.Is(err, millpond.Unauthenticated) && len(r.Header["Authorization"]) == 0 && len(r.Header["Cookie"]) > 0 {
@@ -63,8 +77,53 @@ func (s *Server) identify(x *response, r *http.Request, own bool) error {
 		return err
 	}
 	c.Client, c.Request = x.caller.Client, x.caller.Request
-	x.caller = c
+	x.caller, x.identified = c, true
 	return nil
+}
+
+// withoutPrefix is the request without the path of public_url, if a front server has left it there: who reads credentials
+// tells the pond's own places by their paths.
+func (t *table) withoutPrefix(r *http.Request) *http.Request {
+	escaped := r.URL.EscapedPath()
+	inner := t.inner(r.URL)
+	if len(inner) == len(escaped) {
+		return r
+	}
+	out, u := *r, *r.URL
+	u.Path = u.Path[len(t.under):] // which needs no escaping
+	if u.RawPath != "" {
+		u.RawPath = inner
+	}
+	out.URL = &u
+	return &out
+}
+
+// refused counts a request that was refused for want of a right, and one whose credential was not good.
+func (s *Server) refused(x *response) {
+	if x.err == nil {
+		return
+	}
+	if kind := millpond.KindOf(x.err); kind != millpond.Denied && kind != millpond.Unauthenticated {
+		return
+	}
+	if !x.identified {
+		s.metrics.denied.WithLabelValues("credential").Inc() // Identify has counted it for the log
+		return
+	}
+	verb := x.missing
+	if one, ok := errors.AsType[*repo.Refusal](x.err); ok {
+		verb = one.Verb
+	}
+	switch verb {
+	case "", verbOpen, verbSelf:
+		return // a password that is wrong, and the like: who reads them counts them
+	case verbStats, verbHere:
+		verb = millpond.VerbOperate
+	}
+	s.metrics.denied.WithLabelValues(string(verb)).Inc()
+	if s.parts.Callers != nil {
+		s.parts.Callers.Refused(x.caller.Actor, verb, x.repository)
+	}
 }
 
 func clientText(addr netip.Addr) string {
@@ -163,16 +222,15 @@ func (t *table) readsAll(c *repo.Caller) bool {
 func (s *Server) as(x *response, t *table, m *mount) format.Repo {
 	c := x.caller
 	if s.parts.Callers != nil {
-		base := t.base(x.peer).JoinPath(m.name + "/")
-		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, base)
+		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, t.base(x.peer))
 	}
 	return m.repository.For(c)
 }
 
 // handlerFor answers a request to a mount. Who reads without a credential shares one handler: nothing that it does is written
-// down with a name.
-func (s *Server) handlerFor(x *response, r *http.Request, t *table, m *mount) http.Handler {
-	if !known(&x.caller) && m.config.Public && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+// down with a name. Who is about to log in has one of their own.
+func (s *Server) handlerFor(x *response, r *http.Request, t *table, m *mount, welcome bool) http.Handler {
+	if !welcome && !known(&x.caller) && m.config.Public && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return m.handler
 	}
 	return m.config.Format.Handler(s.as(x, t, m))

@@ -23,10 +23,10 @@ func BenchmarkCaller(b *testing.B) {
 				t := h.server.table.Load()
 				x := h.server.pool.Get().(*response)
 				x.begin(h.server, w, r, &exchange{})
-				if err := h.server.identify(x, r, false); err != nil {
+				if err := h.server.identify(x, r, h.server.table.Load(), false); err != nil {
 					b.Fatal(err)
 				}
-				h.server.handlerFor(x, r, t, m)
+				h.server.handlerFor(x, r, t, m, false)
 				h.server.pool.Put(x)
 			}
 		})

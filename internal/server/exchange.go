@@ -27,7 +27,7 @@ const (
 
 func exchangeRoutes() []route {
 	root := func(method, path, about string, serve func(*Server, *call) error) route {
-		return route{path: path, methods: method, verb: verbOpen, about: about, plain: true, serve: serve}
+		return route{path: path, methods: method, verb: verbOpen, about: about, plain: true, atRoot: true, serve: serve}
 	}
 	return []route{
 		op("POST", "/-/api/oidc/exchange", verbOpen, inPond, "Exchanges a CI job's identity token for a short token for publishing.", (*Server).exchange),

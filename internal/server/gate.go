@@ -12,22 +12,32 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A gate is a listener that lets so many connections in and no more. When it is full the connection that has been idle
-// longest makes room; when none is idle, who comes waits in the kernel's queue.
-type gate struct {
-	*net.TCPListener
-	slots  chan struct{}
-	done   chan struct{}
-	closed sync.Once
-	open   prometheus.Gauge
+// A hall is what the connections of all listeners share: so many come in and no more. When it is full the connection that
+// has been idle longest makes room; when none is idle, who comes waits in the kernel's queue.
+type hall struct {
+	slots chan struct{}
+	open  prometheus.Gauge
 
-	mu     sync.Mutex // guards idle, and every conn's place in it; never held across I/O
-	idle   *list.List // of *conn, longest idle first
-	hungry bool       // Accept waits for a slot: the next connection to go idle is closed
+	mu      sync.Mutex // guards what follows, and every conn's place in idle; never held across I/O
+	idle    *list.List // of *conn, longest idle first
+	waiting int        // how many Accepts wait for a slot: connections that go idle are closed
+	hungry  bool       // descriptors have run out: the next connection to go idle is closed
 }
 
-func newGate(l *net.TCPListener, most int, open prometheus.Gauge) *gate {
-	return &gate{TCPListener: l, slots: make(chan struct{}, most), done: make(chan struct{}), open: open, idle: list.New()}
+func newHall(most int, open prometheus.Gauge) *hall {
+	return &hall{slots: make(chan struct{}, most), open: open, idle: list.New()}
+}
+
+// A gate is a listener that leads into a hall.
+type gate struct {
+	*net.TCPListener
+	*hall
+	done   chan struct{}
+	closed sync.Once
+}
+
+func newGate(l *net.TCPListener, h *hall) *gate {
+	return &gate{TCPListener: l, hall: h, done: make(chan struct{})}
 }
 
 // A conn gives its slot back when it is closed. It is a *net.TCPConn in all else, so that files leave by sendfile.
@@ -43,23 +53,28 @@ func (g *gate) Accept() (net.Conn, error) {
 	c, err := g.AcceptTCP()
 	if err != nil {
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-			g.dropIdle() // the server waits a little and comes again
+			g.dropIdle(func() { g.hungry = true }) // the server waits a little and comes again
 		}
 		return nil, err
 	}
 	select {
 	case g.slots <- struct{}{}:
 	default:
-		g.dropIdle()
+		waits := !g.dropIdle(func() { g.waiting++ })
 		select {
 		case g.slots <- struct{}{}:
 		case <-g.done:
 			c.Close()
+			c = nil
+		}
+		if waits {
+			g.mu.Lock()
+			g.waiting--
+			g.mu.Unlock()
+		}
+		if c == nil {
 			return nil, net.ErrClosed
 		}
-		g.mu.Lock()
-		g.hungry = false
-		g.mu.Unlock()
 	}
 	g.open.Inc()
 	return &conn{TCPConn: c, gate: g}, nil
@@ -71,25 +86,26 @@ func (g *gate) Close() error {
 	return g.TCPListener.Close()
 }
 
-// dropIdle closes the connection that has been idle longest. If there is none, the next to go idle will be closed, for as
-// long as Accept waits.
-func (g *gate) dropIdle() {
-	g.mu.Lock()
-	front := g.idle.Front()
+// dropIdle closes the connection that has been idle longest. If there is none it calls none, which says under the lock what
+// is to become of the next that goes idle, and reports false.
+func (h *hall) dropIdle(none func()) bool {
+	h.mu.Lock()
+	front := h.idle.Front()
 	if front == nil {
-		g.hungry = true
-		g.mu.Unlock()
-		return
+		none()
+		h.mu.Unlock()
+		return false
 	}
 	c := front.Value.(*conn)
-	g.idle.Remove(front)
+	h.idle.Remove(front)
 	c.place = nil
-	g.mu.Unlock()
+	h.mu.Unlock()
 	c.Close()
+	return true
 }
 
 // state follows what connections do; see http.Server.ConnState.
-func (g *gate) state(nc net.Conn, state http.ConnState) {
+func (g *hall) state(nc net.Conn, state http.ConnState) {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
@@ -104,7 +120,7 @@ func (g *gate) state(nc net.Conn, state http.ConnState) {
 	}
 	drop := false
 	if state == http.StateIdle {
-		if g.hungry {
+		if g.hungry || g.waiting > 0 {
 			g.hungry, drop = false, true
 		} else {
 			c.place = g.idle.PushBack(c)

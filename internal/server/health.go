@@ -82,6 +82,13 @@ func (s *Server) listParts(b *strings.Builder, c *call, stats repo.Stats, err er
 		return // who may not read a repository is not told of its upstreams
 	}
 	for _, m := range t.order {
+		if m.config.Listen != "" {
+			if s.isOpen(m.config.Listen) {
+				line("ok", "listener "+m.config.Listen, "")
+			} else {
+				line("degraded", "listener "+m.config.Listen, "nobody listens there")
+			}
+		}
 		for _, u := range m.repository.Upstreams() {
 			name := "upstream " + m.name + "/" + u.Name
 			switch {

@@ -33,10 +33,19 @@ type (
 		Name   string          `json:"name"`
 		Format string          `json:"format"`
 		URL    string          `json:"url"`
+		Own    string          `json:"own,omitempty"` // its address where it is the root, of a host or a listener of its own
 		May    []millpond.Verb `json:"may"`
 		Hosted bool            `json:"hosted"` // whether anything can be published there
 		Claims []string        `json:"claims,omitempty"`
 		Merge  string          `json:"merge"`
+
+		Upstreams []string `json:"upstreams,omitempty"` // in order, without credentials; "repository NAME" is another of this pond
+		Rules     []string `json:"rules,omitempty"`
+		Volatile  bool     `json:"volatile,omitempty"`
+		Unpublish bool     `json:"unpublish,omitempty"`
+		MaxFile   int64    `json:"max_file,omitempty"` // in bytes
+		Hosts     []string `json:"host,omitempty"`     // where it is the root
+		Listen    string   `json:"listen,omitempty"`
 	}
 	// PackageDocument is a package as it is hosted.
 	PackageDocument struct {
@@ -145,6 +154,19 @@ func (s *Server) listRepositories(c *call, _ nothing) ([]RepositoryDocument, err
 		}
 		one := RepositoryDocument{Name: m.name, Format: m.info.Name, URL: c.t.base(c.peer).JoinPath(m.name + "/").String(),
 			May: []millpond.Verb{}, Hosted: !m.config.ReadOnly, Claims: m.config.Claims, Merge: "hide"}
+		one.Rules, one.Volatile, one.Unpublish, one.MaxFile = m.config.Policy.Names(), m.config.Volatile, m.config.Unpublish, m.config.MaxFile
+		one.Hosts, one.Listen = m.config.Hosts, m.config.Listen
+		for _, u := range m.config.Upstreams {
+			switch {
+			case u.Sibling != "":
+				one.Upstreams = append(one.Upstreams, "repository "+u.Sibling)
+			case u.URL != nil:
+				one.Upstreams = append(one.Upstreams, redact(u.URL.String()))
+			}
+		}
+		if own := c.t.own(m, c.peer); own != nil {
+			one.Own = own.String()
+		}
 		if m.config.Union {
 			one.Merge = "union"
 		}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/blob"
 	"millpond/blob/mem"
 	"millpond/catalog/sql"
 	"millpond/fetch"
@@ -140,6 +141,7 @@ type house struct {
 	upstream atomic.Int64 // requests that reached an upstream
 	upURL    *url.URL
 	admin    string // a token
+	people   auth.Settings
 }
 
 func (h *house) now() time.Time { return time.Unix(0, h.clock.Load()) }
@@ -150,6 +152,12 @@ const housePublic = "https://pond.example/"
 // newHouse starts one: public "pub", private "priv" and "other" of papers, volatile "draft", and private repositories of the real formats with
 // an upstream that counts.
 func newHouse(t testing.TB, change ...func(*Parts)) *house {
+	t.Helper()
+	return newHouseOn(t, mem.New(), change...)
+}
+
+// newHouseOn is newHouse with a store of the test's.
+func newHouseOn(t testing.TB, store blob.Store, change ...func(*Parts)) *house {
 	t.Helper()
 	ctx := t.Context()
 	h := &house{t: t}
@@ -165,7 +173,6 @@ func newHouse(t testing.TB, change ...func(*Parts)) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.catalog.Close() })
-	store := mem.New()
 	engine := &fetch.Engine{Blobs: store}
 	if h.pond, err = repo.New(ctx, repo.Parts{Blobs: store, Catalog: h.catalog, Fetch: engine, Now: h.now}); err != nil {
 		t.Fatal(err)
@@ -193,6 +200,7 @@ func newHouse(t testing.TB, change ...func(*Parts)) *house {
 		settings.Repositories = append(settings.Repositories, a)
 		list = append(list, one)
 	}
+	h.people = settings
 	if err := h.auth.Configure(settings); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -30,7 +31,7 @@ func (s *Server) landing(c *call) error {
 	}
 	for _, m := range t.order {
 		if mayRead(&x.caller, &m.config) {
-			p.Repositories = append(p.Repositories, m.draw(base, t.settings.Offline))
+			p.Repositories = append(p.Repositories, m.draw(t.at(m, x.peer), t.settings.Offline))
 		}
 	}
 	var b bytes.Buffer
@@ -68,11 +69,17 @@ func (t *table) base(p peer) *url.URL {
 		c.Path = strings.TrimSuffix(c.Path, "/") + "/"
 		return &c
 	}
-	return &url.URL{Scheme: p.scheme, Host: p.host, Path: "/"}
+	u := &url.URL{Scheme: p.scheme, Host: p.host, Path: "/"}
+	if p.door != nil {
+		u.Host = net.JoinHostPort(hostname(p.host), t.settings.Port)
+		if u.Scheme = "http"; t.settings.TLS {
+			u.Scheme = "https"
+		}
+	}
+	return u
 }
 
-func (m *mount) draw(base *url.URL, offline bool) ui.Repository {
-	at := base.JoinPath(m.name + "/")
+func (m *mount) draw(at *url.URL, offline bool) ui.Repository {
 	one := ui.Repository{Name: m.name, Title: m.info.Title, URL: at.String(), Facts: m.facts()}
 	if m.info.SetUp != nil {
 		one.SetUp = m.info.SetUp(at)
@@ -123,6 +130,9 @@ func (m *mount) facts() []ui.Fact {
 	}
 	if len(c.Claims) > 0 {
 		add("claims", strings.Join(c.Claims, ", ")+": never asked of an upstream")
+	}
+	if c.Listen != "" {
+		add("listens", "on "+c.Listen+", where it is the root")
 	}
 	if c.Union {
 		add("merge", "union: each version from the first layer that has it")

@@ -25,7 +25,7 @@ import (
 	"millpond/format"
 )
 
-func listen(t *testing.T) *net.TCPListener {
+func listen(t testing.TB) *net.TCPListener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,7 +35,7 @@ func listen(t *testing.T) *net.TCPListener {
 }
 
 // serve runs the server on loopback until the test ends, or stop is called; stop returns what Serve did.
-func serve(t *testing.T, s *Server, o Listening) (addr string, stop func() error) {
+func serve(t testing.TB, s *Server, o Listening) (addr string, stop func() error) {
 	t.Helper()
 	l := listen(t)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -50,6 +50,12 @@ func (s *Server) logRequest(x *response, r *http.Request, took time.Duration) {
 		text("client", x.peer.addr.String())
 	}
 	text("method", r.Method)
+	switch {
+	case x.peer.proxied:
+		text("host", r.URL.Host)
+	case x.at != nil:
+		text("host", x.peer.host)
+	}
 	text("path", r.URL.EscapedPath())
 	if x.mount != nil {
 		text("format", x.mount.info.Name)

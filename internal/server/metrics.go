@@ -88,7 +88,7 @@ func newMetrics(s *Server) *metrics {
 		cache:    vec("cache_requests_total", "Requests to repositories, by what the cache did.", "format", "result"),
 		ttfb:     histogram("ttfb_seconds", "Time to the header of the answer.", "result"),
 		seconds:  histogram("http_request_seconds", "Time to the end of the answer.", "format"),
-		denied:   vec("denied_total", "Requests refused for want of a right.", "verb"),
+		denied:   vec("denied_total", "Requests refused for want of a right, by its verb, or of a good credential.", "verb"),
 		upstream: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "millpond", Name: "upstream_seconds",
 			Help: "Time a request waited for upstreams, where it did.", Buckets: buckets}),
 		reloads: vec("config_reloads_total", "Reloads of the configuration.", "result"),
@@ -149,9 +149,6 @@ func (m *metrics) count(x *response, method string, took time.Duration) {
 	(*n).Inc()
 	c.seconds.Observe(took.Seconds())
 	m.served.Add(x.bytes)
-	if status == http.StatusUnauthorized || status == http.StatusForbidden {
-		m.denied.WithLabelValues(methods[verb]).Inc()
-	}
 	if x.mount == nil {
 		return
 	}

@@ -15,15 +15,18 @@ type peer struct {
 	host    string     // that the client asked for, with its port
 	scheme  string     // that the client used
 	forward bool       // somebody passed the request on
+	door    *door      // that the request came to; nil is the listener that all repositories share
+	proxied bool       // the client takes the pond for a proxy, and asks it for a URL of another host
+	here    string     // where its connection ends, if the client takes the pond for a proxy
 }
 
 // local reports whether the client is a program on this machine, and no front server stands between.
 func (p peer) local() bool { return !p.forward && p.addr.IsLoopback() }
 
-// peer reads who asks. X-Forwarded-* counts only from a trusted front server, and of X-Forwarded-For only what the nearest
+// peer reads who asks into p, whose door is known. X-Forwarded-* counts only from a trusted front server, and of X-Forwarded-For only what the nearest
 // hops wrote: everything to the left of the first address that is not trusted could have been sent by anyone.
-func (s *Settings) peer(r *http.Request) (peer, error) {
-	p := peer{host: r.Host, scheme: "http"}
+func (s *Settings) peer(p *peer, r *http.Request) error {
+	p.host, p.scheme = r.Host, "http"
 	if r.TLS != nil {
 		p.scheme = "https"
 	}
@@ -33,7 +36,7 @@ func (s *Settings) peer(r *http.Request) (peer, error) {
 	// A request that came through another program did not come from this machine's own user, trusted or not.
 	p.forward = len(r.Header["X-Forwarded-For"]) > 0 || len(r.Header["Forwarded"]) > 0 || len(r.Header["Via"]) > 0
 	if len(s.Trusted) == 0 || !s.trusts(p.addr) {
-		return p, nil
+		return nil
 	}
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
 	for i := len(hops) - 1; i >= 0 && s.trusts(p.addr); i-- {
@@ -45,7 +48,7 @@ func (s *Settings) peer(r *http.Request) (peer, error) {
 	}
 	if host := nearest(r.Header["X-Forwarded-Host"]); host != "" {
 		if strings.ContainsAny(host, "/\\@?# \t") {
-			return p, &millpond.Error{Kind: millpond.Invalid, Why: "X-Forwarded-Host is not a host"}
+			return &millpond.Error{Kind: millpond.Invalid, Why: "X-Forwarded-Host is not a host"}
 		}
 		p.host = host
 	}
@@ -53,7 +56,7 @@ func (s *Settings) peer(r *http.Request) (peer, error) {
 	case "http", "https":
 		p.scheme = scheme
 	}
-	return p, nil
+	return nil
 }
 
 // nearest is the word of the nearest hop: the last of a list.
@@ -74,9 +77,9 @@ func (s *Settings) trusts(addr netip.Addr) bool {
 	return false
 }
 
-// checkHost refuses names that do not belong to a pond on loopback (DNS rebinding).
-func (s *Settings) checkHost(host string) error {
-	if !s.Loopback {
+// checkHost refuses names that do not belong to a pond that listens on loopback only (DNS rebinding).
+func (s *Settings) checkHost(host string, loopback bool) error {
+	if !loopback {
 		return nil
 	}
 	name := hostname(host)

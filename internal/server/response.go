@@ -24,6 +24,7 @@ type response struct {
 	http.ResponseWriter
 	server *Server
 	ex     *exchange
+	at     *root  // where the repository is the root that the request came to; else nil
 	mount  *mount // nil for the pond's own routes
 	route  string // the prefix of the pond's own route; "" for a mount
 	json   bool   // errors are told as the API tells them
@@ -31,11 +32,16 @@ type response struct {
 	caller repo.Caller
 	tls    bool
 
+	identified bool          // the caller's credential was good, if there was one
+	repository string        // that the request is for, as far as that is known; "" if it is none
+	missing    millpond.Verb // that the server has refused the request for want of
+
 	start, first time.Time // of the request, and of its answer's header
 	moved        time.Time // when the write deadline was last moved on
 	status       int
 	bytes        int64
 	err          error
+	cut          error // why the rest of the answer may not be sent
 	aborted      bool
 	attrs        [24]slog.Attr // of the log line; here because a response is used again
 }
@@ -75,25 +81,65 @@ func (x *response) WriteHeader(status int) {
 	if x.status != 0 {
 		return
 	}
-	x.status, x.first = status, time.Now()
+	x.first = time.Now()
 	x.moveDeadline(x.first)
-	if status == http.StatusUnauthorized && len(x.Header()["Www-Authenticate"]) == 0 {
-		x.Header().Set("Www-Authenticate", challenge)
+	if status == http.StatusUnauthorized {
+		status = x.challenge()
 	}
 	if x.mount != nil {
 		writeCacheStatus(x.Header(), &x.ex.trace, x.first)
 	}
+	x.status = status
 	x.ResponseWriter.WriteHeader(status)
+}
+
+// challenge asks the client who it is, and returns the status that does so: a client that takes the pond for a proxy has its
+// credential for the pond in another field than for the host that it asks for.
+func (x *response) challenge() int {
+	h := x.Header()
+	if x.peer.proxied {
+		h.Del("Www-Authenticate")
+		h.Set("Proxy-Authenticate", challenge)
+		return http.StatusProxyAuthRequired
+	}
+	if len(h["Www-Authenticate"]) == 0 {
+		h.Set("Www-Authenticate", challenge)
+	}
+	return http.StatusUnauthorized
 }
 
 func (x *response) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	x.moveDeadline(time.Now())
-	n, err := x.ResponseWriter.Write(b)
-	x.bytes += int64(n)
-	return n, err
+	sent := 0
+	for {
+		if err := x.withdrawn(); err != nil {
+			return sent, err
+		}
+		x.moveDeadline(time.Now())
+		n, err := x.ResponseWriter.Write(b[sent:min(len(b), sent+chunk)])
+		sent += n
+		x.bytes += int64(n)
+		if err != nil || sent == len(b) {
+			return sent, err
+		}
+	}
+}
+
+// withdrawn cuts an answer whose bytes were taken down after it began.
+func (x *response) withdrawn() error {
+	if x.status != http.StatusOK && x.status != http.StatusPartialContent {
+		return nil // that is no answer with a file's bytes
+	}
+	err := x.ex.trace.Withdrawn()
+	if err != nil {
+		x.aborted, x.cut = true, err
+	}
+	if x.cut != nil {
+		return x.cut
+	}
+	return nil
 }
 
 // moveDeadline gives the client more time, if a good part of what it had is used up.
@@ -108,7 +154,7 @@ func (x *response) moveDeadline(now time.Time) {
 }
 
 const (
-	// chunk is how much of a file is given to the kernel before the deadline moves on.
+	// chunk is how much of a body is given to the kernel before the deadline moves on.
 	chunk = 4 << 20
 	// slowest is the rate, in bytes a second, below which a client counts as dead.
 	slowest = 1 << 10
@@ -130,6 +176,9 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 	}
 	var sent int64
 	for left > 0 {
+		if err := x.withdrawn(); err != nil {
+			return sent, err
+		}
 		x.moveDeadline(time.Now())
 		part := io.LimitedReader{R: file, N: min(left, chunk)}
 		want := part.N
@@ -193,6 +242,12 @@ func (s *Server) fail(x *response, r *http.Request, err error) {
 	if hint != "" {
 		f.Body += hint + "\n"
 	}
+	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody && !s.table.Load().isOwn(r.URL) {
+		// Who publishes to a repository may send all of a file before it reads a byte, and show no more than this line.
+		if f.Phrase = why; hint != "" {
+			f.Phrase += "; " + hint
+		}
+	}
 	format.Fail(x, r, time.Now(), err, f)
 }
 
@@ -213,8 +268,12 @@ func (s *Server) finish(x *response, r *http.Request) {
 	if x.status == 0 && !x.aborted {
 		x.WriteHeader(http.StatusOK) // as net/http would
 	}
+	if x.cut != nil {
+		x.err = x.cut
+	}
 	took := time.Since(x.start)
 	s.metrics.count(x, r.Method, took)
+	s.refused(x)
 	s.logRequest(x, r, took)
 	aborted := x.aborted
 	*x = response{}

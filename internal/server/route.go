@@ -42,6 +42,7 @@ type route struct {
 	in, out any      // zero values of what it takes and gives; nil for neither
 	plain   bool     // answers errors as text, not as JSON
 	large   bool     // takes a body as large as the repository's files
+	atRoot  bool     // answers where a repository is the root of a host or a listener too
 	serve   func(s *Server, c *call) error
 }
 
@@ -105,10 +106,10 @@ func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 func routes() []route {
 	return slices.Concat([]route{
 		{path: "/", methods: "GET HEAD", verb: verbOpen, plain: true, about: "The landing page.", serve: (*Server).landing},
-		{path: "/-/livez", methods: "GET HEAD", verb: verbOpen, plain: true, about: "Whether the process answers.", serve: (*Server).livez},
-		{path: "/-/readyz", methods: "GET HEAD", verb: verbOpen, plain: true, about: "Whether the pond can serve what it holds.", query: []string{"verbose"}, serve: (*Server).readyz},
+		{path: "/-/livez", methods: "GET HEAD", verb: verbOpen, plain: true, atRoot: true, about: "Whether the process answers.", serve: (*Server).livez},
+		{path: "/-/readyz", methods: "GET HEAD", verb: verbOpen, plain: true, atRoot: true, about: "Whether the pond can serve what it holds.", query: []string{"verbose"}, serve: (*Server).readyz},
 		{path: "/-/metrics", methods: "GET HEAD", verb: verbStats, plain: true, about: "Figures for a monitor.", serve: (*Server).serveMetrics},
-		{path: "/-/ca.pem", methods: "GET HEAD", verb: verbOpen, plain: true, about: "The authority to trust.", serve: (*Server).authority},
+		{path: "/-/ca.pem", methods: "GET HEAD", verb: verbOpen, plain: true, atRoot: true, about: "The authority to trust.", serve: (*Server).authority},
 		{path: "/-/ui/", methods: "GET HEAD", verb: verbOpen, plain: true, about: "Files of the pages.", serve: (*Server).assets},
 		{path: "/-/api", methods: "GET HEAD", verb: verbOpen, about: "This description.", serve: (*Server).describe},
 		{path: "/-/api/why", methods: "GET HEAD", verb: verbStats, about: "What becomes of a package or a version, and why.", query: []string{"in", "package", "version", "purl"}, out: Answer{}, serve: (*Server).apiWhy},
@@ -118,10 +119,10 @@ func routes() []route {
 }
 
 // find are the routes of an escaped path: one for each set of methods. A path without {names} comes before one with them.
-func (t *table) find(escaped string) (of []*route, args []string) {
+func find(routes []route, escaped string) (of []*route, args []string) {
 	for _, braces := range []bool{false, true} {
-		for i := range t.routes {
-			r := &t.routes[i]
+		for i := range routes {
+			r := &routes[i]
 			if strings.Contains(r.path, "{") != braces {
 				continue
 			}

@@ -66,6 +66,10 @@ type Settings struct {
 	Offline bool
 	// MaxBody is the largest request body; 0 is 64 MiB.
 	MaxBody int64
+	// Port is that of the listener that all repositories share, and TLS whether it is spoken there: where the pond's pages
+	// are for a client that came to a listener of a repository's own, if there is no PublicURL.
+	Port string
+	TLS  bool
 }
 
 // A Server serves a pond. Make it with New, give it repositories with Configure, and tell it with SetReady when it may say
@@ -82,6 +86,8 @@ type Server struct {
 	pool     sync.Pool     // of *response
 	patience time.Duration // how long a client may take nothing of what is sent to it
 	headers  time.Duration // how long it may take to send a request's header
+
+	entrances entrances
 }
 
 // defaultPatience is how long a client may take nothing of what is sent to it.
@@ -142,13 +148,17 @@ var (
 // contentPolicy makes whatever a package holds inert in a browser: no script, nothing loaded, an origin of its own.
 const contentPolicy = "sandbox; default-src 'none'"
 
-// ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request that came to the listener that all repositories share.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.answer(w, r, nil) }
+
+// answer answers one request that came to a door; nil is the listener that all repositories share.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *door) {
 	t := s.table.Load()
 	x := s.pool.Get().(*response)
 	ex := &exchange{}
 	ex.id[0] = s.nodeID + strconv.FormatUint(s.requests.Add(1), 36)
 	x.begin(s, w, r, ex)
+	x.peer.door = d
 	defer s.finish(x, r)
 	h := w.Header()
 	h["X-Request-Id"] = ex.id[:]
@@ -161,27 +171,32 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve finds who is to answer. What it returns was not answered yet.
 func (s *Server) serve(x *response, r *http.Request, t *table) error {
-	peer, err := t.settings.peer(r)
-	if err != nil {
+	if err := t.settings.peer(&x.peer, r); err != nil {
 		return err
 	}
-	x.peer = peer
-	if err := t.settings.checkHost(peer.host); err != nil {
+	if r.Method == http.MethodConnect {
+		return t.noTunnel(x.peer)
+	}
+	if err := t.place(x, r); err != nil {
 		return err
 	}
 	if err := s.checkLoop(r); err != nil {
 		return err
 	}
-	own := t.isOwn(r.URL)
+	own := x.at == nil && t.isOwn(r.URL)
 	x.json = own && strings.HasPrefix(t.inner(r.URL), "/-/api")
 	if t.origins.Check(r) != nil {
 		return &millpond.Error{Kind: millpond.Denied, Why: "a page of another origin may not ask for this"}
 	}
-	if err := s.identify(x, r, own); err != nil {
+	if err := s.identify(x, r, t, own); err != nil {
 		return err
 	}
-	to, err := t.resolve(r.URL, &x.caller)
+	to, err := t.target(x, r)
+	if to.mount != nil {
+		x.repository = to.mount.name
+	}
 	if err != nil {
+		x.missing = millpond.VerbRead
 		return err
 	}
 	if len(to.routes) > 0 {
@@ -221,7 +236,11 @@ func (s *Server) serveRoute(x *response, r *http.Request, t *table, to target) e
 	}
 	x.route = route.path
 	c := &call{response: x, r: r, t: t, args: to.args, route: route}
+	if m := t.mounts[c.arg("repository")]; m != nil {
+		x.repository = m.name
+	}
 	if err := t.may(c); err != nil {
+		x.missing = route.verb
 		return err
 	}
 	most := t.settings.MaxBody
@@ -249,15 +268,19 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 	if passed := r.Header["Cdn-Loop"]; len(passed) > 0 {
 		ctx = fetch.WithVia(ctx, passed) // upstreams are told of every pond on the way, so that a ring of them ends
 	}
+	if x.at != nil {
+		ctx = format.AtRoot(ctx, x.at.address(x.peer))
+	}
 	inner := r.WithContext(ctx)
+	ex.trace.Scheme, ex.trace.Anew = x.peer.scheme, repo.Anew(r.Header)
 	ex.url = *r.URL
 	ex.url.Path, ex.url.RawPath = to.path, to.rawPath
-	// The address as this client knows it, for whoever writes absolute URLs; what an absolute-form request line said of it
-	// is not believed.
-	ex.url.Scheme, ex.url.Host = x.peer.scheme, x.peer.host
 	inner.Host = x.peer.host
+	if !x.peer.proxied { // what an absolute-form request line says of the address is not believed
+		ex.url.Scheme, ex.url.Host, ex.url.User = "", "", nil
+	}
 	inner.URL = &ex.url
 	s.limitBody(x, inner, t.mostOf(&x.caller, m))
-	s.handlerFor(x, inner, t, m).ServeHTTP(x, inner)
+	s.handlerFor(x, inner, t, m, to.welcome).ServeHTTP(x, inner)
 	return nil
 }

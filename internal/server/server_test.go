@@ -45,7 +45,7 @@ func (e echo) answer(w http.ResponseWriter, r *http.Request) {
 		e.serve(w, r)
 		return
 	}
-	fmt.Fprintf(w, "%s %s base=%s://%s", e.name, r.URL.EscapedPath(), r.URL.Scheme, r.URL.Host)
+	fmt.Fprintf(w, "%s %s base=%s://%s", e.name, r.URL.EscapedPath(), repo.TraceOf(r.Context()).Scheme, r.Host)
 }
 
 // place is a repository of the format echo.
@@ -608,7 +608,7 @@ func FuzzPaths(f *testing.F) {
 		if err != nil {
 			return
 		}
-		to, err := t.resolve(u, &repo.Caller{})
+		to, err := t.resolve("GET", u, &repo.Caller{})
 		if err != nil || to.mount == nil {
 			return
 		}

@@ -1,0 +1,39 @@
+package format
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+type rootKey struct{}
+
+// AtRoot returns the context of a request that came to a repository where it is the root, of a host or of a listener of its
+// own. base is the repository's address there; its path ends in "/". The server says so, and Repo.Base and Repo.Root answer
+// it.
+func AtRoot(ctx context.Context, base *url.URL) context.Context {
+	return context.WithValue(ctx, rootKey{}, base)
+}
+
+// RootOf is the address of the repository where it is the root, if a request came to it there; else nil. The caller may
+// change the copy.
+func RootOf(ctx context.Context) *url.URL {
+	base, ok := ctx.Value(rootKey{}).(*url.URL)
+	if !ok {
+		return nil
+	}
+	u := *base
+	return &u
+}
+
+// PlaceOf is the address, as this client knows it, of one of the format's Roots for this repository: "/packages/" is at
+// "https://pond.example/packages/pypi/", and at "https://pypi.example/packages/" where the repository is the root itself. Its
+// path ends in "/".
+func PlaceOf(repo Tools, r *http.Request, root string) *url.URL {
+	u := repo.Root(r)
+	u.Path += root[1:]
+	if RootOf(r.Context()) == nil {
+		u.Path += repo.Name() + "/"
+	}
+	return u
+}

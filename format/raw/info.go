@@ -1,0 +1,71 @@
+package raw
+
+import (
+	"net/url"
+	"time"
+
+	"millpond/format"
+)
+
+// Format is files of any kind under any path.
+type Format struct{}
+
+var (
+	_ format.Format  = Format{}
+	_ format.Sniffer = source{}
+)
+
+// Info describes the format.
+func (Format) Info() format.Info {
+	return format.Info{
+		Name:      "raw",
+		Title:     "Files",
+		PURL:      "generic",
+		Moving:    true,
+		Deletable: true,
+		Fresh:     time.Minute,
+		Absent:    time.Minute,
+		Options: []format.Option{
+			{Name: "overwrite", Default: "allow", Help: `allow: a path may be put anew, and deleted; deny: never. By path: "allow releases/**=deny"`},
+			{Name: "history", Default: "10", Help: `how many older contents of a path are kept. By path: "10 logs/**=0"`},
+			{Name: "keep_days", Help: `days after which what was not put anew is deleted. By path: "test/**=30"; nothing is for ever`},
+			{Name: "keep_last", Help: `how many of the directories at a level are kept, those changed last: "builds/*=20"`},
+			{Name: "secrets", Default: "refuse", Help: "refuse: private keys and the like are not taken; allow: they are"},
+			{Name: "inline", Default: "false", Help: "true: a browser shows HTML, SVG, XML and PDF, without scripts, instead of saving them"},
+			{Name: "immutable", Help: `patterns of paths that never change upstream: "releases/**"`},
+			{Name: "allow", Help: `patterns of paths that upstreams are asked for: "*.tar.gz"; nothing is all`},
+			{Name: "bucket", Help: "of an upstream: true if it is a bucket, whose directories can be listed; its URL ends in the bucket's name, or in a prefix"},
+		},
+		SetUp: setUp,
+	}
+}
+
+func setUp(base *url.URL) []format.Snippet {
+	at := base.String()
+	root := *base
+	root.Path = root.Path[:max(0, len(root.Path)-len(lastSegment(root.Path)))]
+	bucket := lastSegment(base.Path)
+	bucket = bucket[:max(0, len(bucket)-1)]
+	return []format.Snippet{
+		{Client: "curl", Text: "curl -O " + at + "dir/file.tar.gz", Note: "The address of a directory, with its slash, lists it."},
+		{Client: "curl, upload", Text: "curl -T file.tar.gz -u TOKEN-NAME:TOKEN " + at + "dir/"},
+		{Client: "aws", Text: "aws --endpoint-url " + root.String() + " s3 cp file.tar.gz s3://" + bucket + "/dir/",
+			Note: "With an access key that millpond token s3 makes, and any region."},
+		{Client: "rclone", Text: "rclone copy dir :s3,provider=Other,endpoint='" + root.String() + "',env_auth=true:" + bucket + "/dir"},
+		{Client: "pip, a folder of wheels", Text: "pip install --no-index --find-links " + at + "wheels/ PACKAGE",
+			Note: "A folder has no claims: whoever writes to it names packages."},
+	}
+}
+
+// lastSegment is the last segment of a path that ends in a slash, with the slash.
+func lastSegment(path string) string {
+	if path == "" {
+		return ""
+	}
+	for i := len(path) - 2; i >= 0; i-- {
+		if path[i] == '/' {
+			return path[i+1:]
+		}
+	}
+	return path
+}

@@ -1,0 +1,84 @@
+package repo_test
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"millpond"
+	"millpond/format"
+	"millpond/format/pypi"
+	"millpond/repo"
+)
+
+// TestRecords lists what is hosted by the beginning of its name: what the caller may see, and of siblings too.
+func TestRecords(t *testing.T) {
+	r := newRig(t)
+	r.configure(repo.Config{Name: "below", Format: pypi.Format{}, Public: true})
+	r.config.Upstreams = append(r.config.Upstreams, repo.Upstream{Sibling: "below"})
+	r.configure(repo.Config{Name: "below", Format: pypi.Format{}, Public: true})
+	for repository, names := range map[string][]string{"r": {"acme-a", "acme-b", "acme", "other"}, "below": {"acme-z", "zoo"}} {
+		for _, name := range names {
+			if _, err := release(t.Context(), r.ours(repository), name, "1.0", name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	list := func(c repo.Caller, prefix string) (names []string) {
+		t.Helper()
+		for one, err := range r.pond.Repository("r").For(c).Records(t.Context(), prefix) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, one.Name)
+		}
+		return names
+	}
+	for _, c := range []struct {
+		name, prefix string
+		rights       []string
+		want         []string
+	}{
+		{"a prefix", "acme-", []string{"* * *"}, []string{"acme-a", "acme-b", "acme-z"}},
+		{"nothing", "none-", []string{"* * *"}, nil},
+		{"who may read some", "acme-", []string{"read * acme-b"}, []string{"acme-b"}},
+	} {
+		if got := list(r.as("bob", c.rights...), c.prefix); !slices.Equal(got, c.want) {
+			t.Errorf("%s: Records(%q) = %q, want %q", c.name, c.prefix, got, c.want)
+		}
+	}
+}
+
+// TestHostingTellsLooseFiles: whoever makes a version of files that came one by one finds them in the transaction.
+func TestHostingTellsLooseFiles(t *testing.T) {
+	r := newRig(t)
+	to := r.ours("r")
+	u, err := to.Upload(t.Context(), format.Uploading{Package: "acme", Size: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	if _, err := io.Copy(u, strings.NewReader("part")); err != nil {
+		t.Fatal(err)
+	}
+	blob, err := u.Commit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	loose := format.Release{Package: "acme", Loose: time.Hour, Version: millpond.Version{Files: []millpond.File{{Name: "part", Blob: blob}}}}
+	if _, err := to.Publish(t.Context(), loose); err != nil {
+		t.Fatal(err)
+	}
+	var seen []millpond.File
+	stop := errors.New("only looking")
+	_, err = to.Publish(t.Context(), format.Release{Package: "acme", Version: millpond.Version{Name: "1.0"}, Settle: func(now *format.Hosting, _ *format.Release) error {
+		seen = now.Loose
+		return stop
+	}})
+	if !errors.Is(err, stop) || len(seen) != 1 || seen[0].Name != "part" || seen[0].Blob != blob {
+		t.Errorf("Settle was shown the loose files %+v, %v; want part with %s", seen, err, blob)
+	}
+}
