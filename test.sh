@@ -19,6 +19,8 @@ command -v npm >/dev/null || missing+=(npm)
 command -v git >/dev/null || missing+=(git)
 command -v gpgv >/dev/null || missing+=(gpgv)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
+for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
+aws --version >/dev/null 2>&1 || missing+=(awscli)
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null

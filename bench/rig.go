@@ -130,6 +130,8 @@ repositories:
   golang:
     format: golang
     upstreams: [http://%[3]s/go/]
+  hosted:
+    format: golang
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

@@ -539,3 +539,28 @@ func TestLostHostedBytes(t *testing.T) {
 		t.Errorf("check: %+v, %v", report, err)
 	}
 }
+
+// A file that is not hosted, of a name for which nobody else is asked, is absent, also while the pond is offline.
+func TestOfflineAbsenceOfWhatIsOurs(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.config.Claims, r.config.Unpublish = []string{"widget"}, true })
+	to := r.ours("r")
+	r.published(to, "widget", "1.0", "one")
+	r.published(to, "widget", "2.0", "two")
+	if err := to.Delete(t.Context(), format.Deletion{Key: millpond.Key{Package: "widget", Version: "2.0"}, Why: "the test"}); err != nil {
+		t.Fatal(err)
+	}
+	other := r.put("alpha", "1.0", noise(1, kib))
+	r.good("index of alpha", r.index("alpha"), nil)
+	for _, offline := range []bool{false, true} {
+		r.settings.Offline = offline
+		r.configure()
+		if got, err := bodyOf(t, to, "widget", "1.0"); err != nil || got != "one" {
+			t.Errorf("offline %t: %q, %v", offline, got, err)
+		}
+		for _, version := range []string{"2.0", "3.0"} {
+			_, err := bodyOf(t, to, "widget", version)
+			wantKind(t, fmt.Sprintf("offline %t: %s", offline, version), err, millpond.NotFound)
+		}
+	}
+	r.want("what an upstream may have", r.get(other.path()), http.StatusServiceUnavailable)
+}

@@ -7,6 +7,7 @@ import (
 	"millpond/format/golang"
 	"millpond/format/npm"
 	"millpond/format/pypi"
+	"millpond/format/raw"
 )
 
 // Formats returns every format of this build, in the order in which people see them.
@@ -16,5 +17,6 @@ func Formats() []format.Format {
 		npm.Format{},
 		golang.Format{},
 		debian.Format{},
+		raw.Format{},
 	}
 }

@@ -583,7 +583,7 @@ func TestAClientThatInsists(t *testing.T) {
 	putPackage(h.Up, "x", release("1.0.0", 30))
 	h.Good("packument", h.Do("GET", "/r/x", nil), nil)
 	putPackage(h.Up, "x", release("1.0.0", 30), release("1.1.0", 20))
-	h.Pass(2 * time.Second)
+	h.Pass(6 * time.Second)
 	h.Up.Forget()
 	insists := http.Header{"Cache-Control": {"max-age=0, no-cache"}}
 	h.Shows("max-age=0", h.Do("GET", "/r/x", http.Header{"Cache-Control": {"max-age=0"}}), "1.1.0", false)

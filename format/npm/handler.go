@@ -164,11 +164,6 @@ var errMoved = errors.New("the package has changed meanwhile")
 // derived answers with a document made of a package's view.
 func (h *handler) derived(w http.ResponseWriter, r *http.Request, name string, d format.Derivation, base string,
 	write func(context.Context, *view, io.Writer) error) error {
-	if format.Insists(r) {
-		if err := h.repo.Refresh(r.Context(), name); err != nil {
-			return err
-		}
-	}
 	h.notice(w, r, name)
 	for try := 0; ; try++ {
 		stamp, _, err := h.repo.Stamp(r.Context(), name)

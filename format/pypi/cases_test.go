@@ -757,7 +757,7 @@ func TestAClientThatInsists(t *testing.T) {
 	s.Good("page", s.Index("alpha"), nil)
 	s.Idle()
 	put(s.Up, "alpha", allOf[:2]...)
-	s.Pass(2 * time.Second)
+	s.Pass(6 * time.Second)
 	s.Up.Forget()
 	ask := func(control string) formattest.Reply {
 		return s.Do("GET", "/r/simple/alpha/", http.Header{"Accept": {typeJSON}, "Cache-Control": {control}})

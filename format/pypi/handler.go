@@ -135,11 +135,6 @@ func (h handler) derived(w http.ResponseWriter, r *http.Request, name, doc strin
 		head["Access-Control-Allow-Origin"] = anyOrigin
 		head["Access-Control-Expose-Headers"] = exposeSerial
 	}
-	if name != "" && format.Insists(r) { // pip does not: its max-age=0 is sent always
-		if err := h.repo.Refresh(r.Context(), name); err != nil {
-			return err
-		}
-	}
 	for try := 0; ; try++ {
 		stamp, fresh, err := h.repo.Stamp(r.Context(), name)
 		if err != nil {

@@ -205,7 +205,7 @@ func (t *table) below(m *mount, method string, as *repo.Caller, root, path, raw 
 	if err := t.enter(&to, method, as); err != nil {
 		return target{mount: m}, err
 	}
-	if path[end:] == "" {
+	if path[end:] == "" && !m.info.Bare {
 		to.path, to.rawPath, to.redirect = root+"/", "", m.name+"/"
 	}
 	return to, nil
