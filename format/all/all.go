@@ -3,6 +3,7 @@ package all
 
 import (
 	"millpond/format"
+	"millpond/format/debian"
 	"millpond/format/golang"
 	"millpond/format/maven"
 	"millpond/format/npm"
@@ -18,6 +19,7 @@ func Formats() []format.Format {
 		npm.Format{},
 		golang.Format{},
 		oci.Format{},
+		debian.Format{},
 		raw.Format{},
 		maven.Format{},
 	}
