@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"millpond/internal/auth"
 	"millpond/internal/config"
@@ -30,6 +31,7 @@ type plan struct {
 	adopted      []config.Adoption // where upstreams came from, if the configuration does not say
 	downloads    int               // at once; 0 is the engine's own limit
 	waiting      int
+	notice       time.Duration // between the word that it stops and the end of its listeners
 }
 
 // A tlsPlan says which certificate the pond shows.

@@ -105,7 +105,7 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 	r.server.SetReady("")
 	work.Go(debug.FreeOSMemory) // migrations and a hash of a password have taken 40 MB that nobody needs again
 	banner(p.Out, r)
-	return r.server.Serve(serving, r.listener, server.Listening{TLS: r.proof.config})
+	return r.server.Serve(serving, r.listener, server.Listening{TLS: r.proof.config, Notice: plan.notice})
 }
 
 // listen takes the address. What stands in the way is said in words.

@@ -94,7 +94,7 @@ func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err
 	}
 	p.server = server.Settings{Trusted: c.Proxies(), Metrics: c.Metrics}
 	p.auth = authOf(c, p.repositories)
-	p.downloads, p.waiting = c.Limits.Downloads, c.Limits.Waiting
+	p.downloads, p.waiting, p.notice = c.Limits.Downloads, c.Limits.Waiting, c.Notice
 	p.log = logPlan{text: c.Log.Format == "text", noAccess: !c.Log.Access}
 	if err := p.log.level.UnmarshalText([]byte(cmp.Or(c.Log.Level, slog.LevelInfo.String()))); err != nil {
 		return fmt.Errorf("log.level: %w", err)

@@ -10,8 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"millpond/format"
+
+	"millpond/policy"
 )
 
 // at is the problem of a setting: in the line where it stands, or what it stands in, or with who said it.
@@ -59,6 +62,9 @@ func (c *Config) check(formats []format.Format) []error {
 		if _, err := os.Stat(path.path); err != nil {
 			wrong(path.key, "%v", err)
 		}
+	}
+	if c.Notice < 0 || c.Notice > time.Hour {
+		wrong("notice", "it is between 0s and 1h, not %s", policy.FormatDuration(c.Notice))
 	}
 	for i, p := range c.TrustedProxies {
 		if _, err := prefixOf(p); err != nil {

@@ -21,6 +21,9 @@ type Config struct {
 	TLS TLS `key:"tls" type:"local, or a mapping"`
 	// Address prefixes of the proxies in front whose X-Forwarded headers are believed.
 	TrustedProxies []string `key:"trusted_proxies" type:"list of address prefixes"`
+	// How long the pond goes on answering after it was told to stop and says at /-/readyz that it is not ready, so that a
+	// front server can look elsewhere.
+	Notice time.Duration `key:"notice" default:"0s"`
 	// Who may read where a repository does not say: anonymous is everybody, authenticated is everybody who is known, and
 	// user:NAME and group:NAME are who they say. Where the pond listens on loopback only, anonymous is the default.
 	Read []string `key:"read" type:"list of names" default:"[anonymous] on loopback"`

@@ -469,3 +469,40 @@ func (w *fullDisk) Write(b []byte) (int, error) {
 	w.writes = append(w.writes, len(b))
 	return w.Buffer.Write(b)
 }
+
+// TestStopGivesNotice: whoever stops says so first, and answers as before while a front server looks elsewhere.
+func TestStopGivesNotice(t *testing.T) {
+	_, _, f := file(t, 10)
+	s, _ := start(t, Settings{}, public("alpha", f))
+	s.SetReady("")
+	l := listen(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l, Listening{Notice: time.Hour}) }()
+	status := func(path string) int {
+		t.Helper()
+		resp, err := http.Get("http://" + l.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := status("/-/readyz"); got != http.StatusOK {
+		t.Errorf("before: readyz answers %d, want 200", got)
+	}
+	cancel()
+	for range 1000 {
+		if status("/-/readyz") != http.StatusOK {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if ready, file := status("/-/readyz"), status("/alpha/x"); ready != http.StatusServiceUnavailable || file != http.StatusOK {
+		t.Errorf("during the notice: readyz answers %d and a file %d, want 503 and 200", ready, file)
+	}
+	l.Close()
+	if err := <-done; err == nil {
+		t.Error("the listener is gone, and Serve returned no error")
+	}
+}
