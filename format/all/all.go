@@ -5,6 +5,7 @@ import (
 	"millpond/format"
 	"millpond/format/golang"
 	"millpond/format/npm"
+	"millpond/format/pear"
 	"millpond/format/pypi"
 )
 
@@ -14,5 +15,6 @@ func Formats() []format.Format {
 		pypi.Format{},
 		npm.Format{},
 		golang.Format{},
+		pear.Format{},
 	}
 }
