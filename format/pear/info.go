@@ -41,13 +41,13 @@ func (Format) Info() format.Info {
 }
 
 func setUp(base *url.URL) []format.Snippet {
-	at := base.String()
+	at, proxy := base.String(), (&url.URL{Scheme: base.Scheme, Host: base.Host}).String()
 	return []format.Snippet{
 		{
-			Client: "pear", Text: "pear config-set http_proxy http://POND:3142",
-			Note: "The address of the repository's own listener (listen: :3142 in its configuration). The client goes on asking for its channels by their names; the pond answers for those it serves, and for no other host.",
+			Client: "pear", Text: "pear config-set http_proxy " + proxy,
+			Note: "With the address of the repository's own listener, which its setting listen gives it. The client goes on asking for its channels by their names; the pond answers for those it serves, and for no other host.",
 		},
-		{Client: "pecl", Text: "pecl config-set http_proxy http://POND:3142"},
+		{Client: "pecl", Text: "pecl config-set http_proxy " + proxy},
 		{
 			Client: "publish", Text: "curl -T Hello-1.0.0.tgz -u TOKEN-NAME:TOKEN " + at + "CHANNEL/get/Hello-1.0.0.tgz",
 			Note: "Or: millpond publish Hello-1.0.0.tgz. The archive is what pear package makes; its package.xml names the channel.",
