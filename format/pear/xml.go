@@ -28,7 +28,7 @@ func readXML(r io.Reader) (*node, error) {
 	d.CharsetReader = charset
 	var root *node
 	var stack []*node
-	var texts []strings.Builder
+	var texts [][]byte
 	nodes := 0
 	for {
 		token, err := d.Token()
@@ -57,14 +57,14 @@ func readXML(r io.Reader) (*node, error) {
 			} else {
 				root = n
 			}
-			stack, texts = append(stack, n), append(texts, strings.Builder{})
+			stack, texts = append(stack, n), append(texts, nil)
 		case xml.EndElement:
 			i := len(stack) - 1
-			stack[i].text = strings.TrimSpace(texts[i].String())
+			stack[i].text = strings.TrimSpace(string(texts[i]))
 			stack, texts = stack[:i], texts[:i]
 		case xml.CharData:
 			if i := len(texts) - 1; i >= 0 {
-				texts[i].Write(token)
+				texts[i] = append(texts[i], token...)
 			}
 		}
 	}
