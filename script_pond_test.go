@@ -53,7 +53,7 @@ func cmdPond(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		env := []string{"GOENV=off"}
-		for _, name := range []string{"PATH", "HOME", "UP_PYPI", "UP_NPM", "UP_GOLANG", "UP_SUMDB"} {
+		for _, name := range []string{"PATH", "HOME", "UP_PYPI", "UP_NPM", "UP_GOLANG", "UP_SUMDB", "UP_PEAR", "DOOR"} {
 			env = append(env, name+"="+ts.Getenv(name))
 		}
 		ts.Check(s.start(ts, env, args))
