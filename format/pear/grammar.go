@@ -127,15 +127,21 @@ func comparePart(a, b string) int {
 	case bn:
 		b = "#"
 	}
-	return cmp.Compare(form(a), form(b))
+	n := cmp.Compare(form(a), form(b))
+	if n == 0 && form(a) < 0 {
+		return cmp.Compare(a, b) // PHP knows no order of words that it does not know
+	}
+	return n
 }
 
-// form is the rank of a word in a version.
+// form is the rank of a word in a version, by its beginning.
 func form(word string) int {
-	for i, one := range [...]string{"dev", "a", "b", "rc", "#", "p"} {
-		w := strings.ToLower(word)
-		if w == one || w == [...]string{"dev", "alpha", "beta", "c", "#", "pl"}[i] {
-			return i
+	for _, one := range [...]struct {
+		word string
+		rank int
+	}{{"dev", 0}, {"alpha", 1}, {"a", 1}, {"beta", 2}, {"b", 2}, {"RC", 3}, {"rc", 3}, {"#", 4}, {"pl", 5}, {"p", 5}} {
+		if strings.HasPrefix(word, one.word) {
+			return one.rank
 		}
 	}
 	return -1
