@@ -176,8 +176,8 @@ func readMember(r io.Reader) ([]byte, error) {
 	return b, err
 }
 
-// readArchive reads an archive whole. strict checks what a publisher has to get right: member names, and the sums of files.
-func readArchive(ctx context.Context, r io.Reader, size int64, strict bool) (*description, error) {
+// readArchive reads the archive of a release whole. strict checks what a publisher has to get right: member names, and the sums of files.
+func readArchive(ctx context.Context, r io.Reader, size int64, k millpond.Key, strict bool) (*description, error) {
 	var d *description
 	second := false
 	sums, folded := map[string]string{}, map[string]string{}
@@ -223,8 +223,8 @@ func readArchive(ctx context.Context, r io.Reader, size int64, strict bool) (*de
 	if d == nil {
 		return nil, errors.New("it has no package.xml")
 	}
-	if !strict {
-		return d, nil
+	if err := d.is(k); err != nil || !strict {
+		return d, err
 	}
 	if err := d.check(); err != nil {
 		return nil, err

@@ -92,10 +92,7 @@ func publish(ctx context.Context, repo format.Repo, body io.Reader, size int64, 
 	case n > archiveLimit:
 		return fail(errTooLarge(key))
 	}
-	d, err := readArchive(ctx, io.NewSectionReader(up, 0, n), n, true)
-	if err == nil {
-		err = d.is(key)
-	}
+	d, err := readArchive(ctx, io.NewSectionReader(up, 0, n), n, key, true)
 	if err != nil {
 		if ctx.Err() != nil {
 			return fail(err)

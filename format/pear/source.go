@@ -270,10 +270,7 @@ func (s source) Sniff(k millpond.Key, head []byte) error {
 func (s source) Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size int64) error {
 	whole := io.NewSectionReader(r, 0, size)
 	if strings.HasSuffix(k.File, ".tgz") {
-		d, err := readArchive(ctx, whole, size, false)
-		if err == nil {
-			err = d.is(k)
-		}
+		_, err := readArchive(ctx, whole, size, k, false)
 		if err != nil && ctx.Err() == nil {
 			return corrupt(k, err)
 		}
