@@ -223,11 +223,13 @@ func readArchive(ctx context.Context, r io.Reader, size int64, k millpond.Key, s
 	if d == nil {
 		return nil, errors.New("it has no package.xml")
 	}
+	if strict {
+		if err := d.check(); err != nil {
+			return nil, err
+		}
+	}
 	if err := d.is(k); err != nil || !strict {
 		return d, err
-	}
-	if err := d.check(); err != nil {
-		return nil, err
 	}
 	for file, want := range d.files {
 		got, ok := sums[d.name+"-"+d.version+"/"+file]

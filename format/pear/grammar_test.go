@@ -76,8 +76,8 @@ func TestMatch(t *testing.T) {
 
 func TestPathsRoundTrip(t *testing.T) {
 	for path, want := range map[string]Path{
-		"/c.example/channel.xml":                         {Kind: Channel, Channel: "c.example", File: "channel.xml"},
-		"/c.example/":                                    {Kind: Submit, Channel: "c.example"},
+		"/c.example/channel.xml": {Kind: Channel, Channel: "c.example", File: "channel.xml"},
+		"/c.example/":            {Kind: Submit, Channel: "c.example"},
 		"/c.example/rest/r/hello_world/allreleases.xml":  {Kind: Releases, Channel: "c.example", Name: "hello_world"},
 		"/c.example/rest/r/hello_world/allreleases2.xml": {Kind: Releases2, Channel: "c.example", Name: "hello_world"},
 		"/c.example/rest/r/x/stable.txt":                 {Kind: Ref, Channel: "c.example", Name: "x", File: "stable"},
