@@ -130,6 +130,10 @@ repositories:
   golang:
     format: golang
     upstreams: [http://%[3]s/go/]
+  pear:
+    format: pear
+    upstreams: [http://%[3]s/pear/]
+    upstream_channel: pear.bench.example
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

@@ -157,10 +157,7 @@ func (h handler) hostedDoc(r *http.Request, p Path) ([]byte, error) {
 		}
 		b.WriteString("</m>\n")
 	default:
-		handle, ok := strings.CutPrefix(p.File, "m/")
-		if handle, ok = strings.CutSuffix(handle, "/info.xml"); !ok {
-			return nil, none
-		}
+		handle := strings.TrimSuffix(strings.TrimPrefix(p.File, "m/"), "/info.xml")
 		all := people(packages)
 		i := slices.IndexFunc(all, func(one person) bool { return one.Handle == handle })
 		if i < 0 {

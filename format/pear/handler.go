@@ -224,20 +224,28 @@ func (h handler) getReleaseFile(w http.ResponseWriter, r *http.Request, p Path) 
 	if err != nil {
 		return err
 	}
-	modified := c.Modified
+	modified, digest, growing := c.Modified, c.Digest, c.Growing
 	b, err := readAll(c)
 	if err != nil {
 		return err
 	}
+	if growing {
+		digest = millpond.Digest{}
+	}
 	if !strings.HasPrefix(p.File, "package.") && !strings.HasPrefix(p.File, "deps.") {
-		b = h.readdress(r, p.Channel, b)
+		if changed := h.readdress(r, p.Channel, b); !bytes.Equal(changed, b) {
+			b, digest = changed, millpond.Digest{}
+		}
 	}
 	w.Header()["Cache-Control"] = []string{format.Immutable(h.repo)}
-	return h.send(w, r, p.File, b, modified)
+	return h.send(w, r, p.File, b, digest, modified)
 }
 
 // send answers with a small document.
-func (h handler) send(w http.ResponseWriter, r *http.Request, file string, b []byte, modified time.Time) error {
+func (h handler) send(w http.ResponseWriter, r *http.Request, file string, b []byte, digest millpond.Digest, modified time.Time) error {
+	if digest.Algorithm() != "sha256" {
+		digest = millpond.SHA256(b)
+	}
 	kind := xmlType
 	if strings.HasSuffix(file, ".txt") {
 		kind = textType
@@ -252,7 +260,7 @@ func (h handler) send(w http.ResponseWriter, r *http.Request, file string, b []b
 			*bytes.Reader
 			io.Closer
 		}{bytes.NewReader(b), io.NopCloser(nil)},
-		Size: int64(len(b)), Digest: millpond.SHA256(b), Modified: modified,
+		Size: int64(len(b)), Digest: digest, Modified: modified,
 	})
 }
 
@@ -316,7 +324,7 @@ func (h handler) getPackageDoc(w http.ResponseWriter, r *http.Request, p Path) e
 			return &millpond.Error{Kind: millpond.Blocked, Key: millpond.Key{Package: v.Name}, Why: v.Blocked}
 		}
 		if rec := recordOf(v.Parts); rec.Hosted {
-			return h.send(w, r, p.File, packageDoc(p, rec), time.Time{})
+			return h.send(w, r, p.File, packageDoc(p, rec), millpond.Digest{}, time.Time{})
 		}
 	}
 	return h.sendDocument(w, r, p)
@@ -328,7 +336,7 @@ func (h handler) getChannelDoc(w http.ResponseWriter, r *http.Request, p Path) e
 		if err != nil {
 			return err
 		}
-		return h.send(w, r, p.File, b, time.Time{})
+		return h.send(w, r, p.File, b, millpond.Digest{}, time.Time{})
 	}
 	return h.sendDocument(w, r, p)
 }
@@ -347,5 +355,5 @@ func (h handler) sendDocument(w http.ResponseWriter, r *http.Request, p Path) er
 	if p.Kind == Channel {
 		b = h.readdress(r, p.Channel, b)
 	}
-	return h.send(w, r, p.File, b, doc.Modified)
+	return h.send(w, r, p.File, b, millpond.Digest{}, doc.Modified)
 }
