@@ -83,10 +83,8 @@ func setUp(env *testscript.Env) error {
 		if err != nil {
 			return err
 		}
+		defer listener.Close() // when both are found: they are two
 		*at = listener.Addr().String()
-		if err := listener.Close(); err != nil {
-			return err
-		}
 	}
 	env.Defer(func() {
 		for _, gate := range s.gates {

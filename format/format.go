@@ -58,6 +58,8 @@ type Info struct {
 	// Moving says that a version which an upstream lists no more was replaced by another and not withdrawn: nobody is told,
 	// and what is held of it goes when there is no room.
 	Moving bool
+	// Bare says that the repository's address without its slash is one that the handler answers, which then has an empty path.
+	Bare bool
 	// Deletable says that what is hosted may be deleted also where the configuration says nothing of it.
 	Deletable bool
 	// Main names the file without which a version is of no use, where an index lists no files: a version that lacks it
@@ -120,7 +122,7 @@ type Source interface {
 	// Version completes a Partial version.
 	Version(ctx context.Context, name, version string) (*millpond.Version, error)
 	// File locates a file that no index lists, from its name alone if it can; it should ask nobody. Unsupported sends the
-	// reader to the listing.
+	// reader to the listing, NotFound to the next upstream. It is kept under the Name that it is given here.
 	File(ctx context.Context, k millpond.Key) (*millpond.File, error)
 	// Ref resolves a mutable name now.
 	Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
@@ -161,6 +163,8 @@ type Asking struct {
 	Accept string
 	// Scope is what a token is asked for that the upstream may want; "" is none: see Request.
 	Scope string
+	// Limit is how large the file may be; 0 is no limit of the format's.
+	Limit int64
 }
 
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the
@@ -264,6 +268,10 @@ type Reader interface {
 	Package(ctx context.Context, name string) (*millpond.Package, error)
 	// Stamp is the Stamp and Fresh of that view, without building it where it is known. Stamp(ctx, "") is of Names.
 	Stamp(ctx context.Context, name string) (stamp string, fresh time.Time, err error)
+	// Refresh reads a package's listing again where upstreams may be asked about it, though it is fresh: for clients that
+	// insist, or expect something else than is listed. It does so at most every ten seconds a package, and an upstream that
+	// is ill is no error: then all is as it was.
+	Refresh(ctx context.Context, name string) error
 	// Open opens a file: held, or on its way. Rules are judged here. Version may be empty where File is unique in the
 	// package. The caller closes it.
 	Open(ctx context.Context, k millpond.Key) (*millpond.Content, error)
@@ -302,8 +310,13 @@ type Tools interface {
 	Relay(ctx context.Context, r Question) (*http.Response, error)
 	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it.
 	Claimed(name string) bool
+	// Ruled reports whether there are rules that could have a word in what this repository shows.
+	Ruled() bool
 	// Ahead starts fetching files that a client is likely to ask for next. It never blocks, and may do nothing.
 	Ahead(ctx context.Context, keys ...millpond.Key)
+	// Seldom reports true for a word at most once in a period, whoever asks: for what clients are told, but not each time.
+	// It is forgotten when the pond stops, and when very many words are remembered.
+	Seldom(word string, every time.Duration) bool
 	// Option is a setting of the repository, else the format's default.
 	Option(name string) string
 	// Base is the repository's address as this client knows it: absolute, its path ends in "/".
@@ -327,6 +340,8 @@ type Derivation struct {
 	Encoding string // "", "gzip" or "zstd"
 	// Have is an If-None-Match: the document may be given without its body if it is what the asker has.
 	Have string
+	// Keep is how many documents of the same name, derived from other stamps, stay: for readers who began with one of them.
+	Keep int
 }
 
 // A Question is a request to be relayed.
@@ -391,12 +406,26 @@ type Facts struct {
 	Header   http.Header
 }
 
+// A Fronter is a Format that answers some requests for the root of the server itself.
+type Fronter interface {
+	// Front answers a GET of the root, if it is one that the format's clients send, and reports whether it was. names are
+	// the repositories of the format that the caller may read.
+	Front(w http.ResponseWriter, r *http.Request, names []string) bool
+}
+
 // A Lister is a Reader that yields names in order from any of them on, without a list of them all. The pond's Repos are
 // Listers.
 type Lister interface {
 	// List yields the names that the caller may see of what is hosted, and of what is held of upstreams, in byte order, each
 	// once. It asks nobody, and judges by name alone.
 	List(ctx context.Context, w Walk) iter.Seq2[Listed, error]
+}
+
+// A Looser is a Reader that lists the files of a package which belong to no version. The pond's Repos are Loosers.
+type Looser interface {
+	// Loose are those whose names begin with prefix and that have not expired, sorted by name. It is for those who may
+	// publish the package. No package is NotFound.
+	Loose(ctx context.Context, pkg, prefix string) ([]millpond.File, error)
 }
 
 // A Walk says where a List begins and ends.

@@ -78,7 +78,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if h != nil && !h.Blob.IsZero() {
 		c, err := l.pond.openHeld(ctx, h, o.stat)
 		if err == nil {
-			t.hit(h.Blob, l.repo.info.Moving)
+			t.hit(h.Blob, l.repo.moving(k.Package))
 			return c, nil
 		}
 		switch {
@@ -124,8 +124,28 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	t.Result = "miss"
 	began := time.Now()
 	c, err := l.fetch(ctx, k, f, h, o.mode)
+	if millpond.Is(err, millpond.NotFound) {
+		if other := l.elsewhere(ctx, k, f); other != nil {
+			c, err = l.fetch(ctx, k, other, h, o.mode)
+		}
+	}
 	t.Upstream += time.Since(began)
 	return c, l.noteAbsence(ctx, k, err)
+}
+
+// elsewhere is a file at the other address that its format knows; nil if there is none.
+func (l *upstream) elsewhere(ctx context.Context, k millpond.Key, f *millpond.File) *millpond.File {
+	s := l.session(ctx)
+	defer s.close()
+	src, ok := l.format.Source(s).(format.Elsewhere)
+	if !ok {
+		return nil
+	}
+	other := *f
+	if other.URL = src.Elsewhere(k, f); other.URL == "" || other.URL == f.URL {
+		return nil
+	}
+	return &other
 }
 
 func firstError(errs ...error) error {
@@ -241,7 +261,7 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 	src := l.format.Source(s)
 	how := askingOf(src, k)
 	job := fetch.File{
-		Accept: how.Accept, Scope: how.Scope,
+		Accept: how.Accept, Scope: how.Scope, Limit: how.Limit,
 		ID:   l.id + "\x00" + k.Package + "\x00" + k.Version + "\x00" + k.File,
 		URL:  f.URL,
 		Want: computable(f.Digests),

@@ -33,12 +33,13 @@ type Repository struct {
 	building builds
 	hot      *otter.Cache[millpond.Key, *hotFile]
 	refs     *otter.Cache[refKey, hotRef]
-	// hostedChanges counts what was published here since the start.
+	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
 	recorded      recorded
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed
+	said        said
 }
 
 type fill struct {
@@ -56,6 +57,7 @@ const (
 func newRepository(p *Pond, c Config) (*Repository, error) {
 	r := &Repository{pond: p, config: c, info: c.Format.Info(), seed: maphash.MakeSeed()}
 	r.hosted = &hosted{r}
+	r.hostedChanges.Store(p.now().UnixNano()) // no list of an earlier life is taken for one of this
 	var err error
 	if r.policy, err = c.Policy.For(c.Format); err != nil {
 		return nil, fmt.Errorf("repository %s: %w", c.Name, err)
@@ -357,6 +359,27 @@ func (b *bound) Package(ctx context.Context, name string) (*millpond.Package, er
 		return nil, err
 	}
 	return v.pkg, nil
+}
+
+// Refresh implements format.Reader.
+func (b *bound) Refresh(ctx context.Context, name string) error {
+	if err := b.readable(name); err != nil {
+		return err
+	}
+	if err := b.nameVerdict(name); err != nil || b.scope(fresh) == held {
+		return err
+	}
+	below, err := b.below(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, l := range below {
+		// What an upstream answers is in the records, or is asked for again by whoever reads on.
+		if _, err := l.again(ctx, name); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Stamp implements format.Reader.

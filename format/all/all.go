@@ -3,10 +3,14 @@ package all
 
 import (
 	"millpond/format"
+	"millpond/format/debian"
 	"millpond/format/golang"
+	"millpond/format/maven"
 	"millpond/format/npm"
+	"millpond/format/oci"
 	"millpond/format/pear"
 	"millpond/format/pypi"
+	"millpond/format/raw"
 )
 
 // Formats returns every format of this build, in the order in which people see them.
@@ -15,6 +19,10 @@ func Formats() []format.Format {
 		pypi.Format{},
 		npm.Format{},
 		golang.Format{},
+		oci.Format{},
+		debian.Format{},
+		raw.Format{},
+		maven.Format{},
 		pear.Format{},
 	}
 }

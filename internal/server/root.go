@@ -216,20 +216,23 @@ func (t *table) noTunnel(p peer) error {
 // target finds what a request is for.
 func (t *table) target(x *response, r *http.Request) (target, error) {
 	if x.at == nil {
-		return t.resolve(r.URL, &x.caller)
+		return t.resolve(r.Method, r.URL, &x.caller)
 	}
 	escaped := r.URL.EscapedPath()
 	if !x.peer.proxied && (strings.HasPrefix(escaped, "/-/") || strings.HasPrefix(escaped, "/_/")) {
 		if of, args := find(t.atRoots, escaped); len(of) > 0 {
 			return target{routes: of, args: args}, nil
 		}
+		if m := t.lobbies[escaped]; m != nil && m.info.Name == x.at.mount.info.Name {
+			return target{lobby: m, path: r.URL.Path, rawPath: r.URL.RawPath}, nil
+		}
 	}
 	if escaped == "" || escaped[0] != '/' {
 		return target{}, &millpond.Error{Kind: millpond.Invalid, Why: quote(escaped) + " is not a path of this pond"}
 	}
-	m := x.at.mount
-	if !mayEnter(&x.caller, &m.config) {
-		return target{mount: m}, t.unknown(m.name, &x.caller)
+	to := target{mount: x.at.mount, path: r.URL.Path, rawPath: r.URL.RawPath}
+	if err := t.enter(&to, r.Method, &x.caller); err != nil {
+		return target{mount: x.at.mount}, err
 	}
-	return target{mount: m, path: r.URL.Path, rawPath: r.URL.RawPath}, nil
+	return to, nil
 }

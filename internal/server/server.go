@@ -202,6 +202,9 @@ func (s *Server) serve(x *response, r *http.Request, t *table) error {
 	if len(to.routes) > 0 {
 		return s.serveRoute(x, r, t, to)
 	}
+	if to.lobby != nil {
+		return s.serveLobby(x, r, t, to)
+	}
 	return s.serveMount(x, r, t, to)
 }
 
@@ -281,6 +284,6 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 	}
 	inner.URL = &ex.url
 	s.limitBody(x, inner, t.mostOf(&x.caller, m))
-	s.handlerFor(x, inner, t, m).ServeHTTP(x, inner)
+	s.handlerFor(x, inner, t, m, to.welcome).ServeHTTP(x, inner)
 	return nil
 }
