@@ -115,7 +115,7 @@ func writeInfo(b *bytes.Buffer, channel, lower string, rec record) {
 // hostedDoc is a document of a hosted channel.
 func (h handler) hostedDoc(r *http.Request, p Path) ([]byte, error) {
 	if p.Kind == Channel {
-		return h.readdress(r, p.Channel, h.channelXML(p.Channel)), nil
+		return readdress(h.channelXML(p.Channel), "<baseurl", p.Channel, h.reached(r, p.Channel)), nil
 	}
 	var packages []record
 	for one, err := range h.repo.Records(r.Context(), p.Channel+"/") {

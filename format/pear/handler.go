@@ -224,21 +224,37 @@ func (h handler) getReleaseFile(w http.ResponseWriter, r *http.Request, p Path) 
 	if err != nil {
 		return err
 	}
+	head := w.Header()
+	head["Cache-Control"] = []string{format.Immutable(h.repo)}
+	to := ""
+	if !strings.HasPrefix(p.File, "package.") && !strings.HasPrefix(p.File, "deps.") {
+		to = h.reached(r, p.Channel)
+	}
+	if to == "" && !c.Growing && c.ReadSeekCloser != nil {
+		c.Type = ""
+		head["Content-Type"] = typeOf(p.File)
+		return format.Serve(w, r, c)
+	}
 	modified, digest, growing := c.Modified, c.Digest, c.Growing
 	b, err := readAll(c)
 	if err != nil {
 		return err
 	}
-	if growing {
+	changed := b
+	if to != "" {
+		changed = readdress(b, "<g", p.Channel, to)
+	}
+	if growing || !bytes.Equal(changed, b) {
 		digest = millpond.Digest{}
 	}
-	if !strings.HasPrefix(p.File, "package.") && !strings.HasPrefix(p.File, "deps.") {
-		if changed := h.readdress(r, p.Channel, b); !bytes.Equal(changed, b) {
-			b, digest = changed, millpond.Digest{}
-		}
+	return h.send(w, r, p.File, changed, digest, modified)
+}
+
+func typeOf(file string) []string {
+	if strings.HasSuffix(file, ".txt") {
+		return textType
 	}
-	w.Header()["Cache-Control"] = []string{format.Immutable(h.repo)}
-	return h.send(w, r, p.File, b, digest, modified)
+	return xmlType
 }
 
 // send answers with a small document.
@@ -246,12 +262,8 @@ func (h handler) send(w http.ResponseWriter, r *http.Request, file string, b []b
 	if digest.Algorithm() != "sha256" {
 		digest = millpond.SHA256(b)
 	}
-	kind := xmlType
-	if strings.HasSuffix(file, ".txt") {
-		kind = textType
-	}
 	head := w.Header()
-	head["Content-Type"] = kind
+	head["Content-Type"] = typeOf(file)
 	if len(head["Cache-Control"]) == 0 {
 		head["Cache-Control"] = maxAge
 	}
@@ -264,20 +276,16 @@ func (h handler) send(w http.ResponseWriter, r *http.Request, file string, b []b
 	})
 }
 
-// readdress makes the addresses of the channel in a document those by which its client reaches it: over plain http where the
-// pond stands between, or below the repository for what is hosted. Nothing else of the document changes.
-func (h handler) readdress(r *http.Request, channel string, doc []byte) []byte {
-	to := "http://" + channel + "/"
-	if r.URL.Host == "" && format.RootOf(r.Context()) == nil {
-		if !hosts(h.repo, channel) {
-			return doc
-		}
-		to = h.repo.Base(r).String() + channel + "/"
+// reached is the address by which a client reaches a channel: over plain http where the pond stands between, or below the
+// repository for what is hosted. It is "" where a document is given as it is. Nothing else of a document changes.
+func (h handler) reached(r *http.Request, channel string) string {
+	switch {
+	case r.URL.Host != "" || format.RootOf(r.Context()) != nil:
+		return "http://" + channel + "/"
+	case hosts(h.repo, channel):
+		return h.repo.Base(r).String() + channel + "/"
 	}
-	for _, tag := range []string{"<g", "<baseurl"} {
-		doc = readdress(doc, tag, channel, to)
-	}
-	return doc
+	return ""
 }
 
 // readdress replaces the channel's address at the beginning of the text of every element of that name.
@@ -352,8 +360,8 @@ func (h handler) sendDocument(w http.ResponseWriter, r *http.Request, p Path) er
 	if n, err := doc.ReadAt(b, 0); n < len(b) {
 		return err
 	}
-	if p.Kind == Channel {
-		b = h.readdress(r, p.Channel, b)
+	if to := h.reached(r, p.Channel); to != "" && p.Kind == Channel {
+		b = readdress(b, "<baseurl", p.Channel, to)
 	}
 	return h.send(w, r, p.File, b, millpond.Digest{}, doc.Modified)
 }

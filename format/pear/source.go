@@ -190,13 +190,13 @@ func (s source) Version(ctx context.Context, name, version string) (*millpond.Ve
 }
 
 // File locates the documents of a release by name. Its archive is in the list, which knows how the name is written.
-func (s source) File(_ context.Context, k millpond.Key) (*millpond.File, error) {
+func (s source) File(ctx context.Context, k millpond.Key) (*millpond.File, error) {
+	if strings.HasSuffix(k.File, ".tgz") {
+		return s.NoSource.File(ctx, k) // whatever channel it is of
+	}
 	_, pkg, err := s.ours(k.Package)
 	if err != nil {
 		return nil, err
-	}
-	if strings.HasSuffix(k.File, ".tgz") {
-		return s.NoSource.File(context.Background(), k)
 	}
 	if pkg == "" || versionOf(k.File) == "" {
 		return nil, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: "a release has no document " + k.File}
@@ -317,6 +317,17 @@ func readAll(c *millpond.Content) ([]byte, error) {
 		return nil, &millpond.Error{Kind: millpond.BadUpstream, Why: "the bytes are not held here"}
 	}
 	defer c.Close()
+	if c.Size >= 0 && c.Size <= documentLimit {
+		b := make([]byte, c.Size)
+		if _, err := io.ReadFull(c, b); err != nil {
+			return nil, err
+		}
+		_, err := c.Read(make([]byte, 1)) // what is still arriving is verified before its end
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		return b, nil
+	}
 	b, err := io.ReadAll(io.LimitReader(c, documentLimit+1))
 	if err == nil && len(b) > documentLimit {
 		err = &millpond.Error{Kind: millpond.BadUpstream, Why: fmt.Sprintf("more than %d bytes", documentLimit)}
