@@ -68,7 +68,7 @@ func adopt(ctx context.Context, m format.Machine) ([]format.Adopted, error) {
 	var all []format.Adopted
 	for line := range strings.Lines(out) {
 		fields := strings.Fields(line)
-		if len(fields) < 2 || !strings.Contains(fields[0], ".") || !isChannel(strings.ToLower(fields[0])) {
+		if len(fields) < 2 || line[0] == ' ' || !strings.Contains(fields[0], ".") || !isChannel(strings.ToLower(fields[0])) {
 			continue // a heading, or the channel of files that belong to none
 		}
 		all = append(all, format.Adopted{URL: "http://" + strings.ToLower(fields[0]) + "/", From: command})
