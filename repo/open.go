@@ -246,9 +246,13 @@ func (l *upstream) size(ctx context.Context, k millpond.Key, f *millpond.File, h
 	} else if !millpond.Is(err, millpond.NotFound) {
 		return 0, err
 	}
-	size, err := l.up.Size(ctx, fetch.File{URL: f.URL, Accept: how.Accept, Scope: how.Scope})
-	if err != nil || size < 0 {
-		return size, err
+	head, err := l.up.Head(ctx, fetch.File{URL: f.URL, Accept: how.Accept, Scope: how.Scope})
+	if err != nil {
+		return 0, err
+	}
+	size := head.Size
+	if size < 0 {
+		return size, nil
 	}
 	now := l.pond.now()
 	put := l.pond.catalog.PutAnswer(ctx, &catalog.Answer{Question: q, Record: strconv.AppendInt(nil, size, 10), Checked: now, Changed: now})
