@@ -77,13 +77,14 @@ func sceneOf(ts *testscript.TestScript) *scene { return ts.Value(sceneKey{}).(*s
 func setUp(env *testscript.Env) error {
 	s := &scene{upstreams: map[string]*faulty.Server{}, gates: map[string]*faulty.Gate{}, log: filepath.Join(env.WorkDir, "pond.log")}
 	env.Values[sceneKey{}] = s
-	listener, err := faulty.Listen()
-	if err != nil {
-		return err
-	}
-	s.listen = listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		return err
+	var door string
+	for _, at := range []*string{&s.listen, &door} {
+		listener, err := faulty.Listen()
+		if err != nil {
+			return err
+		}
+		defer listener.Close() // when both are found: they are two
+		*at = listener.Addr().String()
 	}
 	env.Defer(func() {
 		for _, gate := range s.gates {
@@ -113,7 +114,7 @@ func setUp(env *testscript.Env) error {
 	}
 	for k, v := range map[string]string{
 		"HOME": home, "XDG_CACHE_HOME": home + "/cache", "XDG_CONFIG_HOME": home + "/config", "XDG_DATA_HOME": home + "/data",
-		"LISTEN": s.listen, "POND": "http://" + s.listen, "MILLPOND_URL": "http://" + s.listen, "MILLPOND_DATA": env.WorkDir + "/data",
+		"LISTEN": s.listen, "DOOR": door, "POND": "http://" + s.listen, "MILLPOND_URL": "http://" + s.listen, "MILLPOND_DATA": env.WorkDir + "/data",
 		"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_RETRIES": "1", "PIP_NO_CACHE_DIR": "1", "PIP_DEFAULT_TIMEOUT": "120",
 		"PIP_ROOT_USER_ACTION": "ignore", "PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_COMPILE": "1",
 		"UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": "http://127.0.0.1:1/simple/", "UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "120", "UV_PYTHON_DOWNLOADS": "never",

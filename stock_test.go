@@ -22,6 +22,7 @@ var stocks = map[string]func(*faulty.Server, []good) (path string, settings map[
 	"maven":  stockMaven,
 	"npm":    stockNPM,
 	"oci":    stockOCI,
+	"pear":   stockPEAR,
 	"pypi":   stockPyPI,
 	"raw":    stockRaw,
 }

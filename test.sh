@@ -14,6 +14,7 @@ export PATH="$tools/bin:$PATH"
 
 say "clients"
 missing=()
+command -v pear >/dev/null || missing+=(php-pear php-xml)
 command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
 command -v npm >/dev/null || missing+=(npm)
 command -v git >/dev/null || missing+=(git)

@@ -107,6 +107,8 @@ func (g *goods) write(w io.Writer, path, host string) (kind string, err error) {
 		return "application/json", writePackument(w, strings.TrimPrefix(path, "/npm/"), int(n), int(size), host)
 	case scan(path, "/maven/bench/lib-%d/", &n):
 		return writeArtifact(w, path, int(n))
+	case scan(path, "/pear/rest/r/list_%d/%s", &n, &salt):
+		return "text/xml", writeReleases(w, int(n), salt)
 	case strings.HasPrefix(path, "/go/"):
 		return writeModule(w, strings.TrimPrefix(path, "/go/"))
 	}
@@ -311,4 +313,24 @@ func writeModule(w io.Writer, path string) (kind string, err error) {
 		return "", fmt.Errorf("there is no %s", path)
 	}
 	return "text/plain; charset=utf-8", err
+}
+
+// writeReleases writes the list of n releases of a PEAR package, or the document of one.
+func writeReleases(w io.Writer, n int, file string) error {
+	const channel = "pear.bench.example"
+	if version, ok := strings.CutSuffix(file, ".xml"); ok && file != "allreleases.xml" && file != "allreleases2.xml" {
+		_, err := fmt.Fprintf(w, "<r><p>list_%[1]d</p><c>%[2]s</c><v>%[3]s</v><st>stable</st><d>%[4]s</d><da>2020-01-02 03:04:05</da><g>http://%[2]s/get/list_%[1]d-%[3]s</g></r>\n",
+			n, channel, version, words(1, 3000))
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "<a><p>list_%d</p><c>%s</c>\n", n, channel); err != nil {
+		return err
+	}
+	for i := n; i > 0; i-- {
+		if _, err := fmt.Fprintf(w, "<r><v>1.%d.0</v><s>stable</s><m>5.2.0</m></r>\n", i); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(w, "</a>\n")
+	return err
 }

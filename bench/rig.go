@@ -135,6 +135,10 @@ repositories:
   maven:
     format: maven
     upstreams: [http://%[3]s/maven/]
+  pear:
+    format: pear
+    upstreams: [http://%[3]s/pear/]
+    upstream_channel: pear.bench.example
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

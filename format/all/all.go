@@ -8,6 +8,7 @@ import (
 	"millpond/format/maven"
 	"millpond/format/npm"
 	"millpond/format/oci"
+	"millpond/format/pear"
 	"millpond/format/pypi"
 	"millpond/format/raw"
 )
@@ -22,5 +23,6 @@ func Formats() []format.Format {
 		debian.Format{},
 		raw.Format{},
 		maven.Format{},
+		pear.Format{},
 	}
 }

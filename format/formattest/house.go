@@ -215,6 +215,7 @@ func (h *House) serve(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		u := *r.URL
+		u.Scheme, u.Host = "", "" // the pond's own, as the server knows: it is asked for nothing of others here
 		u.RawPath = rest
 		var err error
 		if u.Path, err = url.PathUnescape(rest); err != nil {
