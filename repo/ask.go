@@ -220,7 +220,11 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 	}
 	l.flights.running[q.Question] = f
 	// The inquiry outlives its first asker; Pond.Close ends it.
+	spelled := format.Spelling(ctx)
 	started := l.pond.goes(func(ctx context.Context) {
+		if spelled != "" {
+			ctx = format.WithSpelling(ctx, spelled)
+		}
 		f.answer, f.bump, f.err = l.inquire(ctx, q, kept)
 		l.flights.mu.Lock()
 		delete(l.flights.running, q.Question)
