@@ -3,6 +3,7 @@ package all
 
 import (
 	"millpond/format"
+	"millpond/format/cargo"
 	"millpond/format/golang"
 	"millpond/format/npm"
 	"millpond/format/pypi"
@@ -14,5 +15,6 @@ func Formats() []format.Format {
 		pypi.Format{},
 		npm.Format{},
 		golang.Format{},
+		cargo.Format{},
 	}
 }
