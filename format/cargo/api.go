@@ -30,6 +30,9 @@ func (h handler) yank(w http.ResponseWriter, r *http.Request, p Path) error {
 			if v == nil {
 				return &millpond.Error{Kind: millpond.NotFound, Key: p.Key(), Why: fmt.Sprintf("%s %s is not hosted here", p.Crate, p.Version)}
 			}
+			if v.Yanked == withdraw {
+				return nil // the words that it was yanked with stay
+			}
 			v.Yanked, v.YankedWhy = withdraw, ""
 			for i := range v.Files {
 				v.Files[i].Yanked, v.Files[i].YankedWhy = withdraw, ""
@@ -183,7 +186,9 @@ func (h handler) newest(ctx context.Context, name string) string {
 
 // namesOurs reports whether a search holds a word that no upstream may hear of.
 func (h handler) namesOurs(words string, own map[string]bool) bool {
-	for word := range strings.FieldsFuncSeq(words, func(c rune) bool { return !strings.ContainsRune("-_", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') }) {
+	for word := range strings.FieldsFuncSeq(words, func(c rune) bool {
+		return !strings.ContainsRune("-_", c) && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+	}) {
 		if isName(word) && (own[identity(word)] || h.repo.Claimed(identity(word))) {
 			return true
 		}
@@ -191,8 +196,7 @@ func (h handler) namesOurs(words string, own map[string]bool) bool {
 	return false
 }
 
-// searchUpstream adds what an upstream finds, but for what is ours, and for what the rules show nothing of. An upstream that is
-// ill finds nothing.
+// searchUpstream adds what an upstream finds, but for what is ours. An upstream that is ill finds nothing.
 func (h handler) searchUpstream(ctx context.Context, w http.ResponseWriter, words string, per int, own map[string]bool, out *foundAll) {
 	query := url.Values{"q": {words}, "per_page": {strconv.Itoa(per)}}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
