@@ -127,6 +127,9 @@ func setUp(env *testscript.Env) error {
 	} {
 		env.Setenv(k, v)
 	}
+	for k, v := range cargoSettings(home) {
+		env.Setenv(k, v)
+	}
 	return nil
 }
 
@@ -141,6 +144,7 @@ var goCache = sync.OnceValues(func() (string, error) {
 var homeFiles = map[string]string{
 	".npmrc":                    "registry=http://127.0.0.1:1/\n",
 	".yarnrc.yml":               "npmRegistryServer: http://127.0.0.1:1/\nunsafeHttpWhitelist: [127.0.0.1]\n",
+	"cargo/config.toml":         "[source.crates-io]\nreplace-with = \"nowhere\"\n[source.nowhere]\nregistry = \"sparse+http://127.0.0.1:1/\"\n",
 	"config/pip/pip.conf":       "[global]\nindex-url = http://127.0.0.1:1/simple/\n",
 	"config/go/telemetry/mode":  "off",
 	".config/go/telemetry/mode": "off",
