@@ -53,14 +53,14 @@ func cmdPond(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		env := []string{"GOENV=off"}
-		for _, name := range []string{"PATH", "HOME", "UP_PYPI", "UP_NPM", "UP_GOLANG", "UP_SUMDB"} {
+		for _, name := range []string{"PATH", "HOME", "UP_PYPI", "UP_NPM", "UP_GOLANG", "UP_CARGO", "UP_SUMDB"} {
 			env = append(env, name+"="+ts.Getenv(name))
 		}
 		ts.Check(s.start(ts, env, args))
 	}
 }
 
-var formatsOfScripts = []string{"pypi", "npm", "golang"}
+var formatsOfScripts = []string{"pypi", "npm", "golang", "cargo"}
 
 func (s *scene) start(ts *testscript.TestScript, env, args []string) error {
 	if err := s.stop(); err != nil {
