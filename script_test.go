@@ -150,10 +150,13 @@ var homeFiles = map[string]string{
 	".config/go/telemetry/mode": "off",
 }
 
-// condition adds [real]: the upstreams of this machine's own clients can be reached.
+// condition adds [real]: the upstreams of this machine's own clients can be reached; and [crates]: that of its cargo can.
 func condition(name string) (bool, error) {
 	if name == "real" {
 		return reachable(), nil
+	}
+	if name == "crates" {
+		return crates(), nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
@@ -170,4 +173,10 @@ var reachable = sync.OnceValue(func() bool {
 	}
 	resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
+})
+
+var crates = sync.OnceValue(func() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return exec.CommandContext(ctx, "cargo", "info", "--quiet", "cfg-if").Run() == nil
 })

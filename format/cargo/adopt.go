@@ -12,7 +12,7 @@ import (
 
 // question lets the installed cargo say where it reads from. Its proxy is an address where nobody listens, so it comes no
 // further than to say what it could not reach; and it says so on standard error.
-const question = `exec cargo info --config 'http.proxy="127.0.0.1:9"' --config net.retry=0 --color never serde 2>&1 || true`
+const question = `cargo info --config 'http.proxy="127.0.0.1:9"' --config net.retry=0 --color never serde 2>&1 || true`
 
 // adopt asks the installed cargo, which knows its files, its environment and its own default.
 func adopt(ctx context.Context, env format.Machine) ([]format.Adopted, error) {

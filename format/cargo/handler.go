@@ -44,6 +44,13 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Welcomes implements format.Welcomer. config.json without a token is refused here, and not before: the refusal tells cargo
+// where a person gets one.
+func (Format) Welcomes(method, escapedPath string) bool {
+	p, err := Parse(escapedPath)
+	return err == nil && (p.Kind == Config || p.Kind == Me) && slices.Contains(reads, method)
+}
+
 var (
 	reads  = []string{http.MethodGet, http.MethodHead} // never changed
 	puts   = []string{http.MethodPut}                  // never changed

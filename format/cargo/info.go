@@ -14,6 +14,7 @@ var (
 	_ format.Format     = Format{}
 	_ format.Claimer    = Format{}
 	_ format.Configurer = Format{}
+	_ format.Welcomer   = Format{}
 	_ format.Sniffer    = source{}
 )
 
