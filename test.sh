@@ -17,7 +17,13 @@ missing=()
 command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
 command -v npm >/dev/null || missing+=(npm)
 command -v git >/dev/null || missing+=(git)
+command -v skopeo >/dev/null || missing+=(skopeo)
+command -v docker-registry >/dev/null || missing+=(docker-registry)
+command -v curl >/dev/null || missing+=(curl)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
+for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
+aws --version >/dev/null 2>&1 || missing+=(awscli)
+command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null
@@ -55,6 +61,7 @@ tool() { # tool NAME MODULE@VERSION: installs a Go program unless it is there
 	[ -x "$tools/bin/$1" ] || GOBIN="$tools/bin" go install "$2" || echo "$1 cannot be installed; it is skipped"
 }
 tool staticcheck honnef.co/go/tools/cmd/staticcheck@v0.8.2
+tool crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
 tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 say "gofmt"

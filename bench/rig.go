@@ -132,6 +132,9 @@ repositories:
     upstreams: [http://%[3]s/go/]
   hosted:
     format: golang
+  maven:
+    format: maven
+    upstreams: [http://%[3]s/maven/]
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

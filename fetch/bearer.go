@@ -64,6 +64,7 @@ func parameters(text string) map[string]string {
 		if !ok {
 			break
 		}
+		rest = strings.TrimLeft(rest, " ")
 		var value strings.Builder
 		if quoted, is := strings.CutPrefix(rest, `"`); is {
 			i := 0

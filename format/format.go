@@ -58,6 +58,8 @@ type Info struct {
 	// Moving says that a version which an upstream lists no more was replaced by another and not withdrawn: nobody is told,
 	// and what is held of it goes when there is no room.
 	Moving bool
+	// Bare says that the repository's address without its slash is one that the handler answers, which then has an empty path.
+	Bare bool
 	// Deletable says that what is hosted may be deleted also where the configuration says nothing of it.
 	Deletable bool
 	// Main names the file without which a version is of no use, where an index lists no files: a version that lacks it
@@ -175,6 +177,8 @@ type Asking struct {
 	Accept string
 	// Scope is what a token is asked for that the upstream may want; "" is none: see Request.
 	Scope string
+	// Limit is how large the file may be; 0 is no limit of the format's.
+	Limit int64
 }
 
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the
@@ -320,6 +324,8 @@ type Tools interface {
 	Relay(ctx context.Context, r Question) (*http.Response, error)
 	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it.
 	Claimed(name string) bool
+	// Ruled reports whether there are rules that could have a word in what this repository shows.
+	Ruled() bool
 	// Ahead starts fetching files that a client is likely to ask for next. It never blocks, and may do nothing.
 	Ahead(ctx context.Context, keys ...millpond.Key)
 	// Seldom reports true for a word at most once in a period, whoever asks: for what clients are told, but not each time.
@@ -412,12 +418,26 @@ type Facts struct {
 	Header   http.Header
 }
 
+// A Fronter is a Format that answers some requests for the root of the server itself.
+type Fronter interface {
+	// Front answers a GET of the root, if it is one that the format's clients send, and reports whether it was. names are
+	// the repositories of the format that the caller may read.
+	Front(w http.ResponseWriter, r *http.Request, names []string) bool
+}
+
 // A Lister is a Reader that yields names in order from any of them on, without a list of them all. The pond's Repos are
 // Listers.
 type Lister interface {
 	// List yields the names that the caller may see of what is hosted, and of what is held of upstreams, in byte order, each
 	// once. It asks nobody, and judges by name alone.
 	List(ctx context.Context, w Walk) iter.Seq2[Listed, error]
+}
+
+// A Looser is a Reader that lists the files of a package which belong to no version. The pond's Repos are Loosers.
+type Looser interface {
+	// Loose are those whose names begin with prefix and that have not expired, sorted by name. It is for those who may
+	// publish the package. No package is NotFound.
+	Loose(ctx context.Context, pkg, prefix string) ([]millpond.File, error)
 }
 
 // A Walk says where a List begins and ends.

@@ -23,6 +23,9 @@ type Rooted interface {
 type Lobby interface {
 	// Repos are those that the caller may know of, in the order of the configuration.
 	Repos() []Repo
+	// Taken reports whether a repository of the format is called that, also one that the caller may not know of: a name that
+	// begins with it means nothing else.
+	Taken(name string) bool
 	// Private reports whether there is one that anonymous callers may not read.
 	Private() bool
 	// Root is the server's root as this client knows it: absolute, its path ends in "/".

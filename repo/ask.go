@@ -56,7 +56,8 @@ type reply struct {
 type flights struct {
 	mu      sync.Mutex // guards the rest; never held across I/O
 	running map[catalog.Question]*flight
-	failed  map[catalog.Question]failure // recent failures of questions that an older answer is kept for
+	ended   map[catalog.Question]time.Time // when questions were last answered: who looked before that looks again
+	failed  map[catalog.Question]failure   // recent failures of questions that an older answer is kept for
 }
 
 type flight struct {
@@ -219,15 +220,28 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 		l.flights.failed = map[catalog.Question]failure{}
 	}
 	l.flights.running[q.Question] = f
+	ended, since := l.flights.ended[q.Question]
+	since = since && (kept == nil || ended.After(kept.Checked))
 	// The inquiry outlives its first asker; Pond.Close ends it.
 	spelled := format.Spelling(ctx)
 	started := l.pond.goes(func(ctx context.Context) {
 		if spelled != "" {
 			ctx = format.WithSpelling(ctx, spelled)
 		}
-		f.answer, f.bump, f.err = l.inquire(ctx, q, kept)
+		if since {
+			f.answer = l.answeredSince(ctx, q, kept)
+		}
+		if f.answer == nil {
+			f.answer, f.bump, f.err = l.inquire(ctx, q, kept)
+		}
 		l.flights.mu.Lock()
 		delete(l.flights.running, q.Question)
+		if f.err == nil {
+			if l.flights.ended == nil || len(l.flights.ended) > 10_000 {
+				l.flights.ended = map[catalog.Question]time.Time{}
+			}
+			l.flights.ended[q.Question] = f.answer.Checked
+		}
 		if f.err != nil && kept != nil {
 			if len(l.flights.failed) > 10_000 {
 				clear(l.flights.failed)
@@ -246,6 +260,15 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 		close(f.done)
 	}
 	return f
+}
+
+// answeredSince is an answer that was kept after the asker had looked, by a flight that has just ended; nil if there is none.
+func (l *upstream) answeredSince(ctx context.Context, q inquiry, kept *catalog.Answer) *catalog.Answer {
+	a, err := l.pond.catalog.Answer(ctx, q.Question)
+	if err != nil || !stands(l.pond.now(), a.Checked, a.Fresh) || kept != nil && !a.Checked.After(kept.Checked) {
+		return nil
+	}
+	return a
 }
 
 // inquire asks the upstream and records what it said.

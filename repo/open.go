@@ -241,7 +241,7 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 	src := l.format.Source(s)
 	how := askingOf(src, k)
 	job := fetch.File{
-		Accept: how.Accept, Scope: how.Scope,
+		Accept: how.Accept, Scope: how.Scope, Limit: how.Limit,
 		ID:   l.id + "\x00" + k.Package + "\x00" + k.Version + "\x00" + k.File,
 		URL:  f.URL,
 		Want: computable(f.Digests),

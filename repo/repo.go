@@ -114,6 +114,14 @@ type Rights interface {
 	Now(tx catalog.Tx) (Rights, error)
 }
 
+// Narrowed are Rights that a credential has narrowed which its owner can get wider at once: what is missing of them is asked
+// for, and not denied.
+type Narrowed interface {
+	Rights
+	// Whole are the rights without the narrowing.
+	Whole() Rights
+}
+
 // A Trace is what happened to one request inside the pond. The server begins one, the repository fills it in, and the log,
 // the metrics and the Cache-Status header are made of it.
 type Trace struct {

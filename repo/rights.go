@@ -57,6 +57,10 @@ func (b *bound) allowed(rights Rights, v millpond.Verb, pkg string) error {
 		return nil
 	}
 	k := millpond.Key{Package: pkg}
+	if n, ok := rights.(Narrowed); ok && n.Whole().May(v, b.config.Name, pkg) {
+		return &millpond.Error{Kind: millpond.Unauthenticated, Key: k, Why: "the token is not for this: to " + string(v) + " here wants another one",
+			Hint: "clients ask for it by themselves"}
+	}
 	if b.caller.Name == "" {
 		return &millpond.Error{Kind: millpond.Unauthenticated, Key: k, Err: &Refusal{v}, Why: "this wants a credential: anonymous callers may not " + string(v) + " here",
 			Hint: "send a token, as the password of any user name or as a bearer token; millpond login makes one"}

@@ -164,6 +164,9 @@ func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
 		if err != nil {
 			return err
 		}
+		if !e.Expires.After(b.pond.now()) {
+			return &millpond.Error{Kind: millpond.NotFound, Why: "the upload has expired"}
+		}
 		return json.Unmarshal(e.Value, &s)
 	})
 	none := &millpond.Error{Kind: millpond.NotFound, Why: "there is no such upload", Hint: "begin it again; an upload is kept for a day"}

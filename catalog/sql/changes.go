@@ -27,7 +27,14 @@ func (c *Catalog) View(ctx context.Context, f func(catalog.Tx) error) error {
 	v := &view{records: records{c: c}, ctx: ctx, tx: t}
 	v.rows = v.read
 	defer func() { v.ended = true }()
-	return f(v)
+	if err := f(v); err != nil || len(v.fresh) == 0 {
+		return err
+	}
+	t.Rollback()
+	for _, text := range v.fresh {
+		c.changes.statement(context.WithoutCancel(ctx), text) // if it cannot be prepared the next view tries again
+	}
+	return nil
 }
 
 // Update is as catalog.Catalog says. f runs in its caller's goroutine, and must not call the catalog but through its Tx:
@@ -97,8 +104,9 @@ func (r *records) Setting(name string) (json.RawMessage, error) {
 // A view is a Tx that only reads.
 type view struct {
 	records
-	ctx context.Context
-	tx  *stdsql.Tx
+	ctx   context.Context
+	tx    *stdsql.Tx
+	fresh []string // statements to prepare when the view has ended
 }
 
 // read runs a statement of the view. Like file.query it looks at ctx once.
@@ -107,11 +115,15 @@ func (v *view) read(text string, args []any, scan func(*stdsql.Rows) error) erro
 		return err
 	}
 	ctx := context.WithoutCancel(v.ctx)
-	s, err := v.c.changes.statement(ctx, text)
-	if err != nil {
-		return v.c.changes.readFailed(err)
+	var rows *stdsql.Rows
+	var err error
+	if s, ok := v.c.changes.statements.Load(text); ok {
+		rows, err = v.tx.StmtContext(ctx, s.(*stdsql.Stmt)).QueryContext(ctx, args...)
+	} else {
+		// To prepare it now takes a second connection: views that have all the others would wait for each other.
+		v.fresh = append(v.fresh, text)
+		rows, err = v.tx.QueryContext(ctx, text, args...)
 	}
-	rows, err := v.tx.StmtContext(ctx, s).QueryContext(ctx, args...)
 	if err != nil {
 		return v.c.changes.readFailed(err)
 	}

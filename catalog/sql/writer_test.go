@@ -256,6 +256,39 @@ func TestLongView(t *testing.T) {
 	})
 }
 
+// TestViewsWaitForNoOther: as many views as there are connections read what was never read before.
+func TestViewsWaitForNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := opened(t, t.TempDir())
+		begun, failed := make(chan bool), make(chan error)
+		all := c.changes.read.Stats().MaxOpenConnections
+		read := make(chan bool)
+		for range all {
+			go func() {
+				failed <- c.View(t.Context(), func(tx catalog.Tx) error {
+					begun <- true
+					<-read
+					_, err := tx.HostedPackage("r", "p")
+					if !millpond.Is(err, millpond.NotFound) {
+						return fmt.Errorf("got %v, want NotFound", err)
+					}
+					return nil
+				})
+			}()
+		}
+		for range all {
+			<-begun
+		}
+		close(read)
+		for range all {
+			if err := <-failed; err != nil {
+				t.Error(err)
+			}
+		}
+		closed(t, c)
+	})
+}
+
 // TestPlans: no look-up scans a table or sorts, however many rows there are.
 func TestPlans(t *testing.T) {
 	c, _ := opened(t, t.TempDir())

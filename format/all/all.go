@@ -5,8 +5,11 @@ import (
 	"millpond/format"
 	"millpond/format/cargo"
 	"millpond/format/golang"
+	"millpond/format/maven"
 	"millpond/format/npm"
+	"millpond/format/oci"
 	"millpond/format/pypi"
+	"millpond/format/raw"
 )
 
 // Formats returns every format of this build, in the order in which people see them.
@@ -15,6 +18,9 @@ func Formats() []format.Format {
 		pypi.Format{},
 		npm.Format{},
 		golang.Format{},
+		oci.Format{},
+		raw.Format{},
+		maven.Format{},
 		cargo.Format{},
 	}
 }

@@ -38,6 +38,9 @@ type Parts struct {
 	// HTTP talks to identity providers and issuers; nil is a client of auth's own. It is asked for addresses that the
 	// operator named, and for the key sets that those name.
 	HTTP *http.Client
+	// Secrets keep the keys that S3's secret access keys and links are made of, and that passes are signed with; without them
+	// nothing that is signed is taken, and passes live no longer than the process.
+	Secrets Secrets
 }
 
 // Settings are what the configuration says. They may change while the Auth runs.
@@ -80,6 +83,8 @@ type Auth struct {
 	issuers   issuers
 	providers providers
 	counts    counts
+	signing   signing
+	passKey   func() []byte // of passes, where keys have no place
 }
 
 // New returns an Auth that knows the records of the catalog, and nothing of a configuration yet.
@@ -100,6 +105,8 @@ func New(ctx context.Context, p Parts) (*Auth, error) {
 			return host
 		}
 	}
+	a.signing.secrets = p.Secrets
+	a.passKey = sync.OnceValue(func() []byte { return []byte(random(43, base62)) })
 	a.passwords.init()
 	a.accounts = limiter{now: a.now, free: 5, first: 2 * time.Second, most: 15 * time.Minute, forget: time.Hour}
 	a.addresses = limiter{now: a.now, free: 30, first: 2 * time.Second, most: 5 * time.Minute, forget: time.Hour}

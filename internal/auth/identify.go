@@ -31,13 +31,24 @@ func (a *Auth) Identify(ctx context.Context, r *http.Request) (repo.Caller, erro
 		}
 		p = Proof{}
 	}
-	var i *identity
 	client := a.client(r)
+	if p.Kind == Pass {
+		c, err := a.byPass(s, p.Secret, client)
+		if err != nil {
+			a.counts.add("refused", "", "")
+		}
+		return c, err
+	}
+	var i *identity
 	switch p.Kind {
 	case Nothing:
 		i = s.anonymous
 	case Token:
 		i, err = a.byToken(s, p.Secret, client)
+	case Signature:
+		i, err = a.bySignature(ctx, s, r, client)
+	case Linked:
+		i, err = a.byLink(ctx, s, r, client)
 	case Cookie:
 		i, err = a.byCookie(s, p.Secret)
 	case Password:

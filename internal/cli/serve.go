@@ -70,7 +70,7 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 	if r.proof, err = plan.proof(); err != nil {
 		return err
 	}
-	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log}); err != nil {
+	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log, Secrets: r.house.keys}); err != nil {
 		return err
 	}
 	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Version: p.Version, Log: r.log, CA: r.proof.ca()}

@@ -218,11 +218,11 @@ func (t *table) readsAll(c *repo.Caller) bool {
 	return true
 }
 
-// as is the mount's repository as the caller of a request uses it.
-func (s *Server) as(x *response, t *table, m *mount) format.Repo {
-	c := x.caller
+// as is the mount's repository as a caller uses it.
+func (s *Server) as(as *repo.Caller, p peer, t *table, m *mount) format.Repo {
+	c := *as
 	if s.parts.Callers != nil {
-		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, t.base(x.peer))
+		c.Accounts = s.parts.Callers.AccountsFor(c, m.name, m.info.Name, t.base(p))
 	}
 	return m.repository.For(c)
 }
@@ -233,5 +233,5 @@ func (s *Server) handlerFor(x *response, r *http.Request, t *table, m *mount, we
 	if !welcome && !known(&x.caller) && m.config.Public && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return m.handler
 	}
-	return m.config.Format.Handler(s.as(x, t, m))
+	return m.config.Format.Handler(s.as(&x.caller, x.peer, t, m))
 }

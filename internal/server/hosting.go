@@ -187,7 +187,7 @@ func (s *Server) named(c *call) (format.Repo, *mount, string, error) {
 	if err != nil {
 		return nil, nil, "", err
 	}
-	return s.as(c.response, c.t, m), m, pkg, nil
+	return s.as(&c.response.caller, c.response.peer, c.t, m), m, pkg, nil
 }
 
 func (s *Server) showPackage(c *call, _ nothing) (*PackageDocument, error) {
@@ -306,7 +306,7 @@ func (s *Server) publishFile(c *call) error {
 	if m.config.MaxFile > 0 && f.Size > m.config.MaxFile {
 		return &millpond.Error{Kind: millpond.TooLarge, Why: fmt.Sprintf("%s is %s; %s takes files of up to %s", f.Name, bytesText(f.Size), m.name, bytesText(m.config.MaxFile))}
 	}
-	done, err := p.PublishFile(c.r.Context(), s.as(c.response, c.t, m), f)
+	done, err := p.PublishFile(c.r.Context(), s.as(&c.response.caller, c.response.peer, c.t, m), f)
 	if err != nil {
 		if _, unread := err.(*http.MaxBytesError); unread {
 			return bodyError(err)

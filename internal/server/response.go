@@ -219,6 +219,9 @@ func (e *refusal) Error() string { return e.why }
 
 // fail answers with an error in plain words.
 func (s *Server) fail(x *response, r *http.Request, err error) {
+	if s.refuseRooted(x, r, err) {
+		return
+	}
 	if millpond.Is(err, millpond.Unauthenticated) && len(x.Header()["Www-Authenticate"]) == 0 {
 		x.Header().Set("Www-Authenticate", challenge)
 	}

@@ -223,6 +223,9 @@ func (t *table) target(x *response, r *http.Request) (target, error) {
 		if of, args := find(t.atRoots, escaped); len(of) > 0 {
 			return target{routes: of, args: args}, nil
 		}
+		if m := t.lobbies[escaped]; m != nil && m.info.Name == x.at.mount.info.Name {
+			return target{lobby: m, path: r.URL.Path, rawPath: r.URL.RawPath}, nil
+		}
 	}
 	if escaped == "" || escaped[0] != '/' {
 		return target{}, &millpond.Error{Kind: millpond.Invalid, Why: quote(escaped) + " is not a path of this pond"}

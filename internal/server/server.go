@@ -202,6 +202,9 @@ func (s *Server) serve(x *response, r *http.Request, t *table) error {
 	if len(to.routes) > 0 {
 		return s.serveRoute(x, r, t, to)
 	}
+	if to.lobby != nil {
+		return s.serveLobby(x, r, t, to)
+	}
 	return s.serveMount(x, r, t, to)
 }
 

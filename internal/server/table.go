@@ -30,9 +30,10 @@ type table struct {
 	mounts   map[string]*mount
 	roots    []string // further places of mounts, longest first: "/packages/"
 	rooted   map[string][]*mount
-	hosts    map[string]*root // repositories that are the root of a host, by its name
-	doors    map[string]*root // and of a listener, by its address as configured
-	atRoots  []route          // those that answer where a repository is the root too
+	lobbies  map[string]*mount // places at the root, and a repository of the format that wants each
+	hosts    map[string]*root  // repositories that are the root of a host, by its name
+	doors    map[string]*root  // and of a listener, by its address as configured
+	atRoots  []route           // those that answer where a repository is the root too
 	origins  *http.CrossOriginProtection
 	private  bool   // some repository is not for everybody
 	under    string // path of the public URL without its last slash: "/pond"; "" if it has none
@@ -86,7 +87,7 @@ func invalid(format string, args ...any) error {
 // Configure replaces the settings and where everything is. If it fails nothing has changed. Requests under way finish with
 // what they began with.
 func (s *Server) Configure(settings Settings, repositories []Repository) error {
-	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}, hosts: map[string]*root{}, doors: map[string]*root{}}
+	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}, hosts: map[string]*root{}, doors: map[string]*root{}, lobbies: map[string]*mount{}}
 	t.atRoots = slices.DeleteFunc(slices.Clone(t.routes), func(r route) bool { return !r.atRoot })
 	configs := make([]repo.Config, len(repositories))
 	for i, one := range repositories {
@@ -124,6 +125,7 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 			}
 			t.rooted[root] = append(t.rooted[root], m)
 		}
+		t.addLobby(m)
 	}
 	slices.SortFunc(t.roots, func(a, b string) int { return len(b) - len(a) })
 	s.table.Store(t)
@@ -155,6 +157,7 @@ type target struct {
 	mount         *mount // with an error: the one that the caller may not enter
 	path, rawPath string // of URL, below the mount
 	redirect      string // the mount's own address, asked for without its slash; relative
+	lobby         *mount // any repository of the format that answers, where the URL names none
 	welcome       bool   // it is one of a login: nobody is turned away
 }
 
@@ -179,6 +182,9 @@ func (t *table) resolve(method string, u *url.URL, as *repo.Caller) (target, err
 	if of, args := find(t.routes, escaped); len(of) > 0 {
 		return target{routes: of, args: args}, nil
 	}
+	if m := t.lobbies[escaped]; m != nil {
+		return target{lobby: m, path: path, rawPath: raw}, nil
+	}
 	for _, root := range t.roots {
 		rest, ok := strings.CutPrefix(escaped, root)
 		if !ok {
@@ -186,9 +192,12 @@ func (t *table) resolve(method string, u *url.URL, as *repo.Caller) (target, err
 		}
 		name, _, _ := strings.Cut(rest, "/")
 		for _, m := range t.rooted[root] {
-			if m.name == name {
+			if m.name == name && (t.lobbies[root] == nil || mayEnter(as, &m.config)) {
 				return t.below(m, method, as, root[:len(root)-1], path, raw, len(root)+len(name))
 			}
+		}
+		if m := t.lobbies[root]; m != nil {
+			return target{lobby: m, path: path, rawPath: raw}, nil
 		}
 		return target{}, t.unknown(name, as)
 	}
@@ -205,7 +214,7 @@ func (t *table) below(m *mount, method string, as *repo.Caller, root, path, raw 
 	if err := t.enter(&to, method, as); err != nil {
 		return target{mount: m}, err
 	}
-	if path[end:] == "" {
+	if path[end:] == "" && !m.info.Bare {
 		to.path, to.rawPath, to.redirect = root+"/", "", m.name+"/"
 	}
 	return to, nil
