@@ -70,7 +70,9 @@ func lineOf(index []byte, version string) (last line, ok bool) {
 	return last, ok
 }
 
-func upstreamFile(crate, version string) string { return "/files/" + crate + "/" + fileName(crate, version) }
+func upstreamFile(crate, version string) string {
+	return "/files/" + crate + "/" + fileName(crate, version)
+}
 
 // putConfig lays the config.json of an upstream whose files are on the same server.
 func putConfig(up *faulty.Server) {
