@@ -201,7 +201,11 @@ func (h handler) searchUpstream(ctx context.Context, w http.ResponseWriter, word
 	query := url.Values{"q": {words}, "per_page": {strconv.Itoa(per)}}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	doc, err := h.repo.Document(ctx, millpond.Key{File: searchName + query.Encode()})
+	doc, err := h.repo.Document(ctx, millpond.Key{File: configName}) // which says where questions go
+	if err == nil {
+		doc.Close()
+		doc, err = h.repo.Document(ctx, millpond.Key{File: searchName + query.Encode()})
+	}
 	if err != nil {
 		format.Report(w, err)
 		return

@@ -128,7 +128,8 @@ type edit struct {
 }
 
 // kept is a layer's index file as its readers may see it. Nothing of it changes but booleans, and digits of a checksum that
-// the upstream has replaced while the first bytes are held. If every version of it is shown, so is every line, whatever it is.
+// the upstream has replaced while the first bytes are held. If every version of it is shown and no rule has a
+// word in it, so is every line, whatever it is.
 func (x indexer) kept(ctx context.Context, one millpond.Part, about aboutMeta) ([]byte, error) {
 	doc, err := x.repo.Kept(ctx, one)
 	if err != nil {
@@ -141,7 +142,7 @@ func (x indexer) kept(ctx context.Context, one millpond.Part, about aboutMeta) (
 	}
 	var edits []edit
 	var shown []place
-	versions, filtered := 0, false
+	versions, filtered := 0, x.repo.Ruled() // what cannot be judged is left out
 	err = x.of(one.Layer, func(v *millpond.Version, hidden bool) error {
 		if len(v.Files) == 0 || v.Files[0].Vanished {
 			return nil

@@ -223,10 +223,11 @@ func (c config) file(crate, version, sum string) string {
 		"{lowerprefix}", strings.ToLower(prefix), "{sha256-checksum}", sum).Replace(c.DL)
 }
 
-// Document reads config.json, or the answer to a search: "search?q=…".
+// Document reads config.json, or the answer to a search, "search?q=…", once config.json was read: the first document that is
+// read is the answer.
 func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document, error) {
 	if query, ok := strings.CutPrefix(k.File, searchName); ok {
-		c, err := s.config(ctx)
+		c, _, err := s.keptConfig(ctx)
 		if err != nil {
 			return nil, err
 		}
