@@ -62,7 +62,7 @@ func (h handler) owners(w http.ResponseWriter, r *http.Request, p Path) error {
 		}
 		return &millpond.Error{Kind: millpond.Unsupported, Key: millpond.Key{Package: name},
 			Why:  "who may publish is granted by the pond, and not by cargo",
-			Hint: "see 'millpond grant --help', or " + h.repo.Root(r).String() + "-/"}
+			Hint: "see 'millpond grant add', or " + h.repo.Root(r).String() + "-/"}
 	}
 	if err := h.repo.May(r.Context(), millpond.VerbRead, name); err != nil {
 		return err
