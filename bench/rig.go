@@ -135,6 +135,9 @@ repositories:
   maven:
     format: maven
     upstreams: [http://%[3]s/maven/]
+  cargo:
+    format: cargo
+    upstreams: [http://%[3]s/cargo/]
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.
