@@ -75,7 +75,7 @@ func (x indexer) write(ctx context.Context, to io.Writer) error {
 // of yields the versions of a layer: those that are shown, and those that the rules keep back.
 func (x indexer) of(layer string, yield func(v *millpond.Version, hidden bool) error) error {
 	for i := range x.pkg.Versions {
-		if v := &x.pkg.Versions[i]; v.Layer == layer {
+		if v := &x.pkg.Versions[i]; v.Layer == layer && !(x.drop && x.pkg.Blocked != "") {
 			if err := yield(v, x.pkg.Blocked != ""); err != nil {
 				return err
 			}

@@ -72,3 +72,26 @@ func FuzzPath(f *testing.F) {
 		}
 	})
 }
+
+// FuzzLine holds that what is read of a line stands where it is said to stand.
+func FuzzLine(f *testing.F) {
+	for _, text := range []string{upstreamLine("alpha", "1.0.0", sum, longAgo), "{}", "[]", "", "{\"name\":\"a\",\"vers\":\"1.0.0\",\"cksum\":\"" + sum + "\",\"yanked\":null}"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		l, err := readLine(text)
+		if err != nil {
+			return
+		}
+		if got := string(text[l.sumAt : l.sumAt+64]); got != l.sum {
+			t.Errorf("%q: the checksum is %q, and %q stands there", text, l.sum, got)
+		}
+		want := "false"
+		if l.yanked {
+			want = "true"
+		}
+		if l.yankedAt > 0 && !strings.HasPrefix(string(text[l.yankedAt:]), want) {
+			t.Errorf("%q: yanked is %v, and %q stands there", text, l.yanked, text[l.yankedAt:])
+		}
+	})
+}
