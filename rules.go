@@ -16,6 +16,12 @@ type Grammar interface {
 	Match(spec, version string) (bool, error)
 }
 
+// An Indexer is a Grammar some of whose packages are no more than indexes of others, as a suite of Debian is. Of the rules
+// only those that name such a package judge it: what it lists is judged by itself.
+type Indexer interface {
+	IsIndex(name string) bool
+}
+
 // A Rule judges one package. It is pure: no clock, no network, no store. It sees the whole listing, because "latest 5"
 // cannot be judged a version at a time. It yields a verdict for each target it has an opinion on and nothing for the rest.
 // The first rule with an opinion on a target wins.

@@ -18,6 +18,7 @@ import (
 // URL on the server, and variables for the script. A package that is laid again has the versions of the last time.
 var stocks = map[string]func(*faulty.Server, []good) (path string, settings map[string]string, err error){
 	"cargo":  stockCargo,
+	"debian": stockDebian,
 	"golang": stockGo,
 	"maven":  stockMaven,
 	"npm":    stockNPM,

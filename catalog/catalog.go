@@ -93,6 +93,8 @@ type Answers interface {
 	PutAnswer(ctx context.Context, a *Answer) error
 	// Confirm moves Checked and Fresh of an answer that has not changed, and clears Doubt. NotFound if there is none.
 	Confirm(ctx context.Context, q Question, checked, fresh time.Time) error
+	// Answered yields the packages about which a layer has answered a kind of question, absences left out, each once.
+	Answered(ctx context.Context, layer, kind string) iter.Seq2[string, error]
 	// DropAnswers forgets the answers of a layer; with pkg not empty those of that package only.
 	DropAnswers(ctx context.Context, layer, pkg string) error
 }
@@ -123,6 +125,8 @@ type Holdings interface {
 	HeldAfter(ctx context.Context, layer, after string) iter.Seq2[*Holding, error]
 	// PutHolding replaces the record whole.
 	PutHolding(ctx context.Context, h *Holding) error
+	// DropHoldings forgets the records of a version's files.
+	DropHoldings(ctx context.Context, layer, pkg, version string) error
 	// LoseBlob clears Blob from every holding of d, and forgets what was derived or kept under it: its bytes are gone or
 	// damaged.
 	LoseBlob(ctx context.Context, d millpond.Digest) error
@@ -137,13 +141,15 @@ type Derived struct {
 	Blob                              millpond.Digest
 	Size                              int64
 	Modified                          time.Time // when the stamp's first form was derived
+	Keep                              int       // how many others of the name's family stay, latest first; not recorded
 }
 
 // Derivations keep computed documents. They can be lost at any time.
 type Derivations interface {
 	// Derived returns one encoding of a document, or NotFound.
 	Derived(ctx context.Context, repository, name, stamp, encoding string) (*Derived, error)
-	// PutDerived keeps it and drops what was derived under the same name from another stamp.
+	// PutDerived keeps it and drops what was derived under the same name from another stamp. Names that are the same up to a
+	// NUL are a family, of which the latest Keep stay besides.
 	PutDerived(ctx context.Context, d *Derived) error
 }
 

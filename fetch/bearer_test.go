@@ -220,10 +220,16 @@ func TestSize(t *testing.T) {
 	r.srv.Put("/whole", faulty.Object{Body: noise(500), NoRange: true})
 	r.srv.Put("/none", faulty.Object{Body: []byte{}})
 	for path, want := range map[string]int64{"/some": 1000, "/whole": 500, "/none": 0} {
-		if got, err := r.up.Size(t.Context(), File{URL: r.srv.URL + path}); err != nil || got != want {
-			t.Errorf("%s: got %d, %v, want %d", path, got, err, want)
+		r.srv.Forget()
+		for _, scope := range []string{"", "repository:a:pull"} {
+			if got, err := r.up.Head(t.Context(), File{URL: r.srv.URL + path, Scope: scope}); err != nil || got.Size != want {
+				t.Errorf("%s, scope %q: got %+v, %v, want %d", path, scope, got, err, want)
+			}
+		}
+		if heads, gets := r.srv.Count("HEAD", path), r.srv.Count("GET", path); heads != 1 || gets != 1 {
+			t.Errorf("%s: asked %d times by HEAD and %d by GET, want one of each: a redirect may be signed for GET", path, heads, gets)
 		}
 	}
-	_, err := r.up.Size(t.Context(), File{URL: r.srv.URL + "/absent"})
+	_, err := r.up.Head(t.Context(), File{URL: r.srv.URL + "/absent"})
 	wantError(t, err, millpond.NotFound, "")
 }

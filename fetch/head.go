@@ -22,16 +22,17 @@ type Head struct {
 	Header   http.Header
 }
 
-// Head asks about a file. An upstream that answers no HEAD is asked for the first byte. Errors are those of Get.
-func (u *Upstream) Head(ctx context.Context, at string) (*Head, error) {
+// Head asks about a file, of which URL, Accept and Scope count. An upstream that answers no HEAD is asked for the first byte;
+// so is one that wants tokens, at once: it keeps bytes behind redirects that are signed for GET. Errors are those of Get.
+func (u *Upstream) Head(ctx context.Context, of File) (*Head, error) {
 	if !u.e.enlist() {
 		return nil, stopping()
 	}
 	defer u.e.work.Done()
 	if u.dir != "" {
-		return u.headLocal(at)
+		return u.headLocal(of.URL)
 	}
-	if err := u.ill(at); err != nil {
+	if err := u.ill(of.URL); err != nil {
 		return nil, err
 	}
 	ctx, end := u.both(ctx)
@@ -43,8 +44,11 @@ func (u *Upstream) Head(ctx context.Context, at string) (*Head, error) {
 	defer leave()
 	began := time.Now()
 	method := http.MethodHead
+	if of.Scope != "" {
+		method = http.MethodGet
+	}
 	for tries := 1; ; tries++ {
-		h, err := u.head(ctx, method, at)
+		h, err := u.head(ctx, method, of)
 		if err == nil {
 			return h, nil
 		}
@@ -60,12 +64,12 @@ func (u *Upstream) Head(ctx context.Context, at string) (*Head, error) {
 }
 
 // head is one try.
-func (u *Upstream) head(ctx context.Context, method, at string) (*Head, error) {
-	h := http.Header{"Accept": {"*/*"}, "Accept-Encoding": {"identity"}}
+func (u *Upstream) head(ctx context.Context, method string, of File) (*Head, error) {
+	h := http.Header{"Accept": {orAny(of.Accept)}, "Accept-Encoding": {"identity"}}
 	if method == http.MethodGet {
 		h.Set("Range", "bytes=0-0")
 	}
-	a, err := u.ask(ctx, question{method: method, url: at, header: h, follow: true, any: true})
+	a, err := u.ask(ctx, question{method: method, url: of.URL, header: h, follow: true, any: true, scope: of.Scope})
 	if err != nil {
 		return nil, err
 	}

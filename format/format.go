@@ -122,7 +122,7 @@ type Source interface {
 	// Version completes a Partial version.
 	Version(ctx context.Context, name, version string) (*millpond.Version, error)
 	// File locates a file that no index lists, from its name alone if it can; it should ask nobody. Unsupported sends the
-	// reader to the listing.
+	// reader to the listing, NotFound to the next upstream. It is kept under the Name that it is given here.
 	File(ctx context.Context, k millpond.Key) (*millpond.File, error)
 	// Ref resolves a mutable name now.
 	Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
@@ -354,6 +354,8 @@ type Derivation struct {
 	Encoding string // "", "gzip" or "zstd"
 	// Have is an If-None-Match: the document may be given without its body if it is what the asker has.
 	Have string
+	// Keep is how many documents of the same name, derived from other stamps, stay: for readers who began with one of them.
+	Keep int
 }
 
 // A Question is a request to be relayed.

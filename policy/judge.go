@@ -98,6 +98,9 @@ func (j *Judgement) call(number int32, r *rule, g millpond.Grammar) (call, bool)
 	if !r.until.IsZero() && !j.now.Before(r.until) {
 		return call{}, false
 	}
+	if j.policy.index != nil && j.policy.index(j.pkg.Name) && !r.names(j.now, j.pkg.Name) {
+		return call{}, false
+	}
 	c := call{j: j, r: r, g: g, number: number, only: choice{whole: -1}, except: choice{whole: -1}}
 	if r.only != nil {
 		c.only = r.only.choose(j.now, j.pkg.Name)
@@ -114,6 +117,19 @@ func (j *Judgement) call(number int32, r *rule, g millpond.Grammar) (call, bool)
 		j.until = earlier(earlier(earlier(j.until, r.until), c.only.ends), c.except.ends)
 	}
 	return c, c.except.whole < 0
+}
+
+// names reports whether a rule speaks of a package in particular: such rules only judge an index of others.
+func (r *rule) names(now time.Time, pkg string) bool {
+	for _, s := range append([]**set{&r.only}, r.test.lists()...) {
+		if *s == nil {
+			continue
+		}
+		if chosen := (*s).choose(now, pkg); !chosen.none() {
+			return true
+		}
+	}
+	return false
 }
 
 // judges reports whether the rule may judge version i: nobody has, and it is neither outside for nor within except. What

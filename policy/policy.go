@@ -48,6 +48,7 @@ import (
 type Policy struct {
 	rules []*rule
 	id    string
+	index func(name string) bool // nil where no package is an index of others
 }
 
 // A rule is one test, and what limits it.
@@ -124,6 +125,9 @@ func (p *Policy) For(g millpond.Grammar) (*Policy, error) {
 	}
 	var errs []error
 	spelt := &Policy{rules: make([]*rule, len(p.rules))}
+	if i, ok := g.(millpond.Indexer); ok {
+		spelt.index = i.IsIndex
+	}
 	for i, old := range p.rules {
 		r := *old
 		r.test = old.test.clone()

@@ -66,7 +66,7 @@ func (b *bound) Derive(ctx context.Context, d format.Derivation, write func(io.W
 		p.deriving.running[key] = run
 		p.deriving.mu.Unlock()
 		// The reader that came first writes for all who wait, so it is not stopped when its client leaves.
-		run.d, run.err = p.write(context.WithoutCancel(ctx), key, d.Type, write)
+		run.d, run.err = p.write(context.WithoutCancel(ctx), key, d, write)
 		p.deriving.mu.Lock()
 		delete(p.deriving.running, key)
 		p.deriving.mu.Unlock()
@@ -95,8 +95,13 @@ func (p *Pond) openDerived(ctx context.Context, d *derived) (*millpond.Content, 
 }
 
 // write finds the document on disk, or writes it: into memory while it is small, else into the store.
-func (p *Pond) write(ctx context.Context, key derivedKey, kind string, write func(io.Writer) error) (*derived, error) {
-	if kept, err := p.catalog.Derived(ctx, key.repository, key.name, key.stamp, key.encoding); err == nil {
+func (p *Pond) write(ctx context.Context, key derivedKey, as format.Derivation, write func(io.Writer) error) (*derived, error) {
+	kind := as.Type
+	name := key.name
+	if as.Keep > 0 {
+		name += "\x00" + key.stamp // one of a family
+	}
+	if kept, err := p.catalog.Derived(ctx, key.repository, name, key.stamp, key.encoding); err == nil {
 		d := &derived{content: millpond.Content{Size: kept.Size, Digest: kept.Blob, Type: kept.Type, Encoding: key.encoding, Modified: kept.Modified}}
 		if _, err := p.blobs.Stat(ctx, kept.Blob); err == nil {
 			p.derived.Set(key, d)
@@ -135,8 +140,8 @@ func (p *Pond) write(ctx context.Context, key derivedKey, kind string, write fun
 	}
 	d.content.Digest = digest
 	err = p.catalog.PutDerived(ctx, &catalog.Derived{
-		Repository: key.repository, Name: key.name, Stamp: key.stamp, Encoding: key.encoding,
-		Type: kind, Blob: digest, Size: out.size, Modified: modified,
+		Repository: key.repository, Name: name, Stamp: key.stamp, Encoding: key.encoding,
+		Type: kind, Blob: digest, Size: out.size, Modified: modified, Keep: as.Keep,
 	})
 	if err := p.spare(ctx, "derived document "+key.name, err); err != nil {
 		return nil, err

@@ -289,7 +289,8 @@ func (l *hosted) names(ctx context.Context, _ bool) (*nameList, error) {
 				if err != nil {
 					return err
 				}
-				if !yield(format.Change{Name: p.Name, Display: p.Display, Time: p.Changed}, nil) {
+				cursor := fmt.Sprintf("%d.%d", p.Created.UnixMilli(), p.Changes) // changes with every change of the package
+				if !yield(format.Change{Name: p.Name, Display: p.Display, Time: p.Changed, Cursor: cursor}, nil) {
 					return nil
 				}
 			}

@@ -78,7 +78,7 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if h != nil && !h.Blob.IsZero() {
 		c, err := l.pond.openHeld(ctx, h, o.stat)
 		if err == nil {
-			t.hit(h.Blob, l.repo.info.Moving)
+			t.hit(h.Blob, l.repo.moving(k.Package))
 			return c, nil
 		}
 		switch {
@@ -124,8 +124,28 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	t.Result = "miss"
 	began := time.Now()
 	c, err := l.fetch(ctx, k, f, h, o.mode)
+	if millpond.Is(err, millpond.NotFound) {
+		if other := l.elsewhere(ctx, k, f); other != nil {
+			c, err = l.fetch(ctx, k, other, h, o.mode)
+		}
+	}
 	t.Upstream += time.Since(began)
 	return c, l.noteAbsence(ctx, k, err)
+}
+
+// elsewhere is a file at the other address that its format knows; nil if there is none.
+func (l *upstream) elsewhere(ctx context.Context, k millpond.Key, f *millpond.File) *millpond.File {
+	s := l.session(ctx)
+	defer s.close()
+	src, ok := l.format.Source(s).(format.Elsewhere)
+	if !ok {
+		return nil
+	}
+	other := *f
+	if other.URL = src.Elsewhere(k, f); other.URL == "" || other.URL == f.URL {
+		return nil
+	}
+	return &other
 }
 
 func firstError(errs ...error) error {
@@ -226,9 +246,13 @@ func (l *upstream) size(ctx context.Context, k millpond.Key, f *millpond.File, h
 	} else if !millpond.Is(err, millpond.NotFound) {
 		return 0, err
 	}
-	size, err := l.up.Size(ctx, fetch.File{URL: f.URL, Accept: how.Accept, Scope: how.Scope})
-	if err != nil || size < 0 {
-		return size, err
+	head, err := l.up.Head(ctx, fetch.File{URL: f.URL, Accept: how.Accept, Scope: how.Scope})
+	if err != nil {
+		return 0, err
+	}
+	size := head.Size
+	if size < 0 {
+		return size, nil
 	}
 	now := l.pond.now()
 	put := l.pond.catalog.PutAnswer(ctx, &catalog.Answer{Question: q, Record: strconv.AppendInt(nil, size, 10), Checked: now, Changed: now})

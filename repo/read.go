@@ -129,7 +129,8 @@ func (b *bound) located(ctx context.Context, layers []layer, k millpond.Key) (bo
 		if millpond.Is(err, millpond.Unsupported) {
 			continue
 		}
-		return err == nil, err
+		// NotFound is that layer's own word: another one may have the file.
+		return others(err) == nil, others(err)
 	}
 	return false, nil
 }
@@ -318,6 +319,14 @@ func (v *view) place(k millpond.Key) (place, bool) {
 	return at, ok
 }
 
+// others are all errors but that there is no such thing.
+func others(err error) error {
+	if millpond.Is(err, millpond.NotFound) {
+		return nil
+	}
+	return err
+}
+
 // otherPlace is another version that has the same bytes under the same name, and may be opened; nil if there is none, or
 // the asker named one.
 func (v *view) otherPlace(k millpond.Key, f *millpond.File) *millpond.Version {
@@ -340,7 +349,7 @@ func (v *view) otherPlace(k millpond.Key, f *millpond.File) *millpond.Version {
 // readLocated opens a file whose place follows from its name. Layers are asked in order; a version that is held from one
 // layer is asked of that one only, so that its files are never mixed.
 func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key, o opening) (*millpond.Content, error) {
-	of := b.generation(k.Package)
+	of, asked := b.generation(k.Package), k
 	home := -1
 	if len(layers) > 1 {
 		for i, l := range layers {
@@ -363,17 +372,28 @@ func (b *bound) readLocated(ctx context.Context, layers []layer, k millpond.Key,
 		if millpond.Is(err, millpond.Unsupported) {
 			f, err = &millpond.File{Name: k.File, Size: -1}, nil // a sibling that only hosts
 		}
+		if millpond.Is(err, millpond.NotFound) {
+			last = err
+			continue
+		}
 		if err != nil {
 			return nil, err
+		}
+		k := k
+		if f.Name != "" {
+			k.File = f.Name // several names may lead to one file
 		}
 		until, err := b.judgeIn(ctx, l, k, f, o)
 		if err != nil {
 			return nil, err
 		}
+		if _, ok := l.(*sibling); ok {
+			k = asked // it judges by itself
+		}
 		c, err := l.open(ctx, k, f, o)
 		if err == nil {
 			if !o.stat {
-				return b.toMemory(k, c, of, &hotFile{layer: l.layerName(), judged: b.pond.now(), until: until})
+				return b.toMemory(asked, c, of, &hotFile{layer: l.layerName(), judged: b.pond.now(), until: until})
 			}
 			return c, nil
 		}
@@ -508,7 +528,7 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 	}
 	t := TraceOf(ctx)
 	t.Layer = f.layer
-	t.hit(c.Digest, b.info.Moving)
+	t.hit(c.Digest, b.moving(k.Package))
 	return &c
 }
 

@@ -33,7 +33,7 @@ type Repository struct {
 	building builds
 	hot      *otter.Cache[millpond.Key, *hotFile]
 	refs     *otter.Cache[refKey, hotRef]
-	// hostedChanges counts what was published here since the start.
+	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
 	recorded      recorded
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
@@ -57,6 +57,7 @@ const (
 func newRepository(p *Pond, c Config) (*Repository, error) {
 	r := &Repository{pond: p, config: c, info: c.Format.Info(), seed: maphash.MakeSeed()}
 	r.hosted = &hosted{r}
+	r.hostedChanges.Store(p.now().UnixNano()) // no list of an earlier life is taken for one of this
 	var err error
 	if r.policy, err = c.Policy.For(c.Format); err != nil {
 		return nil, fmt.Errorf("repository %s: %w", c.Name, err)

@@ -300,7 +300,7 @@ func (s *session) Head(ctx context.Context, at string) (*format.Facts, error) {
 	if s.local || s.layer.pond.offline() {
 		return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
 	}
-	h, err := s.layer.up.Head(ctx, abs)
+	h, err := s.layer.up.Head(ctx, fetch.File{URL: abs})
 	if err != nil {
 		return nil, err
 	}

@@ -76,10 +76,18 @@ func (l *sibling) describe(ctx context.Context, pkg, version string, asking bool
 }
 
 func (l *sibling) locate(ctx context.Context, k millpond.Key) (*millpond.File, error) {
+	var absent error
 	for _, under := range l.repo.layersFor(k.Package) {
-		if f, err := under.locate(ctx, k); !millpond.Is(err, millpond.Unsupported) {
+		f, err := under.locate(ctx, k)
+		if err == nil || others(err) != nil && !millpond.Is(err, millpond.Unsupported) {
 			return f, err
 		}
+		if millpond.Is(err, millpond.NotFound) {
+			absent = err
+		}
+	}
+	if absent != nil {
+		return nil, absent
 	}
 	return nil, &millpond.Error{Kind: millpond.Unsupported, Why: l.name + " only hosts"}
 }

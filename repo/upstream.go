@@ -137,6 +137,9 @@ func (l *upstream) readListing(ctx context.Context, s *session, kept *catalog.An
 		}
 	}
 	src := l.format.Source(s)
+	if next, ok := src.(format.Successor); ok {
+		return l.succeed(ctx, s, next, before, name)
+	}
 	pkg, err := src.Package(ctx, name)
 	if err != nil {
 		return nil, err

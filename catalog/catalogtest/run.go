@@ -26,6 +26,7 @@ func Run(t *testing.T, open Open) {
 		{"answers", testAnswers},
 		{"holdings", testHoldings},
 		{"derivations", testDerivations},
+		{"kept", testKept},
 		{"lost blobs", testLoseBlob},
 		{"uses", testUses},
 		{"changes", testChanges},

@@ -4,6 +4,7 @@ import (
 	"context"
 	stdsql "database/sql"
 	"fmt"
+	"iter"
 	"time"
 
 	"millpond"
@@ -158,6 +159,30 @@ func (c *Catalog) DropAnswers(ctx context.Context, layer, pkg string) error {
 		})
 		if err != nil || n < dropAtOnce {
 			return err
+		}
+	}
+}
+
+const answered = `SELECT DISTINCT package FROM answers WHERE layer = ? AND kind = ? AND absent = 0 ORDER BY package`
+
+// Answered is as catalog.Answers says.
+func (c *Catalog) Answered(ctx context.Context, layer, kind string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		var names []string
+		err := c.cache.each(ctx, answered, []any{layer, kind}, func(rows *stdsql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			names = append(names, name)
+			return err
+		})
+		if err != nil {
+			yield("", err)
+			return
+		}
+		for _, name := range names {
+			if !yield(name, nil) {
+				return
+			}
 		}
 	}
 }

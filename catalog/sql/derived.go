@@ -1,9 +1,12 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	stdsql "database/sql"
 	"fmt"
+	"slices"
+	"strings"
 
 	"millpond"
 	"millpond/catalog"
@@ -29,6 +32,8 @@ func (c *Catalog) Derived(ctx context.Context, repository, name, stamp, encoding
 
 const (
 	dropDerived   = `DELETE FROM derived WHERE repository = ? AND name = ? AND (stamp <> ? OR encoding = ?) RETURNING size`
+	derivedFamily = `SELECT name, modified FROM derived WHERE repository = ? AND name >= ? AND name < ?`
+	dropMember    = `DELETE FROM derived WHERE repository = ? AND name = ? RETURNING size`
 	insertDerived = `INSERT INTO derived (repository, name, encoding, stamp, type, blob, size, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
@@ -45,9 +50,50 @@ func (c *Catalog) PutDerived(ctx context.Context, d *catalog.Derived) error {
 		if err != nil {
 			return err
 		}
+		if err := w.dropOldest(d); err != nil {
+			return err
+		}
 		w.add(sumDerived, "", 1)
 		w.add(sumDerivedBytes, "", d.Size)
 		_, err = w.exec(insertDerived, d.Repository, d.Name, d.Encoding, d.Stamp, d.Type, nullDigest(d.Blob), d.Size, millis(d.Modified))
 		return err
 	})
+}
+
+// dropOldest drops the oldest of a document's family but for Keep of them. A family is all names that are the same up to a
+// NUL.
+func (w *work) dropOldest(d *catalog.Derived) error {
+	family, _, ok := strings.Cut(d.Name, "\x00")
+	if !ok {
+		return nil
+	}
+	type member struct {
+		name     string
+		modified int64
+	}
+	var all []member
+	err := w.each(derivedFamily, []any{d.Repository, family + "\x00", family + "\x01"}, func(rows *stdsql.Rows) error {
+		var m member
+		err := rows.Scan(&m.name, &m.modified)
+		if m.name != d.Name {
+			all = append(all, m)
+		}
+		return err
+	})
+	slices.SortFunc(all, func(a, b member) int {
+		return cmp.Or(cmp.Compare(b.modified, a.modified), strings.Compare(a.name, b.name))
+	})
+	for _, m := range all[min(d.Keep, len(all)):] {
+		if err != nil {
+			return err
+		}
+		err = w.each(dropMember, []any{d.Repository, m.name}, func(rows *stdsql.Rows) error {
+			var size int64
+			err := rows.Scan(&size)
+			w.add(sumDerived, "", -1)
+			w.add(sumDerivedBytes, "", -size)
+			return err
+		})
+	}
+	return err
 }

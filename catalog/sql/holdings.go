@@ -251,3 +251,38 @@ func (c *Catalog) Layers(ctx context.Context) (map[string]int64, error) {
 	})
 	return layers, err
 }
+
+const (
+	heldOfVersion = `SELECT package, version, file, blob, size, sha256, digests, type, url, modified, keep, detail FROM holdings
+	WHERE layer = ? AND package = ? AND version = ?`
+	dropHolding = `DELETE FROM holdings WHERE layer = ? AND package = ? AND version = ? AND file = ?`
+)
+
+// DropHoldings is as catalog.Holdings says.
+func (c *Catalog) DropHoldings(ctx context.Context, layer, pkg, version string) error {
+	return c.cache.keep(ctx, func(w *work) error {
+		var all []*catalog.Holding
+		err := w.each(heldOfVersion, []any{layer, pkg, version}, func(rows *stdsql.Rows) error {
+			h, err := scanHolding(layer, rows)
+			all = append(all, h)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, h := range all {
+			if _, err := w.exec(dropHolding, layer, pkg, version, h.Key.File); err != nil {
+				return err
+			}
+			w.add(sumHoldings, layer, -1)
+			if h.Blob.IsZero() {
+				continue
+			}
+			w.add(sumBytes, layer, -h.Size)
+			if err := w.take(dropUnheld, sumHeldBytes, -1, h.Blob.String()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -4,6 +4,7 @@ package all
 import (
 	"millpond/format"
 	"millpond/format/cargo"
+	"millpond/format/debian"
 	"millpond/format/golang"
 	"millpond/format/maven"
 	"millpond/format/npm"
@@ -19,6 +20,7 @@ func Formats() []format.Format {
 		npm.Format{},
 		golang.Format{},
 		oci.Format{},
+		debian.Format{},
 		raw.Format{},
 		maven.Format{},
 		cargo.Format{},

@@ -1,0 +1,434 @@
+package debian
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"millpond"
+	"millpond/format"
+)
+
+// What answers say of themselves.
+const (
+	typeText = "text/plain; charset=utf-8"
+	typeDeb  = "application/vnd.debian.binary-package"
+	typeKey  = "application/pgp-keys"
+	typeAny  = "application/octet-stream"
+
+	revalidate = "max-age=0, must-revalidate" // of what moves
+	mayChange  = "max-age=3600"               // of a file of the pool: vendors replace them under their names
+)
+
+// typeOf is the media type of a path.
+func typeOf(path string) string {
+	_, file := split(path)
+	switch {
+	case strings.HasSuffix(file, ".deb"), strings.HasSuffix(file, ".udeb"), strings.HasSuffix(file, ".ddeb"):
+		return typeDeb
+	case strings.HasSuffix(file, ".gz"):
+		return "application/gzip"
+	case strings.HasSuffix(file, ".xz"):
+		return "application/x-xz"
+	case strings.HasSuffix(file, ".zst"):
+		return "application/zstd"
+	case strings.HasSuffix(file, ".bz2"):
+		return "application/x-bzip2"
+	case strings.HasSuffix(file, ".dsc"), strings.HasSuffix(file, ".asc"), !strings.Contains(file, "."):
+		return typeText
+	}
+	return typeAny
+}
+
+type handler struct{ repo format.Repo }
+
+// Handler speaks the protocol of an archive: plain files, by GET and HEAD. It takes the requests of a proxy's clients too,
+// whose URL is absolute, for what is below an upstream of the repository and nothing else.
+func (Format) Handler(r format.Repo) http.Handler { return handler{repo: r} }
+
+func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var err error
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		err = h.write(w, r)
+	} else {
+		err = h.read(w, r)
+	}
+	if err != nil {
+		h.fail(w, r, err)
+	}
+}
+
+func (h handler) read(w http.ResponseWriter, r *http.Request) error {
+	path := r.URL.EscapedPath()
+	if toProxy(r) {
+		var err error
+		if path, err = h.proxied(r); err != nil {
+			return err
+		}
+	}
+	p, err := Parse(path)
+	if err != nil {
+		return err
+	}
+	switch p.Kind {
+	case Release:
+		return h.getRelease(w, r, p)
+	case Index:
+		return h.getIndex(w, r, p)
+	case ByHash:
+		return h.getByHash(w, r, p)
+	case Pool:
+		return h.getPool(w, r, p)
+	case KeyFile:
+		return h.getKey(w, r, p)
+	case Sources:
+		return h.getSources(w, r)
+	}
+	return &millpond.Error{Kind: millpond.NotFound, Why: "uploads are not read back"}
+}
+
+// toProxy reports whether a request came to a proxy: its URL is absolute, and no mount was cut from it. A client may also
+// name the pond itself that way.
+func toProxy(r *http.Request) bool {
+	if r.URL.Host == "" {
+		return false
+	}
+	_, after, _ := strings.Cut(r.RequestURI, "://")
+	_, path, _ := strings.Cut(after, "/")
+	path, _, _ = strings.Cut(path, "?")
+	return "/"+path == r.URL.EscapedPath()
+}
+
+// proxied is the path of an absolute URL, as a client sends it to a proxy. Only an archive that the repository reads through
+// to can be meant; nobody is asked to find that out.
+func (h handler) proxied(r *http.Request) (string, error) {
+	host, path := r.URL.Host, r.URL.EscapedPath()
+	refusal := &millpond.Error{Kind: millpond.Denied, Why: "this proxy reaches the archives that are configured here and nothing else",
+		Hint: "an operator can add the archive to the repository's upstreams"}
+	if host == "HTTPS" || r.URL.Scheme == "https" {
+		host, path = strings.TrimPrefix(host, "HTTPS"), strings.TrimPrefix(path, "//")
+		if host == "" {
+			host, path, _ = strings.Cut(path, "/")
+			path = "/" + path
+		}
+	} else if r.URL.Scheme != "http" {
+		return "", refusal
+	}
+	if r.URL.User != nil || host == "" || strings.ContainsAny(host, "#?/\\%") {
+		return "", refusal
+	}
+	plain, ok := unescape(strings.TrimPrefix(path, "/"))
+	if !ok || !clean(plain) {
+		return "", refusal
+	}
+	if _, err := h.repo.Stat(r.Context(), millpond.Key{Package: probe, File: host + "/" + plain}); err != nil {
+		if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Offline) {
+			return "", refusal
+		}
+		return "", err
+	}
+	return "/" + host + path, nil
+}
+
+// suite is a suite as its readers see it, with at least one snapshot.
+func (h handler) suite(ctx context.Context, name string, at time.Time) (*millpond.Package, []millpond.Version, error) {
+	if _, err := (Format{}).Canon(name); err != nil {
+		return nil, nil, &millpond.Error{Kind: millpond.NotFound, Why: "no suite can be called " + name}
+	}
+	p, err := h.repo.Package(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	versions := p.Versions
+	if made(p) {
+		if !at.IsZero() {
+			return nil, nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name}, Why: name + " is made here, and no snapshots are kept of it"}
+		}
+		return p, nil, nil
+	}
+	if !at.IsZero() {
+		if versions = until(versions, at); len(versions) == 0 {
+			return nil, nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name}, Why: "no snapshot of " + name + " is kept that is not later than " + date(at)}
+		}
+	}
+	if len(versions) == 0 {
+		k := millpond.Key{Package: name}
+		if len(p.Hidden) > 0 {
+			first := p.Hidden[len(p.Hidden)-1]
+			return nil, nil, &millpond.Error{Kind: millpond.Blocked, Key: k, Why: first.Why, After: first.After,
+				Hint: "a rule names this suite, and no snapshot that it lets through is kept"}
+		}
+		return nil, nil, &millpond.Error{Kind: millpond.Offline, Key: k, Why: "nothing of " + name + " is held here", Hint: "ask again when the pond is online"}
+	}
+	return p, versions, nil
+}
+
+func (h handler) getRelease(w http.ResponseWriter, r *http.Request, p Path) error {
+	pkg, versions, err := h.suite(r.Context(), p.Suite, p.At)
+	if err != nil {
+		return err
+	}
+	if made(pkg) {
+		return h.getMade(w, r, p, pkg)
+	}
+	v := &versions[0]
+	if v.File(p.File) == nil {
+		return noIndex(p.Suite, p.File)
+	}
+	c, err := format.Find(r, h.repo, millpond.Key{Package: pkg.Name, Version: v.Name, File: p.File})
+	if err != nil {
+		return err
+	}
+	return h.send(w, r, c, typeText, revalidate)
+}
+
+func noIndex(suite, file string) error {
+	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: suite, File: file}, Why: "the Release of " + suite + " lists no " + file}
+}
+
+// send answers with a content. apt has no entity tags: what it knows of its copy is a date, and an answer that there is
+// nothing new counts only if that is the very date.
+func (h handler) send(w http.ResponseWriter, r *http.Request, c *millpond.Content, kind, cache string) error {
+	header := w.Header()
+	header["Content-Type"], header["Cache-Control"] = []string{kind}, []string{cache}
+	if c.Modified.After(h.repo.Now()) {
+		c.Modified = time.Time{} // there was another one within the second
+	}
+	if since := r.Header["If-Modified-Since"]; len(since) > 0 {
+		t, err := http.ParseTime(since[0])
+		if err != nil || c.Modified.IsZero() || !t.Equal(c.Modified.Truncate(time.Second)) {
+			other := *r
+			other.Header = r.Header.Clone()
+			other.Header.Del("If-Modified-Since")
+			r = &other
+		}
+	}
+	return format.Serve(w, r, c)
+}
+
+// suiteOf finds the suite of a path below dists: the longest that is known, else one of one element.
+func (h handler) suiteOf(ctx context.Context, archive, path string) (suite, file string, err error) {
+	prefix := join(archive, distsDir) + "/"
+	first, rest, _ := strings.Cut(path, "/")
+	suite, file = prefix+first, rest
+	if knower, ok := h.repo.(format.Knower); ok {
+		known, err := knower.Known(ctx)
+		if err != nil {
+			return "", "", err
+		}
+		for _, name := range known {
+			if below, ok := strings.CutPrefix(prefix+path, name+"/"); ok && len(name) > len(suite) {
+				suite, file = name, below
+			}
+		}
+	}
+	return suite, file, nil
+}
+
+func (h handler) getIndex(w http.ResponseWriter, r *http.Request, p Path) error {
+	suite, file, err := h.suiteOf(r.Context(), p.Archive, p.File)
+	if err != nil {
+		return err
+	}
+	return h.getListed(w, r, suite, file, p.At)
+}
+
+// getListed answers with an index by its path: whatever the current snapshot says that it is.
+func (h handler) getListed(w http.ResponseWriter, r *http.Request, suite, file string, at time.Time) error {
+	pkg, versions, err := h.suite(r.Context(), suite, at)
+	if err != nil {
+		return err
+	}
+	if made(pkg) {
+		return h.getMadeIndex(w, r, pkg, func(f madeFile) bool { return f.Path == file }, revalidate)
+	}
+	v := &versions[0]
+	c, err := format.Find(r, h.repo, millpond.Key{Package: suite, Version: v.Name, File: file})
+	if millpond.Is(err, millpond.NotFound) && v.File(file) == nil {
+		return h.getUnlisted(w, r, pkg, file)
+	}
+	if err != nil {
+		return err
+	}
+	return h.send(w, r, c, typeOf(file), revalidate)
+}
+
+// getUnlisted answers with a file below a suite that its Release does not list, as the images of the installer are: whatever
+// the upstream has there now, kept for a while.
+func (h handler) getUnlisted(w http.ResponseWriter, r *http.Request, pkg *millpond.Package, file string) error {
+	if !strings.Contains("/"+file, "/installer-") {
+		return noIndex(pkg.Name, file)
+	}
+	doc, err := h.repo.Document(r.Context(), millpond.Key{Package: pkg.Name, File: file})
+	if err != nil {
+		return err
+	}
+	defer doc.Close()
+	return h.send(w, r, &millpond.Content{ReadSeekCloser: body{doc.Reader(), io.NopCloser(nil)}, Size: doc.Size, Digest: doc.Digest, Modified: doc.Modified},
+		typeOf(file), revalidate)
+}
+
+// body is a document or a text as the body of an answer.
+type body struct {
+	io.ReadSeeker
+	io.Closer
+}
+
+func textBody(b []byte) body { return body{bytes.NewReader(b), io.NopCloser(nil)} }
+
+func (h handler) getByHash(w http.ResponseWriter, r *http.Request, p Path) error {
+	suites := []string{flatName(p.File)}
+	if !p.Flat {
+		suite, _, err := h.suiteOf(r.Context(), p.Archive, p.File+"/x")
+		if err != nil {
+			return err
+		}
+		suites = []string{suite}
+	} else {
+		// A flat suite may have its indexes below its folder.
+		for dir, _ := split(p.File); p.File != ""; dir, _ = split(dir) {
+			suites = append(suites, flatName(dir))
+			if dir == "" {
+				break
+			}
+		}
+	}
+	var last error
+	for _, suite := range suites {
+		err := h.getHashed(w, r, suite, p)
+		if !millpond.Is(err, millpond.NotFound) {
+			return err
+		}
+		last = err
+	}
+	return last
+}
+
+func (h handler) getHashed(w http.ResponseWriter, r *http.Request, suite string, p Path) error {
+	d, err := millpond.ParseDigest(p.Algorithm + ":" + p.Hex)
+	if err != nil {
+		return err
+	}
+	for try := range 2 {
+		pkg, versions, err := h.suite(r.Context(), suite, p.At)
+		if err != nil {
+			return err
+		}
+		if made(pkg) {
+			return h.getMadeHash(w, r, pkg, d)
+		}
+		for i := range versions {
+			for j := range versions[i].Files {
+				f := &versions[i].Files[j]
+				if !slices.Contains(f.Digests, d) {
+					continue
+				}
+				c, err := format.Find(r, h.repo, millpond.Key{Package: suite, Version: versions[i].Name, File: f.Name})
+				if err != nil {
+					return err
+				}
+				return h.send(w, r, c, typeOf(f.Name), format.Immutable(h.repo))
+			}
+		}
+		if try == 0 {
+			// A client that came by another way may know a newer Release than is kept here: looking for a file that no snapshot
+			// has lets the suite be asked for again.
+			_, err := h.repo.Stat(r.Context(), millpond.Key{Package: suite, File: "by-hash/" + p.Hex})
+			if !millpond.Is(err, millpond.NotFound) {
+				return err
+			}
+		}
+	}
+	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: suite, File: p.Hex}, Why: "no snapshot of " + suite + " that is kept lists an index of that digest"}
+}
+
+// getPool answers with a file of a package, or with an index of a flat suite.
+func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
+	if done, err := h.getHosted(w, r, p); done {
+		return err
+	}
+	if done, err := h.getFlat(w, r, p); done {
+		return err
+	}
+	at, ok, indexes, err := h.find(r.Context(), p.File, p.At)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		// Where no index is held at all nothing can be known of a path; a client that came with indexes of its own checks it.
+		if at, ok = guess(p.File); !ok || indexes {
+			return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{File: p.File}, Why: "no index that is held here lists " + p.File}
+		}
+	}
+	k := millpond.Key{Package: at.source, Version: at.version, File: at.poolName.String()}
+	if h.repo.Claimed(at.source) {
+		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: at.source, File: p.File}, Why: at.source + " is a name of " + h.repo.Name() + ", and nothing of that path is published here"}
+	}
+	c, err := format.Find(r, h.repo, k)
+	if err != nil {
+		return err
+	}
+	cache := mayChange
+	return h.send(w, r, c, typeOf(p.File), cache)
+}
+
+// getFlat answers with an index of a flat suite that is known, if the path is one.
+func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, error) {
+	knower, ok := h.repo.(format.Knower)
+	if !ok {
+		return false, nil
+	}
+	known, err := knower.Known(r.Context())
+	if err != nil {
+		return true, err
+	}
+	for _, suite := range known {
+		if !isFlat(suite) {
+			continue
+		}
+		file := p.File
+		if dir := flatDir(suite); dir != "" {
+			if file, ok = strings.CutPrefix(p.File, dir+"/"); !ok {
+				continue
+			}
+		}
+		pkg, versions, err := h.suite(r.Context(), suite, p.At)
+		if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Blocked) {
+			continue
+		}
+		if err != nil {
+			return true, err
+		}
+		if len(versions) > 0 && len(pkg.Versions) > 0 && versions[0].File(file) != nil {
+			return true, h.getListed(w, r, suite, file, p.At)
+		}
+	}
+	return false, nil
+}
+
+// guess reads source and version off a path of the pool that no index lists, as archives commonly make them. What it finds
+// is not pinned by any digest; the client checks it by its own index.
+func guess(path string) (place, bool) {
+	dir, file := split(path)
+	_, source := split(dir)
+	name, version, ok := strings.Cut(file, "_")
+	if !ok || !isSourceName(source) || !isSourceName(name) || !strings.Contains("/"+path, "/pool/") {
+		return place{}, false
+	}
+	known := false
+	for _, ending := range []string{".deb", ".udeb", ".ddeb", ".dsc", ".tar.xz", ".tar.gz", ".tar.bz2", ".diff.gz", ".asc"} {
+		known = known || strings.HasSuffix(file, ending)
+	}
+	version, _, _ = strings.Cut(version, "_")
+	for _, ending := range []string{".dsc", ".orig.tar.", ".debian.tar.", ".diff.gz", ".tar."} {
+		version, _, _ = strings.Cut(version, ending)
+	}
+	if !known || !isVersion(version) {
+		return place{}, false
+	}
+	return place{source: source, version: version, poolName: poolName{path: path, size: -1}}, true
+}

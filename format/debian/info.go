@@ -1,0 +1,102 @@
+package debian
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"time"
+
+	"millpond"
+	"millpond/format"
+)
+
+// Format is archives of Debian packages.
+type Format struct{}
+
+var (
+	_ format.Format    = Format{}
+	_ millpond.Indexer = Format{}
+)
+
+// Info describes the format.
+func (Format) Info() format.Info {
+	return format.Info{
+		Name:   "debian",
+		Title:  "Debian packages",
+		PURL:   "deb",
+		Fresh:  time.Minute,
+		Absent: time.Minute,
+		// apt waits; a cold Release brings its indexes with it.
+		Slow: 5 * time.Second,
+		Options: []format.Option{
+			{Name: "verify", Default: "none", Help: "none: the Release is taken as it comes, and clients check its signature; keyring: only what a key of the option keyring has signed is taken"},
+			{Name: "keyring", Help: "keys that may sign: in armor, or names of keyring files, one a line"},
+			{Name: "archives", Help: "\"*\": below the upstream's address are many archives, which are found by their paths, as PPAs are"},
+			{Name: "architectures", Help: "architectures whose Packages are fetched with the first Release of an archive that keeps no older ones, and those of a hosted suite that has no package yet"},
+			{Name: "suite", Default: "stable", Help: "the suite that packages are published into, where their publisher names none"},
+		},
+		SetUp:     setUp,
+		Upstreams: adopt,
+	}
+}
+
+func setUp(base *url.URL) []format.Snippet {
+	at := strings.TrimSuffix(base.String(), "/")
+	return []format.Snippet{
+		{Client: "apt", Text: "curl -o /etc/apt/sources.list.d/millpond.sources '" + at + "/setup.sources?suite=stable'",
+			Note: "For what is published here: a deb822 source with the repository's key in it."},
+		{Client: "apt, an archive read through", Text: "URIs: " + at, Note: "In place of the archive's address in its .sources file; suites, components and Signed-By stay as they are."},
+		{Client: "apt, with a token", Text: "machine " + at + " login TOKEN-NAME password TOKEN", Note: "A line of a file in /etc/apt/auth.conf.d, readable by root only."},
+		{Client: "debootstrap", Text: "debootstrap stable ROOT " + at},
+		{Client: "publish", Text: "millpond publish PACKAGE.deb --option suite=stable",
+			Note: "Any other client puts the file: curl -T PACKAGE.deb -u TOKEN-NAME:TOKEN " + at + "/pool/stable/main/PACKAGE.deb"},
+	}
+}
+
+// adopt reads what apt of this machine is set up with.
+func adopt(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
+	out, err := env.Run(ctx, "apt-get", "indextargets", "--format", "$(SITE) $(BASE_URI) $(REPO_URI) $(SIGNED_BY)")
+	if err != nil {
+		if millpond.Is(err, millpond.NotFound) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	architectures := ""
+	if text, err := env.Run(ctx, "dpkg", "--print-architecture"); err == nil {
+		architectures = strings.TrimSpace(text)
+	}
+	var all []format.Adopted
+	seen := map[string]bool{}
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			continue
+		}
+		u, err := url.Parse(fields[2])
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			continue
+		}
+		a := format.Adopted{From: "apt-get indextargets", Options: map[string]string{}}
+		if u.User != nil {
+			a.Username = u.User.Username()
+			a.Password, _ = u.User.Password()
+			u.User = nil
+		}
+		if !strings.HasSuffix(u.Path, "/") {
+			u.Path += "/"
+		}
+		if a.URL = u.String(); seen[a.URL] {
+			continue
+		}
+		seen[a.URL] = true
+		if architectures != "" {
+			a.Options["architectures"] = architectures
+		}
+		if len(fields) > 3 && strings.HasPrefix(fields[3], "/") {
+			a.Options["verify"], a.Options["keyring"] = "keyring", fields[3]
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
