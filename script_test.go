@@ -128,6 +128,9 @@ func setUp(env *testscript.Env) error {
 	} {
 		env.Setenv(k, v)
 	}
+	for k, v := range cargoSettings(home) {
+		env.Setenv(k, v)
+	}
 	return nil
 }
 
@@ -142,15 +145,19 @@ var goCache = sync.OnceValues(func() (string, error) {
 var homeFiles = map[string]string{
 	".npmrc":                    "registry=http://127.0.0.1:1/\n",
 	".yarnrc.yml":               "npmRegistryServer: http://127.0.0.1:1/\nunsafeHttpWhitelist: [127.0.0.1]\n",
+	"cargo/config.toml":         "[source.crates-io]\nreplace-with = \"nowhere\"\n[source.nowhere]\nregistry = \"sparse+http://127.0.0.1:1/\"\n",
 	"config/pip/pip.conf":       "[global]\nindex-url = http://127.0.0.1:1/simple/\n",
 	"config/go/telemetry/mode":  "off",
 	".config/go/telemetry/mode": "off",
 }
 
-// condition adds [real]: the upstreams of this machine's own clients can be reached.
+// condition adds [real]: the upstreams of this machine's own clients can be reached; and [crates]: that of its cargo can.
 func condition(name string) (bool, error) {
 	if name == "real" {
 		return reachable(), nil
+	}
+	if name == "crates" {
+		return crates(), nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
@@ -167,4 +174,10 @@ var reachable = sync.OnceValue(func() bool {
 	}
 	resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
+})
+
+var crates = sync.OnceValue(func() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return exec.CommandContext(ctx, "cargo", "info", "--quiet", "cfg-if").Run() == nil
 })

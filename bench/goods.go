@@ -17,6 +17,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ import (
 //	/simple/file-SIZE-SALT/   a project with one wheel of so many bytes, and its metadata
 //	/simple/page-FILES/       a project with so many files, of which none can be had
 //	/npm/pkg-VERSIONS-BYTES   a package with so many versions, described by so many bytes each; all tarballs are 20 KiB
+//	/cargo/                   a sparse index of the crates crate-VERSIONS
 //	/maven/bench/lib-VERSIONS an artifact with so many versions; each has a POM, and a jar of 1 MiB
 //	/go/bench.example/NAME    a module with the one version v1.0.0 and a zip of BYTES if NAME is mod-BYTES-SALT
 type goods struct {
@@ -109,6 +111,11 @@ func (g *goods) write(w io.Writer, path, host string) (kind string, err error) {
 		return writeArtifact(w, path, int(n))
 	case scan(path, "/pear/rest/r/list_%d/%s", &n, &salt):
 		return "text/xml", writeReleases(w, int(n), salt)
+	case path == "/cargo/config.json":
+		_, err = fmt.Fprintf(w, `{"dl":"http://%s/crates"}`, host)
+		return "application/json", err
+	case strings.HasPrefix(path, "/cargo/cr/at/crate-"):
+		return "text/plain", writeCrateIndex(w, strings.TrimPrefix(path, "/cargo/cr/at/"))
 	case strings.HasPrefix(path, "/go/"):
 		return writeModule(w, strings.TrimPrefix(path, "/go/"))
 	}
@@ -280,6 +287,17 @@ func writeArtifact(w io.Writer, path string, n int) (kind string, err error) {
 		return "application/java-archive", err
 	}
 	return "", fmt.Errorf("there is no %s", path)
+}
+
+// writeCrateIndex writes the lines of a crate, "crate-VERSIONS".
+func writeCrateIndex(w io.Writer, name string) error {
+	n, err := strconv.Atoi(strings.TrimPrefix(name, "crate-"))
+	for i := 0; i < n && err == nil; i++ {
+		version := fmt.Sprintf("1.%d.0", i)
+		_, err = fmt.Fprintf(w, `{"name":%q,"vers":%q,"deps":[{"name":"other","req":"^1","features":[],"optional":false,"default_features":true,"target":null,"kind":"normal"}],"cksum":"%x","features":{},"yanked":false}`+"\n",
+			name, version, sha256.Sum256([]byte(version)))
+	}
+	return err
 }
 
 // writeModule writes one file of a module.

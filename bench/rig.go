@@ -139,6 +139,9 @@ repositories:
     format: pear
     upstreams: [http://%[3]s/pear/]
     upstream_channel: pear.bench.example
+  cargo:
+    format: cargo
+    upstreams: [http://%[3]s/cargo/]
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

@@ -131,6 +131,7 @@ func warmIndexes(ctx context.Context, r *rig) error {
 		warmth{what: "the same, packed", path: "/npm/pkg-8-800", headers: []string{npmShort, gzipped}, most: 1.5, rate: 20_000, tail: 8e6},
 		warmth{what: "warm npm packument of 500 kB, packed", path: "/npm/pkg-250-2000", headers: []string{npmShort, gzipped}, most: 1.5, rate: 1000, tail: 100e6},
 		warmth{what: "warm golang list", path: "/golang/bench.example/mod-1000-a/@v/list", most: 1.5},
+		warmth{what: "warm index of a crate of 500 versions", path: "/cargo/cr/at/crate-500", headers: []string{gzipped}, most: 1.5},
 		warmth{what: "warm maven metadata", path: "/maven/bench/lib-100/maven-metadata.xml", most: 1.5},
 		warmth{what: "warm pear list of releases", path: "/pear/pear.bench.example/rest/r/list_80/allreleases2.xml", most: 1.5},
 		warmth{what: "warm pear release document", path: "/pear/pear.bench.example/rest/r/list_80/1.1.0.xml", most: 1.5},

@@ -132,6 +132,20 @@ type Source interface {
 	Changes(ctx context.Context, since string) iter.Seq2[Change, error]
 }
 
+type spelling struct{}
+
+// WithSpelling says how a reader spells the package that it asks for, for ecosystems where one package has several spellings
+// and an upstream answers to only one of them. It is no more than a hint: one inquiry answers all who ask at the time.
+func WithSpelling(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, spelling{}, name)
+}
+
+// Spelling is what WithSpelling said; "" if nothing. A Source is told what the reader said who began the inquiry.
+func Spelling(ctx context.Context) string {
+	name, _ := ctx.Value(spelling{}).(string)
+	return name
+}
+
 // Unchanged is what Source.Package returns when Document.Unchanged says that there is nothing new to read.
 var Unchanged error = &millpond.Error{Kind: millpond.Internal, Why: "unchanged"}
 

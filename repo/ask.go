@@ -223,7 +223,11 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 	ended, since := l.flights.ended[q.Question]
 	since = since && (kept == nil || ended.After(kept.Checked))
 	// The inquiry outlives its first asker; Pond.Close ends it.
+	spelled := format.Spelling(ctx)
 	started := l.pond.goes(func(ctx context.Context) {
+		if spelled != "" {
+			ctx = format.WithSpelling(ctx, spelled)
+		}
 		if since {
 			f.answer = l.answeredSince(ctx, q, kept)
 		}

@@ -269,7 +269,7 @@ func (r *Repository) takeOut(v *view, id hash.Hash) {
 	out.Versions, out.Hidden = nil, slices.Clone(v.pkg.Hidden)
 	for _, one := range v.pkg.Versions {
 		if t := v.down[one.Name]; t != nil {
-			out.Hidden = append(out.Hidden, millpond.Hidden{Version: one, Why: t.words()})
+			out.Hidden = append(out.Hidden, millpond.Hidden{Version: one, Why: t.words(), Taken: true})
 			continue
 		}
 		out.Versions = append(out.Versions, one)

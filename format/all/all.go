@@ -3,6 +3,7 @@ package all
 
 import (
 	"millpond/format"
+	"millpond/format/cargo"
 	"millpond/format/debian"
 	"millpond/format/golang"
 	"millpond/format/maven"
@@ -24,5 +25,6 @@ func Formats() []format.Format {
 		raw.Format{},
 		maven.Format{},
 		pear.Format{},
+		cargo.Format{},
 	}
 }

@@ -134,7 +134,7 @@ func (s *Server) enter(l *net.TCPListener, o Listening, h http.Handler) *entranc
 		ConnState:         g.state,
 		ErrorLog:          slog.NewLogLogger(s.parts.Log.Handler(), slog.LevelDebug), // handshakes that fail, and the like
 		TLSConfig:         o.TLS,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 128, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}}
 	if o.TLS != nil {
 		one.http.TLSConfig = o.TLS.Clone() // which the http.Server changes
