@@ -6,6 +6,7 @@ import (
 	"millpond/format/golang"
 	"millpond/format/npm"
 	"millpond/format/pypi"
+	"millpond/format/rubygems"
 )
 
 // Formats returns every format of this build, in the order in which people see them.
@@ -14,5 +15,6 @@ func Formats() []format.Format {
 		pypi.Format{},
 		npm.Format{},
 		golang.Format{},
+		rubygems.Format{},
 	}
 }
