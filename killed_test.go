@@ -30,6 +30,7 @@ type victim struct {
 	home    string
 	base    string // its address, without a slash at the end
 	up      *faulty.Server
+	limits  string // what the shell does before it becomes the pond
 	process *exec.Cmd
 	ended   chan struct{}
 	begun   time.Time
@@ -110,7 +111,7 @@ func (v *victim) begin() {
 		v.t.Fatal(err)
 	}
 	defer log.Close()
-	v.process = exec.Command("millpond", "serve", "--config", v.path("config.yaml"), "--data", v.path("data"), "--listen", strings.TrimPrefix(v.base, "http://"))
+	v.process = exec.Command("sh", "-c", v.limits+"exec millpond \"$@\"", "sh", "serve", "--config", v.path("config.yaml"), "--data", v.path("data"), "--listen", strings.TrimPrefix(v.base, "http://"))
 	v.process.Env = v.env()
 	v.process.Stdout, v.process.Stderr = log, log
 	v.begun = time.Now()
@@ -395,7 +396,7 @@ func (v *victim) served(name, file string, want []byte) {
 	v.t.Helper()
 	status, got, err := v.send("", "GET", "/pypi/packages/"+name+"/-/"+file, nil)
 	if err != nil || status != 200 || !bytes.Equal(got, want) {
-		v.t.Errorf("%s: %d, %d bytes, %v; want %d right ones", file, status, len(got), err, len(want))
+		v.t.Errorf("%s: %d, %d bytes %.150q, %v; want %d right ones", file, status, len(got), got, err, len(want))
 	}
 }
 

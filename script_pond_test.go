@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -53,14 +54,19 @@ func cmdPond(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		env := []string{"GOENV=off"}
-		for _, name := range []string{"PATH", "HOME", "UP_PYPI", "UP_NPM", "UP_GOLANG", "UP_SUMDB"} {
+		names := []string{"PATH", "HOME", "UP_SUMDB"}
+		for _, format := range formatsOfScripts {
+			names = append(names, "UP_"+strings.ToUpper(format))
+		}
+		for _, name := range names {
 			env = append(env, name+"="+ts.Getenv(name))
 		}
 		ts.Check(s.start(ts, env, args))
 	}
 }
 
-var formatsOfScripts = []string{"pypi", "npm", "golang"}
+// formatsOfScripts are those whose upstreams a script's pond may have.
+var formatsOfScripts = slices.Sorted(maps.Keys(stocks)) // never changed
 
 func (s *scene) start(ts *testscript.TestScript, env, args []string) error {
 	if err := s.stop(); err != nil {

@@ -17,7 +17,11 @@ import (
 // stocks make the upstreams of scripts: real packages that real clients install. Each returns the path of the upstream's
 // URL on the server, and variables for the script. A package that is laid again has the versions of the last time.
 var stocks = map[string]func(*faulty.Server, []good) (path string, settings map[string]string, err error){
-	"pypi": stockPyPI, "npm": stockNPM, "golang": stockGo,
+	"golang": stockGo,
+	"maven":  stockMaven,
+	"npm":    stockNPM,
+	"pypi":   stockPyPI,
+	"raw":    stockRaw,
 }
 
 // longAgo is when goods were published of which nothing is said: long enough ago for any hold.

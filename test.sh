@@ -18,6 +18,9 @@ command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null
 command -v npm >/dev/null || missing+=(npm)
 command -v git >/dev/null || missing+=(git)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
+for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
+aws --version >/dev/null 2>&1 || missing+=(awscli)
+command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null

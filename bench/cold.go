@@ -17,11 +17,18 @@ func coldFile(ctx context.Context, r *rig) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range []struct{ what, repository, prefix string }{
-		{"upstream at 1 Gbit/s", "slow", "/rate/125000000"},
-		{"upstream on loopback", "pypi", ""},
+	least, err := r.keeper(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, line := range []struct {
+		what, repository, prefix string
+		floor                    bool // the disk is slower than the line
+	}{
+		{"upstream at 1 Gbit/s", "slow", "/rate/125000000", false},
+		{"upstream on loopback", "pypi", "", true},
 	} {
-		var first, whole, directFirst, directWhole []float64
+		var first, whole, directFirst, directWhole, leastWhole []float64
 		for round := range rounds {
 			salt := fmt.Sprintf("%s%d", line.repository, round)
 			path, err := p.wheel(ctx, line.repository, fmt.Sprintf("file-%d-%s", size, salt))
@@ -34,6 +41,13 @@ func coldFile(ctx context.Context, r *rig) error {
 				return fmt.Errorf("direct: %d bytes, %w", n, err)
 			}
 			directFirst, directWhole = append(directFirst, float64(f)), append(directWhole, float64(w))
+			if line.floor {
+				_, w, n, err = fetch(ctx, least.addr, request{path: line.prefix + "/files/" + wheelName(size, salt)}, want.check)
+				if err != nil || n != size {
+					return fmt.Errorf("through %s: %d bytes, %w", least.name, n, err)
+				}
+				leastWhole = append(leastWhole, float64(w))
+			}
 			f, w, n, err = fetch(ctx, p.addr, request{path: path}, want.check)
 			if err != nil || n != size {
 				return fmt.Errorf("through the pond: %d bytes, %w", n, err)
@@ -43,6 +57,9 @@ func coldFile(ctx context.Context, r *rig) error {
 		what := fmt.Sprintf("cold file of %d MB, %s", size/1_000_000, line.what)
 		r.print(Row{What: what + ", first byte", Unit: "ns", Pond: median(first)}.against("direct", median(directFirst)).moreAtMost(5e6))
 		r.print(Row{What: what + ", whole", Unit: "ns", Pond: median(whole)}.against("direct", median(directWhole)).ratioAtMost(1.05))
+		if line.floor {
+			r.print(Row{What: what + ", whole", Unit: "ns", Pond: median(whole)}.against(least.name, median(leastWhole)).ratioAtMost(1.25))
+		}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ import (
 //	/simple/file-SIZE-SALT/   a project with one wheel of so many bytes, and its metadata
 //	/simple/page-FILES/       a project with so many files, of which none can be had
 //	/npm/pkg-VERSIONS-BYTES   a package with so many versions, described by so many bytes each; all tarballs are 20 KiB
+//	/maven/bench/lib-VERSIONS an artifact with so many versions; each has a POM, and a jar of 1 MiB
 //	/go/bench.example/NAME    a module with the one version v1.0.0 and a zip of BYTES if NAME is mod-BYTES-SALT
 type goods struct {
 	dir   string
@@ -104,6 +105,8 @@ func (g *goods) write(w io.Writer, path, host string) (kind string, err error) {
 		return "application/octet-stream", err
 	case scan(path, "/npm/pkg-%d-%d", &n, &size):
 		return "application/json", writePackument(w, strings.TrimPrefix(path, "/npm/"), int(n), int(size), host)
+	case scan(path, "/maven/bench/lib-%d/", &n):
+		return writeArtifact(w, path, int(n))
 	case strings.HasPrefix(path, "/go/"):
 		return writeModule(w, strings.TrimPrefix(path, "/go/"))
 	}
@@ -255,6 +258,26 @@ func writePackument(w io.Writer, name string, n, size int, host string) error {
 	return json.NewEncoder(w).Encode(map[string]any{
 		"_id": name, "name": name, "dist-tags": map[string]string{"latest": latest}, "versions": versions, "time": times,
 	})
+}
+
+// writeArtifact writes one file of an artifact, or its metadata.
+func writeArtifact(w io.Writer, path string, n int) (kind string, err error) {
+	switch {
+	case strings.HasSuffix(path, "/maven-metadata.xml"):
+		_, err = fmt.Fprintf(w, "<metadata><groupId>bench</groupId><artifactId>lib-%d</artifactId><versioning><versions>", n)
+		for i := 0; i < n && err == nil; i++ {
+			_, err = fmt.Fprintf(w, "<version>1.%d.%d</version>", i/10, i%10)
+		}
+		_, err = io.WriteString(w, "</versions><lastUpdated>20200102030405</lastUpdated></versioning></metadata>")
+		return "application/xml", err
+	case strings.HasSuffix(path, ".pom"):
+		_, err = fmt.Fprintf(w, "<project><modelVersion>4.0.0</modelVersion><description>%s</description></project>\n", words(uint64(n), 4000))
+		return "application/xml", err
+	case strings.HasSuffix(path, ".jar"):
+		_, err = io.CopyN(w, &pattern{newBlock("jar"), 0}, 1<<20)
+		return "application/java-archive", err
+	}
+	return "", fmt.Errorf("there is no %s", path)
 }
 
 // writeModule writes one file of a module.

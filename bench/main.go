@@ -41,6 +41,7 @@ var benches = []bench{
 	{name: "herd", run: herd},
 	{name: "large documents", run: largeDocuments},
 	{name: "modules", run: modules},
+	{name: "publishing", run: publishing},
 	{name: "start", run: start},
 	{name: "installs", run: installs, real: true},
 }

@@ -130,6 +130,11 @@ repositories:
   golang:
     format: golang
     upstreams: [http://%[3]s/go/]
+  hosted:
+    format: golang
+  maven:
+    format: maven
+    upstreams: [http://%[3]s/maven/]
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// runRole is this program as another process: bare ADDR DIR, upstream ADDR DIR, or copy BASE DIR PATH….
+// runRole is this program as another process: bare ADDR DIR, upstream ADDR DIR, keeper ADDR DIR UPSTREAM,
+// or copy BASE DIR PATH….
 func runRole(name string, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("role %s: too few arguments", name)
@@ -25,6 +26,8 @@ func runRole(name string, args []string) error {
 		handler = bare(args[1])
 	case "upstream":
 		handler = &upstream{goods: goods{dir: args[1], files: map[string]*made{}}, requests: map[string]int{}}
+	case "keeper":
+		handler = &keeper{dir: args[1], upstream: args[2]}
 	case "copy":
 		return copyAll(args[0], args[1], args[2:])
 	default:

@@ -131,6 +131,7 @@ func warmIndexes(ctx context.Context, r *rig) error {
 		warmth{what: "the same, packed", path: "/npm/pkg-8-800", headers: []string{npmShort, gzipped}, most: 1.5, rate: 20_000, tail: 8e6},
 		warmth{what: "warm npm packument of 500 kB, packed", path: "/npm/pkg-250-2000", headers: []string{npmShort, gzipped}, most: 1.5, rate: 1000, tail: 100e6},
 		warmth{what: "warm golang list", path: "/golang/bench.example/mod-1000-a/@v/list", most: 1.5},
+		warmth{what: "warm maven metadata", path: "/maven/bench/lib-100/maven-metadata.xml", most: 1.5},
 	)
 	if err != nil {
 		return err
@@ -159,6 +160,8 @@ func warmSmall(ctx context.Context, r *rig) error {
 	return r.warmAnswers(ctx, p,
 		warmth{what: "warm golang .info", path: "/golang/bench.example/mod-1000-a/@v/v1.0.0.info", most: 1.5, cpu: 20e3},
 		warmth{what: "warm golang .mod", path: "/golang/bench.example/mod-1000-a/@v/v1.0.0.mod", most: 1.5, cpu: 20e3},
+		warmth{what: "warm maven .pom", path: "/maven/bench/lib-100/1.0.0/lib-100-1.0.0.pom", most: 1.5},
+		warmth{what: "warm maven .jar", path: "/maven/bench/lib-100/1.0.0/lib-100-1.0.0.jar", most: 1.1},
 		warmth{what: "warm pypi .metadata", path: wheel + ".metadata", most: 1.5},
 		warmth{what: "warm npm tarball", path: "/npm/pkg-8-800/-/pkg-8-800-1.0.0.tgz", most: 1.5},
 	)

@@ -235,6 +235,10 @@ func (u *Upstream) send(ctx context.Context, q question, to *url.URL) (_ *answer
 			return nil, canceled(ctx)
 		}
 		f := broken(err, phase(at.Load()), to.Hostname())
+		if ours(err) {
+			pass.drop() // the upstream is not ill for it
+			return nil, f
+		}
 		pass.fail(u.e.now(), name+" "+f.what)
 		u.failed()
 		return nil, f

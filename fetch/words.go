@@ -87,6 +87,8 @@ func broken(err error, at phase, host string) *failure {
 	)
 	never := func(what string) { f.what, f.retries = what, 0 }
 	switch {
+	case ours(err):
+		never("could not be asked: this pond is out of files to open")
 	case errors.As(err, &banned):
 		never("leads to " + banned.Error())
 	case errors.As(err, &expired) && expired.Reason == x509.Expired:
@@ -128,6 +130,12 @@ func broken(err error, at phase, host string) *failure {
 		f.what = "could not be asked"
 	}
 	return f
+}
+
+// ours reports whether a request failed for want of something on this side, which says nothing about the upstream.
+func ours(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) ||
+		errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
 func selfSigned(c *x509.Certificate) bool {

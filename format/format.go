@@ -58,6 +58,8 @@ type Info struct {
 	// Moving says that a version which an upstream lists no more was replaced by another and not withdrawn: nobody is told,
 	// and what is held of it goes when there is no room.
 	Moving bool
+	// Bare says that the repository's address without its slash is one that the handler answers, which then has an empty path.
+	Bare bool
 	// Deletable says that what is hosted may be deleted also where the configuration says nothing of it.
 	Deletable bool
 	// Main names the file without which a version is of no use, where an index lists no files: a version that lacks it
@@ -266,6 +268,10 @@ type Reader interface {
 	Package(ctx context.Context, name string) (*millpond.Package, error)
 	// Stamp is the Stamp and Fresh of that view, without building it where it is known. Stamp(ctx, "") is of Names.
 	Stamp(ctx context.Context, name string) (stamp string, fresh time.Time, err error)
+	// Refresh reads a package's listing again where upstreams may be asked about it, though it is fresh: for clients that
+	// insist, or expect something else than is listed. It does so at most every ten seconds a package, and an upstream that
+	// is ill is no error: then all is as it was.
+	Refresh(ctx context.Context, name string) error
 	// Open opens a file: held, or on its way. Rules are judged here. Version may be empty where File is unique in the
 	// package. The caller closes it.
 	Open(ctx context.Context, k millpond.Key) (*millpond.Content, error)
@@ -306,6 +312,9 @@ type Tools interface {
 	Claimed(name string) bool
 	// Ahead starts fetching files that a client is likely to ask for next. It never blocks, and may do nothing.
 	Ahead(ctx context.Context, keys ...millpond.Key)
+	// Seldom reports true for a word at most once in a period, whoever asks: for what clients are told, but not each time.
+	// It is forgotten when the pond stops, and when very many words are remembered.
+	Seldom(word string, every time.Duration) bool
 	// Option is a setting of the repository, else the format's default.
 	Option(name string) string
 	// Base is the repository's address as this client knows it: absolute, its path ends in "/".
@@ -400,12 +409,26 @@ type Sharer interface {
 	Shared(name string, make func() any) any
 }
 
+// A Fronter is a Format that answers some requests for the root of the server itself.
+type Fronter interface {
+	// Front answers a GET of the root, if it is one that the format's clients send, and reports whether it was. names are
+	// the repositories of the format that the caller may read.
+	Front(w http.ResponseWriter, r *http.Request, names []string) bool
+}
+
 // A Lister is a Reader that yields names in order from any of them on, without a list of them all. The pond's Repos are
 // Listers.
 type Lister interface {
 	// List yields the names that the caller may see of what is hosted, and of what is held of upstreams, in byte order, each
 	// once. It asks nobody, and judges by name alone.
 	List(ctx context.Context, w Walk) iter.Seq2[Listed, error]
+}
+
+// A Looser is a Reader that lists the files of a package which belong to no version. The pond's Repos are Loosers.
+type Looser interface {
+	// Loose are those whose names begin with prefix and that have not expired, sorted by name. It is for those who may
+	// publish the package. No package is NotFound.
+	Loose(ctx context.Context, pkg, prefix string) ([]millpond.File, error)
 }
 
 // A Walk says where a List begins and ends.

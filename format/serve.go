@@ -49,12 +49,15 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 	if c.Type != "" {
 		h.Set("Content-Type", c.Type)
 	}
+	said := new(struct{ tag, modified, length [1]string }) // one allocation for all
 	tag := c.Tag()
 	if tag != "" {
-		h["Etag"] = []string{tag}
+		said.tag[0] = tag
+		h["Etag"] = said.tag[:]
 	}
 	if !c.Modified.IsZero() {
-		h["Last-Modified"] = []string{c.Modified.UTC().Format(http.TimeFormat)}
+		said.modified[0] = httpDate(c.Modified)
+		h["Last-Modified"] = said.modified[:]
 	}
 	if c.Encoding != "" {
 		h.Set("Content-Encoding", c.Encoding)
@@ -77,7 +80,8 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, off+n-1, c.Size))
 	}
 	if n >= 0 {
-		h["Content-Length"] = []string{strconv.FormatInt(n, 10)}
+		said.length[0] = strconv.FormatInt(n, 10)
+		h["Content-Length"] = said.length[:]
 	}
 	if r.Method == http.MethodHead || c.ReadSeekCloser == nil {
 		w.WriteHeader(status)
@@ -113,6 +117,23 @@ func Serve(w http.ResponseWriter, r *http.Request, c *millpond.Content) error {
 	}
 	Report(w, err)
 	panic(http.ErrAbortHandler)
+}
+
+// httpDate is a time as http.TimeFormat has it, without that being read anew each time.
+func httpDate(t time.Time) string {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 1000 || year > 9999 {
+		return t.Format(http.TimeFormat)
+	}
+	hour, minute, second := t.Clock()
+	two := func(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
+	var buf [len(http.TimeFormat)]byte
+	b := append(append(buf[:0], t.Weekday().String()[:3]...), ", "...)
+	b = append(append(append(two(b, day), ' '), month.String()[:3]...), ' ')
+	b = append(two(two(b, year/100), year%100), ' ')
+	b = append(two(append(two(append(two(b, hour), ':'), minute), ':'), second), " GMT"...)
+	return string(b)
 }
 
 // send copies the n bytes from off on, where c stands (all, if n is negative).

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
+	"net/url"
 	"time"
 
 	"millpond"
@@ -94,7 +96,7 @@ type Release struct {
 	// else: what was deleted may be published again, and publishing what is there already sets the Refs all the same.
 	ByDigest bool
 	// Loose is how long files that belong to no version are kept unless published again, with neither event nor record of
-	// a change; 0 is for ever.
+	// a change; 0 is for ever. Such a file may come again after it was deleted: it has no number that would be taken.
 	Loose time.Duration
 	// Settle, if not nil, is called in the transaction with the package as it is hosted at that moment (nil if nothing of
 	// the name is) and may complete the release or refuse it. It may be called more than once.
@@ -176,6 +178,7 @@ type Accounts interface {
 type Token struct {
 	ID      string
 	Secret  string // whole, as a client sends it; only of a new one
+	S3      string // the secret access key whose id is ID, for clients that sign as S3's do; only of a new one
 	Name    string // what its owner calls it
 	Owner   string
 	Created time.Time
@@ -187,6 +190,25 @@ type Token struct {
 	Names        []string // patterns of packages
 }
 
+// A Linker is a Repo that makes signed links: addresses that carry the caller's right to one thing, for a time. The pond's
+// Repos are Linkers.
+type Linker interface {
+	// SignLink returns the query that makes an address a link. Denied if the caller may not do it, or has no token that the
+	// link could end with; Invalid beyond 7 days. It is one event.
+	SignLink(ctx context.Context, l Link) (url.Values, error)
+}
+
+// A Link is what a link is for.
+type Link struct {
+	Method  string    // GET, which is HEAD too, or PUT
+	Path    string    // below the repository, unescaped, with its first slash
+	Package string    // whose right is asked
+	Prefix  bool      // everything below Path, which ends in a slash
+	Expires time.Time // zero is in an hour
+	Version string    // for the handler: which bytes
+	Most    int64     // for the handler: how many bytes may be put; 0 is no limit
+}
+
 // A LoginTicket is a login in a browser that is under way.
 type LoginTicket struct {
 	ID      string // for PollLogin
@@ -195,10 +217,25 @@ type LoginTicket struct {
 	Every   time.Duration // how often to poll
 }
 
+// A Welcomer is a Format whose clients log in at the repository itself: who is nobody yet is let in to do it, also where only
+// somebody may read. Welcomes reports whether a request, of a path below the repository as it was sent, is one of a login or
+// of an exchange of identities. It is pure and cheap. What the request then gets at is its caller's Accounts; everything else
+// of the repository is refused as ever.
+type Welcomer interface {
+	Welcomes(method, escapedPath string) bool
+}
+
 // A Blocker is a Format whose record of a hosted package can say that nothing of it may be opened. Blocked returns why, ""
 // if all may, of the record that its own Release or Amendment has set. It is pure and cheap.
 type Blocker interface {
 	Blocked(name string, meta json.RawMessage) string
+}
+
+// A Retainer is a Format whose options say what of the hosted goes, by age and by number.
+type Retainer interface {
+	// Retain yields what is to go, of all packages that are hosted in a repository with these options: a version, or a
+	// package as a whole. all yields them in order. It is pure: the time is an argument.
+	Retain(now time.Time, option func(name string) string, all iter.Seq2[*Hosting, error]) iter.Seq2[millpond.Key, error]
 }
 
 // A Publisher is a Format whose packages can be published from one file, as people hand it to the command line: a wheel, a

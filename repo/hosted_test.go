@@ -396,6 +396,19 @@ func TestTakedown(t *testing.T) {
 	if _, err := bodyOf(t, r.ours("r"), "alpha", "1.1"); err != nil {
 		t.Errorf("lifted: %v", err)
 	}
+	wantKind(t, "one version and a range", second(r.pond.TakeDown(t.Context(), master, repo.Takedown{Format: "pypi", Package: "Alpha", Version: "1.1", Versions: "==1.1", Why: "x"})), millpond.Invalid)
+	exact, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Format: "pypi", Package: "Alpha", Version: "1.1.0", Why: "one version"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = bodyOf(t, r.ours("r"), "alpha", "1.1")
+	wantKind(t, "by the version, in another spelling", err, millpond.Blocked)
+	if _, err := bodyOf(t, r.ours("r"), "alpha", "1.0"); err != nil {
+		t.Errorf("another version than the one: %v", err)
+	}
+	if err := r.pond.LiftTakedown(t.Context(), master, exact.ID, "a mistake"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Digest: millpond.SHA256([]byte("PK\x03\x04malware")), Why: "these bytes"}); err != nil {
 		t.Fatal(err)
 	}
@@ -525,4 +538,29 @@ func TestLostHostedBytes(t *testing.T) {
 	if err != nil || len(report.Damage) != 1 || !report.Damage[0].Hosted || !strings.Contains(report.Damage[0].Names[0], "widget") {
 		t.Errorf("check: %+v, %v", report, err)
 	}
+}
+
+// A file that is not hosted, of a name for which nobody else is asked, is absent, also while the pond is offline.
+func TestOfflineAbsenceOfWhatIsOurs(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.config.Claims, r.config.Unpublish = []string{"widget"}, true })
+	to := r.ours("r")
+	r.published(to, "widget", "1.0", "one")
+	r.published(to, "widget", "2.0", "two")
+	if err := to.Delete(t.Context(), format.Deletion{Key: millpond.Key{Package: "widget", Version: "2.0"}, Why: "the test"}); err != nil {
+		t.Fatal(err)
+	}
+	other := r.put("alpha", "1.0", noise(1, kib))
+	r.good("index of alpha", r.index("alpha"), nil)
+	for _, offline := range []bool{false, true} {
+		r.settings.Offline = offline
+		r.configure()
+		if got, err := bodyOf(t, to, "widget", "1.0"); err != nil || got != "one" {
+			t.Errorf("offline %t: %q, %v", offline, got, err)
+		}
+		for _, version := range []string{"2.0", "3.0"} {
+			_, err := bodyOf(t, to, "widget", version)
+			wantKind(t, fmt.Sprintf("offline %t: %s", offline, version), err, millpond.NotFound)
+		}
+	}
+	r.want("what an upstream may have", r.get(other.path()), http.StatusServiceUnavailable)
 }

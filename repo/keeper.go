@@ -159,6 +159,9 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	if err := p.blobs.Tidy(ctx, now.Add(-unused)); err != nil {
 		return 0, err
 	}
+	if err := p.retain(ctx); err != nil {
+		return 0, err
+	}
 	if err := p.purge(ctx, now); err != nil {
 		return 0, err
 	}

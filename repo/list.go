@@ -179,3 +179,22 @@ func before(prefix string) string {
 	}
 	return prefix[:len(prefix)-1]
 }
+
+// Loose implements format.Looser.
+func (b *bound) Loose(ctx context.Context, pkg, prefix string) ([]millpond.File, error) {
+	if err := b.allowed(b.rights(), millpond.VerbPublish, pkg); err != nil {
+		return nil, err
+	}
+	v, err := b.hosted.version(ctx, pkg, "")
+	if err != nil {
+		return nil, err
+	}
+	var out []millpond.File
+	for i := range v.HostedFiles {
+		f := &v.HostedFiles[i]
+		if strings.HasPrefix(f.Name, prefix) && f.Deleted.IsZero() && (f.Expires.IsZero() || b.pond.now().Before(f.Expires)) {
+			out = append(out, f.File)
+		}
+	}
+	return out, nil
+}

@@ -251,7 +251,8 @@ func (p *publishing) version() (*catalog.HostedVersion, error) {
 	volatile := p.b.config.Volatile && p.rights.May(millpond.VerbOverwrite, p.b.config.Name, p.r.Package)
 	have := map[string]*catalog.HostedFile{}
 	if p.old != nil {
-		if !p.old.Deleted.IsZero() && !volatile && !p.r.ByDigest {
+		// Files of no version have no number that could be taken.
+		if !p.old.Deleted.IsZero() && !volatile && !p.r.ByDigest && p.old.Name != "" {
 			return nil, &millpond.Error{Kind: millpond.Gone, Key: p.key(),
 				Why:  fmt.Sprintf("%s of %s was deleted by %s on %s: a number is never taken again", p.old.Name, p.r.Package, p.old.DeletedBy, day(p.old.Deleted)),
 				Hint: "publish it under a new number"}
@@ -313,7 +314,7 @@ func (p *publishing) file(f *millpond.File, old *catalog.HostedFile, volatile bo
 	switch {
 	case old == nil:
 	case !old.Deleted.IsZero():
-		if !volatile && !p.r.ByDigest {
+		if !volatile && !p.r.ByDigest && p.r.Version.Name != "" {
 			return nil, &millpond.Error{Kind: millpond.Gone, Key: millpond.Key{Package: p.r.Package, Version: p.r.Version.Name, File: f.Name},
 				Why: fmt.Sprintf("%s was deleted on %s: its name is never taken again", f.Name, day(old.Deleted)), Hint: "publish under a new version"}
 		}

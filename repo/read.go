@@ -249,6 +249,9 @@ func (b *bound) find(ctx context.Context, k millpond.Key, o opening) (*view, pla
 		if at, ok := v.place(k); ok {
 			return v, at, nil
 		}
+		if below, err := b.below(ctx, k.Package); err != nil || len(below) == 0 {
+			return nil, place{}, firstError(err, b.noFile(k)) // nobody would be asked in any case
+		}
 		return nil, place{}, &millpond.Error{Kind: millpond.Offline, Key: k,
 			Why:  fmt.Sprintf("%s of %s is not held here, and nobody is asked: the pond is offline", k.File, k.Package),
 			Hint: "ask again when it is online, or fetch it there first"}
@@ -278,7 +281,11 @@ func (b *bound) find(ctx context.Context, k millpond.Key, o opening) (*view, pla
 	if v.stale != nil { // the upstream is ill: it may well have the file
 		return nil, place{}, v.stale
 	}
-	return nil, place{}, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("no file %s of %s in %s", k.File, k.Package, b.config.Name)}
+	return nil, place{}, b.noFile(k)
+}
+
+func (b *bound) noFile(k millpond.Key) error {
+	return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("no file %s of %s in %s", k.File, k.Package, b.config.Name)}
 }
 
 // place finds a file in the listing.

@@ -72,6 +72,15 @@ func TestHostingTellsLooseFiles(t *testing.T) {
 	if _, err := to.Publish(t.Context(), loose); err != nil {
 		t.Fatal(err)
 	}
+	r.config.Unpublish = true
+	r.configure()
+	to = r.ours("r")
+	if err := to.Delete(t.Context(), format.Deletion{Key: millpond.Key{Package: "acme"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := to.Publish(t.Context(), loose); err != nil {
+		t.Errorf("a loose file, after its package was deleted: %v; it belongs to no number that would be taken", err)
+	}
 	var seen []millpond.File
 	stop := errors.New("only looking")
 	_, err = to.Publish(t.Context(), format.Release{Package: "acme", Version: millpond.Version{Name: "1.0"}, Settle: func(now *format.Hosting, _ *format.Release) error {

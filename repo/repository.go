@@ -40,6 +40,7 @@ type Repository struct {
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed
+	said        said
 }
 
 type fill struct {
@@ -358,6 +359,27 @@ func (b *bound) Package(ctx context.Context, name string) (*millpond.Package, er
 		return nil, err
 	}
 	return v.pkg, nil
+}
+
+// Refresh implements format.Reader.
+func (b *bound) Refresh(ctx context.Context, name string) error {
+	if err := b.readable(name); err != nil {
+		return err
+	}
+	if err := b.nameVerdict(name); err != nil || b.scope(fresh) == held {
+		return err
+	}
+	below, err := b.below(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, l := range below {
+		// What an upstream answers is in the records, or is asked for again by whoever reads on.
+		if _, err := l.again(ctx, name); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Stamp implements format.Reader.

@@ -20,6 +20,7 @@ type Takedown struct {
 	ID       string
 	Format   string // name of the format; with Digest alone it may be ""
 	Package  string // canonical; "" if Digest alone says what is meant
+	Version  string // this one; "" leaves it to Versions
 	Versions string // in the format's own range syntax; "" is every version
 	Digest   millpond.Digest
 	Why      string // in the words that clients are told
@@ -66,10 +67,16 @@ func (r *Repository) takenDown(pkg, version string) *Takedown {
 		if t.Package != pkg || t.Package == "" || t.Format != r.info.Name {
 			continue
 		}
-		if t.Versions == "" {
+		if t.Version == "" && t.Versions == "" {
 			return t
 		}
 		if version == "" {
+			continue
+		}
+		if t.Version != "" {
+			if t.Version == version || r.config.Format.Compare(t.Version, version) == 0 {
+				return t
+			}
 			continue
 		}
 		// What cannot be told apart is refused.
@@ -143,6 +150,9 @@ func (p *Pond) TakeDown(ctx context.Context, c Caller, t Takedown) (*Takedown, e
 		var err error
 		if t.Package, err = f.config.Format.Canon(t.Package); err != nil {
 			return nil, err
+		}
+		if t.Version != "" && t.Versions != "" {
+			return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a takedown is of one version or of a range of them, not of both"}
 		}
 		if t.Versions != "" {
 			if _, err := f.config.Format.Match(t.Versions, "1.0.0"); millpond.Is(err, millpond.Invalid) {

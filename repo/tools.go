@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/catalog"
 	"millpond/format"
 )
 
@@ -65,6 +66,29 @@ func (l *upstream) relay(ctx context.Context, q format.Question) (*http.Response
 	began := time.Now()
 	defer func() { t.Upstream += time.Since(began) }()
 	return l.up.Relay(ctx, req, limit)
+}
+
+// SignLink implements format.Linker.
+func (b *bound) SignLink(ctx context.Context, l format.Link) (url.Values, error) {
+	verb := millpond.VerbRead
+	if l.Method == http.MethodPut {
+		verb = millpond.VerbPublish
+	}
+	if err := b.May(ctx, verb, l.Package); err != nil {
+		return nil, err
+	}
+	signer, ok := b.Accounts.(format.Linker)
+	if !ok {
+		return nil, &millpond.Error{Kind: millpond.Unsupported, Why: "this pond signs no links"}
+	}
+	q, err := signer.SignLink(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	return q, b.pond.catalog.Update(ctx, b.caller.Actor, func(tx catalog.Tx) error {
+		return tx.Emit(millpond.Event{Verb: "link", Repository: b.config.Name, Key: millpond.Key{Package: l.Package},
+			Detail: detail("method", l.Method, "path", l.Path, "below", l.Prefix, "until", q.Get("mp-exp"))})
+	})
 }
 
 // Claimed implements format.Tools.

@@ -73,6 +73,8 @@ func (f *file) readFailed(err error) error {
 	switch troubleOf(err) {
 	case locked:
 		return f.lockedError(err)
+	case unopened:
+		return f.unopenedError(err)
 	case damaged:
 		f.damage(err.Error())
 	case other:
@@ -93,6 +95,8 @@ func (f *file) writeFailed(err error) error {
 	switch troubleOf(err) {
 	case locked:
 		return f.lockedError(err)
+	case unopened:
+		return f.unopenedError(err)
 	case full:
 		return &millpond.Error{
 			Kind: millpond.Full, Err: err,
@@ -106,6 +110,14 @@ func (f *file) writeFailed(err error) error {
 		return f.damage(err.Error())
 	}
 	return fmt.Errorf("write %s: %w", f.name, err)
+}
+
+func (f *file) unopenedError(err error) error {
+	return &millpond.Error{
+		Kind: millpond.Unready, Err: err,
+		Why:  f.name + " cannot be opened once more",
+		Hint: "raise the limit of open files, or see to the rights of the data directory; nothing else has to be done",
+	}
 }
 
 func (f *file) lockedError(err error) error {

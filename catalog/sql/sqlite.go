@@ -147,11 +147,12 @@ var suffixes = [...]string{"", "-wal", "-shm"} // never changed
 type trouble int
 
 const (
-	other   trouble = iota // our mistake: a statement that cannot be right
-	locked                 // another process has the lock
-	full                   // no room
-	io                     // reading or writing failed: what is on the disk is in doubt
-	damaged                // what is on the disk is not a sound database
+	other    trouble = iota // our mistake: a statement that cannot be right
+	locked                  // another process has the lock
+	unopened                // a file could not be opened: nothing was read or written
+	full                    // no room
+	io                      // reading or writing failed: what is on the disk is in doubt
+	damaged                 // what is on the disk is not a sound database
 )
 
 // troubleOf classes an error of the driver.
@@ -169,6 +170,8 @@ func troubleOf(err error) trouble {
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return locked
+	case sqlite3.SQLITE_CANTOPEN:
+		return unopened
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY:
 		return full
 	case sqlite3.SQLITE_IOERR:

@@ -4,8 +4,10 @@ package all
 import (
 	"millpond/format"
 	"millpond/format/golang"
+	"millpond/format/maven"
 	"millpond/format/npm"
 	"millpond/format/pypi"
+	"millpond/format/raw"
 	"millpond/format/rubygems"
 )
 
@@ -15,6 +17,8 @@ func Formats() []format.Format {
 		pypi.Format{},
 		npm.Format{},
 		golang.Format{},
+		raw.Format{},
+		maven.Format{},
 		rubygems.Format{},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,6 +44,31 @@ type House struct {
 	configs  []repo.Config
 	settings repo.Settings
 	callers  map[string]repo.Caller
+	secrets  secrets
+}
+
+// secrets are kept in memory for as long as the House stands.
+type secrets struct {
+	mu  sync.Mutex // guards all
+	all map[string][]byte
+}
+
+// Secret implements repo.Secrets.
+func (s *secrets) Secret(_ context.Context, name string, make func() ([]byte, error)) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b, ok := s.all[name]; ok {
+		return b, nil
+	}
+	b, err := make()
+	if err != nil {
+		return nil, err
+	}
+	if s.all == nil {
+		s.all = map[string][]byte{}
+	}
+	s.all[name] = b
+	return b, nil
 }
 
 // epoch is when the clock of every House begins; never changed.
@@ -125,7 +151,7 @@ func (h *House) open() {
 		h.T.Fatal(err)
 	}
 	engine := &fetch.Engine{Blobs: h.Blobs, Now: h.Now}
-	parts := repo.Parts{Blobs: h.Blobs, Catalog: h.Catalog, Fetch: engine, Now: h.Now}
+	parts := repo.Parts{Blobs: h.Blobs, Catalog: h.Catalog, Fetch: engine, Secrets: &h.secrets, Now: h.Now}
 	if h.fault != nil {
 		parts.Blobs, parts.Catalog = faultyBlobs{h.Blobs, h.fault}, faultyCatalog{h.Catalog, h.fault}
 	}

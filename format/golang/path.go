@@ -80,7 +80,7 @@ func (p *Path) parseModule(s string) bool {
 		return false
 	}
 	var err error
-	if p.Module, err = module.UnescapePath(s[:i]); err != nil {
+	if p.Module, err = unescapePath(s[:i]); err != nil {
 		return false
 	}
 	rest := s[i+1:]
@@ -120,6 +120,16 @@ func (p *Path) parseModule(s string) bool {
 		return canonical
 	}
 	return false
+}
+
+// unescapePath is module.UnescapePath. Of a path in which nothing is escaped, as of nearly all, it makes no copy.
+func unescapePath(escaped string) (string, error) {
+	for i := range len(escaped) {
+		if c := escaped[i]; c == '!' || 'A' <= c && c <= 'Z' || c >= 0x80 {
+			return module.UnescapePath(escaped)
+		}
+	}
+	return escaped, module.CheckPath(escaped)
 }
 
 // isCanonical reports whether version can be that of an immutable version of the module: v2.0.0 of a module without /v2 is

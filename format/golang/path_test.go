@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/module"
+
 	"millpond"
 )
 
@@ -146,4 +148,16 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("Parse(%q) has the key %q", s, k)
 		}
 	})
+}
+
+// TestUnescapePath: it says of every path what the go command's own words say.
+func TestUnescapePath(t *testing.T) {
+	for _, escaped := range []string{"example.com/a", "example.com/!big", "example.com/Big", "example.com/!!b", "example.com/!1", "example.com/a!", "",
+		"example.com", "a", "example.com/é", "example.com/a b", "example.com//a", "example.com/..", "example.com/a/v2", "example.com/a/v1", "gopkg.in/yaml.v3", "/a", "example.com/a."} {
+		want, wantErr := module.UnescapePath(escaped)
+		got, err := unescapePath(escaped)
+		if (err == nil) != (wantErr == nil) || err == nil && got != want {
+			t.Errorf("%q is %q, %v; want %q, %v", escaped, got, err, want, wantErr)
+		}
+	}
 }

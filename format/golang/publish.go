@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/modfile"
+	"golang.org/x/sync/errgroup"
 
 	"millpond"
 	"millpond/format"
@@ -90,7 +91,7 @@ func publish(ctx context.Context, repo format.Repo, body io.Reader, size int64) 
 	}
 	release, err := z.release(ctx, repo, zip)
 	if err != nil {
-		return nil, err // what was committed may be what others name too
+		return fail(err) // what was committed stays: it may be what others name too
 	}
 	receipt, err := repo.Publish(ctx, release)
 	if err != nil {
@@ -113,6 +114,14 @@ func (r *reading) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// A part is one file of a release.
+type part struct {
+	kind     Kind
+	mime, h1 string
+	upload   format.Upload
+	blob     millpond.Digest
+}
+
 // release commits the zip and the two files that are made of it.
 func (z *moduleZip) release(ctx context.Context, repo format.Repo, zip format.Upload) (format.Release, error) {
 	now := repo.Now().UTC().Truncate(time.Second)
@@ -129,44 +138,51 @@ func (z *moduleZip) release(ctx context.Context, repo format.Repo, zip format.Up
 		return format.Release{}, err
 	}
 	v := millpond.Version{Name: z.Version.Version, Published: now, Prerelease: isPrerelease(z.Version.Version)}
-	add := func(kind Kind, u format.Upload, contentType, h1 string) error {
-		f := millpond.File{
-			Name: Path{Kind: kind, Module: z.Path, Version: v.Name}.Key().File,
-			Type: contentType, Size: u.Size(), Published: now,
+	parts := []*part{{kind: Zip, mime: typeZip, h1: z.hash, upload: zip}, {kind: Mod, mime: typeText, h1: modHash}, {kind: Info, mime: typeInfo}}
+	for i, text := range [][]byte{nil, mod, info} {
+		if text == nil {
+			continue
 		}
-		if h1 != "" {
-			d, err := digestOf(h1)
+		u, err := repo.Upload(ctx, format.Uploading{Package: z.Path, Size: int64(len(text))})
+		if err != nil {
+			return format.Release{}, err
+		}
+		defer u.Close()
+		if _, err := io.Copy(u, bytes.NewReader(text)); err != nil {
+			return format.Release{}, errors.Join(err, u.Discard())
+		}
+		defer func() {
+			if v.Files == nil {
+				u.Discard() // it is worth nothing without the others; if it was committed, it stays
+			}
+		}()
+		parts[i].upload = u
+	}
+	// Each of them waits for the disk: they wait together.
+	var commits errgroup.Group
+	for _, p := range parts {
+		commits.Go(func() (err error) {
+			p.blob, err = p.upload.Commit(ctx)
+			return err
+		})
+	}
+	if err := commits.Wait(); err != nil {
+		return format.Release{}, err
+	}
+	for _, p := range parts {
+		f := millpond.File{
+			Name: Path{Kind: p.kind, Module: z.Path, Version: v.Name}.Key().File,
+			Type: p.mime, Size: p.upload.Size(), Published: now, Blob: p.blob,
+		}
+		if p.h1 != "" {
+			d, err := digestOf(p.h1)
 			if err != nil {
-				return err
+				return format.Release{}, err
 			}
 			f.Digests = append(f.Digests, d)
 		}
-		if f.Blob, err = u.Commit(ctx); err != nil {
-			return err
-		}
 		f.Digests = append(f.Digests, f.Blob)
 		v.Files = append(v.Files, f)
-		return nil
-	}
-	small := func(kind Kind, b []byte, contentType, h1 string) error {
-		u, err := repo.Upload(ctx, format.Uploading{Package: z.Path, Size: int64(len(b))})
-		if err != nil {
-			return err
-		}
-		defer u.Close()
-		if _, err := io.Copy(u, bytes.NewReader(b)); err != nil {
-			return errors.Join(err, u.Discard())
-		}
-		return add(kind, u, contentType, h1)
-	}
-	if err := add(Zip, zip, typeZip, z.hash); err != nil {
-		return format.Release{}, err
-	}
-	if err := small(Mod, mod, typeText, modHash); err != nil {
-		return format.Release{}, err
-	}
-	if err := small(Info, info, typeInfo, ""); err != nil {
-		return format.Release{}, err
 	}
 	detail, err := json.Marshal(map[string]string{"h1": z.hash})
 	return format.Release{Package: z.Path, Version: v, Settle: z.settle, Detail: detail}, err

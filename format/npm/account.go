@@ -13,6 +13,23 @@ import (
 	"millpond/format"
 )
 
+// Welcomes implements format.Welcomer.
+func (Format) Welcomes(method, escapedPath string) bool {
+	if !strings.HasPrefix(escapedPath, "/-/") {
+		return false
+	}
+	p, err := Parse(escapedPath)
+	switch {
+	case err != nil:
+		return false
+	case p.Kind == Login:
+		return method == http.MethodPut
+	case p.Kind == WebLogin, p.Kind == Exchange:
+		return method == http.MethodPost
+	}
+	return p.Kind == WebDone && (method == http.MethodGet || method == http.MethodHead)
+}
+
 // account answers what clients do about themselves.
 func (h *handler) account(w http.ResponseWriter, r *http.Request, p Path) error {
 	get := r.Method == http.MethodGet || r.Method == http.MethodHead

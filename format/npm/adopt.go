@@ -10,27 +10,39 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"millpond/format"
 )
 
 // upstreams asks npm itself where it reads from: its settings come from the command line, the environment and four files,
 // and only it knows them all, and its own default.
 func upstreams(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
-	const get = "npm config get registry"
-	registry, err := env.Run(ctx, "npm", "config", "get", "registry")
+	const (
+		get  = "npm config get registry"
+		list = "npm config list --json" // a scope's registry is an upstream of its own, and npm asks no other about the scope
+	)
+	var registry, out string
+	run := func(into *string, command string) func() error {
+		return func() (err error) {
+			words := strings.Fields(command)
+			if *into, err = env.Run(ctx, words[0], words[1:]...); err != nil {
+				return fmt.Errorf("%s: %w", command, err)
+			}
+			return nil
+		}
+	}
+	var asking errgroup.Group // npm takes half a second to say anything
+	asking.Go(run(&registry, get))
+	asking.Go(run(&out, list))
+	err := asking.Wait()
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", get, err)
+		return nil, err
 	}
 	var found []format.Adopted
-	// A scope's registry is an upstream of its own, and npm asks no other about the scope.
-	const list = "npm config list --json"
-	out, err := env.Run(ctx, "npm", "config", "list", "--json")
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", list, err)
-	}
 	var settings map[string]any
 	if err := json.Unmarshal([]byte(out), &settings); err != nil {
 		return nil, fmt.Errorf("%s: %w", list, err)

@@ -525,3 +525,73 @@ func TestSearchOnARealRepository(t *testing.T) {
 		t.Errorf("got %s", r)
 	}
 }
+
+// TestNoticeIsAsSeldomForEverybody: npm prints the notice of each response, so a client is told once a minute, whoever it is.
+func TestNoticeIsAsSeldomForEverybody(t *testing.T) {
+	h := formattest.New(t, ecosystem, formattest.Rules(t, map[string]any{"hold": "7d"}))
+	putPackage(h.Up, "left-pad", formattest.Release{Version: "1.0.0", Published: formattest.Epoch().AddDate(-1, 0, 0)},
+		formattest.Release{Version: "1.1.0", Published: formattest.Epoch().AddDate(0, 0, -1)})
+	agent := http.Header{"User-Agent": {"npm/11.0.0 node/v20.0.0 linux x64"}}
+	for _, who := range []string{"", formattest.Owner} {
+		told := func() string { return h.As(who).Do("GET", "/left-pad", agent, nil).Header.Get("Npm-Notice") }
+		if got := told(); !strings.Contains(got, "1 version of left-pad is held until 27 Nov 2026") {
+			t.Errorf("as %q: the notice is %q", who, got)
+		}
+		for range 3 {
+			if got := told(); got != "" {
+				t.Errorf("as %q: told again at once: %q", who, got)
+			}
+		}
+		h.Pass(time.Minute)
+		if got := told(); got == "" {
+			t.Errorf("as %q: not told again after a minute", who)
+		}
+		if got := h.As(who).Do("GET", "/left-pad", nil, nil).Header.Get("Npm-Notice"); got != "" {
+			t.Errorf("as %q: a client that is not npm is told %q", who, got)
+		}
+		h.Pass(time.Minute)
+	}
+}
+
+// TestCase20AnotherIntegrityIsLookedUpOnce: before npm is told that its lock file is wrong, the upstream is asked once whether
+// the listing is.
+func TestCase20AnotherIntegrityIsLookedUpOnce(t *testing.T) {
+	h := formattest.New(t, ecosystem)
+	one := release("1.0.0", 30)
+	changed := one
+	changed.Variant = 1
+	putPackage(h.Up, "x", one)
+	h.Good("packument", h.Do("GET", "/r/x", nil), nil)
+	putPackage(h.Up, "x", changed)
+	h.Pass(2 * time.Second)
+	h.Up.Forget()
+	expect := func(body []byte) http.Header {
+		sum := sha512.Sum512(body)
+		return http.Header{"Pacote-Integrity": {"sha512-" + base64.StdEncoding.EncodeToString(sum[:])}}
+	}
+	const file = "/r/x/-/x-1.0.0.tgz"
+	h.Want("what nobody has", h.Do("HEAD", file, expect([]byte("another"))), http.StatusConflict)
+	h.Up.Want(t, root+"x", 1)
+	h.Good("what the upstream has now", h.Do("GET", file, expect(tarball("x", changed))), tarball("x", changed))
+	h.Want("what nobody has, again", h.Do("GET", file, expect([]byte("another"))), http.StatusConflict)
+	h.Up.Want(t, root+"x", 1)
+}
+
+// TestAClientThatInsists: no-cache reads a listing again though it is fresh, at most every ten seconds.
+func TestAClientThatInsists(t *testing.T) {
+	h := formattest.New(t, ecosystem)
+	putPackage(h.Up, "x", release("1.0.0", 30))
+	h.Good("packument", h.Do("GET", "/r/x", nil), nil)
+	putPackage(h.Up, "x", release("1.0.0", 30), release("1.1.0", 20))
+	h.Pass(6 * time.Second)
+	h.Up.Forget()
+	insists := http.Header{"Cache-Control": {"max-age=0, no-cache"}}
+	h.Shows("max-age=0", h.Do("GET", "/r/x", http.Header{"Cache-Control": {"max-age=0"}}), "1.1.0", false)
+	for range 5 {
+		h.Shows("no-cache", h.Do("GET", "/r/x", insists), "1.1.0", true)
+	}
+	h.Up.Want(t, root+"x", 1)
+	h.Pass(11 * time.Second)
+	h.Up.Order("*", "always 500")
+	h.Shows("no-cache, the upstream ill", h.Do("GET", "/r/x", insists), "1.1.0", true)
+}

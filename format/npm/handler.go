@@ -15,10 +15,9 @@ import (
 
 // A handler speaks the protocol for one repository.
 type handler struct {
-	repo    format.Repo
-	held    format.Repo // the same without upstreams
-	cache   []string    // Cache-Control of what can change
-	notices notices
+	repo  format.Repo
+	held  format.Repo // the same without upstreams
+	cache []string    // Cache-Control of what can change
 }
 
 // Handler implements format.Format.

@@ -5,32 +5,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 )
 
-// notices remember which client was told something, so that npm, which prints the notice of each response, prints one a
-// minute.
-type notices struct {
-	mu   sync.Mutex           // guards last
-	last map[string]time.Time // by client address
-}
-
-// due reports whether the client may be told again, and notes that it is.
-func (n *notices) due(client string, now time.Time) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if now.Sub(n.last[client]) < time.Minute {
-		return false
-	}
-	if n.last == nil || len(n.last) >= 1000 {
-		n.last = map[string]time.Time{} // some are told once more
-	}
-	n.last[client] = now
-	return true
-}
-
-// notice tells npm, which shows it to people, that versions of a package are held back for a while.
+// notice tells npm, which shows it to people, that versions of a package are held back for a while. npm prints the notice of
+// each response: a client is told once a minute.
 func (h *handler) notice(w http.ResponseWriter, r *http.Request, name string) {
 	if !strings.HasPrefix(r.UserAgent(), "npm/") {
 		return
@@ -56,7 +35,7 @@ func (h *handler) notice(w http.ResponseWriter, r *http.Request, name string) {
 	if err != nil {
 		client = r.RemoteAddr
 	}
-	if !h.notices.due(client, h.repo.Now()) {
+	if !h.repo.Seldom("npm-notice "+client, time.Minute) {
 		return
 	}
 	versions := "1 version of " + name + " is held until "

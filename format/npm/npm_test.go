@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,7 +99,8 @@ type layer struct {
 
 // A shelf is a small repository: the merging and the rules are done by whoever fills it.
 type shelf struct {
-	format.Repo // what these tests do not use is nil
+	said        sync.Map // words of Seldom
+	format.Repo          // what these tests do not use is nil
 	packages    map[string]*millpond.Package
 	texts       map[millpond.Digest][]byte
 	files       map[string][]byte // package, a space, file name
@@ -307,6 +309,13 @@ func (s *shelf) Secret(context.Context, string, func() ([]byte, error)) ([]byte,
 
 // errReadOnly is what a shelf answers to every change.
 var errReadOnly = &millpond.Error{Kind: millpond.Unsupported, Why: "nothing can be put on this shelf"}
+
+func (s *shelf) Refresh(context.Context, string) error { return nil }
+
+func (s *shelf) Seldom(word string, _ time.Duration) bool {
+	_, before := s.said.LoadOrStore(word, true)
+	return !before // the clock of a shelf stands
+}
 
 func (s *shelf) Option(name string) string { return s.options[name] }
 func (s *shelf) Name() string              { return "npm" }

@@ -431,6 +431,9 @@ func (pub *publication) publish(ctx context.Context, repo format.Repo, up *tarba
 			return nil, err
 		}
 	}
+	if _, err := key(ctx, repo, true); err != nil { // so that the keys are whole for whoever asks for them first
+		return nil, err
+	}
 	alone := true // no other layer has a word about the tags
 	if p, err := repo.Held().Package(ctx, pub.name); err == nil {
 		alone = !slices.ContainsFunc(p.Parts, func(one millpond.Part) bool { return one.Layer != "" })

@@ -28,7 +28,22 @@ func (h *handler) getTarball(w http.ResponseWriter, r *http.Request, p Path) err
 		if c.ReadSeekCloser != nil {
 			c.Close()
 		}
-		return err
+		if !millpond.Is(err, millpond.Conflict) {
+			return err
+		}
+		// The client may have read of a change that is not known here yet.
+		if err := h.repo.Refresh(r.Context(), k.Package); err != nil {
+			return err
+		}
+		if c, err = h.open(r, k); err != nil {
+			return err
+		}
+		if err := h.agreed(r, k, c); err != nil {
+			if c.ReadSeekCloser != nil {
+				c.Close()
+			}
+			return err
+		}
 	}
 	header := w.Header()
 	header["Content-Type"] = []string{"application/octet-stream"}

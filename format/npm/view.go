@@ -54,6 +54,14 @@ func (v *view) moveTags() {
 		}
 		v.tags = append(v.tags, tag)
 	}
+	if seen["latest"] || !hosts(v.pkg) {
+		return
+	}
+	// What was published here and restored after all of it was removed has no tags, and nothing installs without this one.
+	latest := millpond.Ref{Name: "latest"}
+	if latest.Target = v.instead(latest); latest.Target != "" {
+		v.tags = append(v.tags, latest)
+	}
 }
 
 // instead is the version that a tag points at whose own is not shown; "" if the tag has to go. latest goes down to the

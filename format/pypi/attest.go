@@ -20,7 +20,7 @@ const (
 // provenanceOf checks the attestations that came with a file, and returns the provenance document that is kept beside it.
 // No trust root is known here, so no signature is verified; what is stated must be about this very file. The parser refuses
 // names that stand twice, of which two readers could take either.
-func provenanceOf(text, file string, sum millpond.Digest) ([]byte, error) {
+func provenanceOf(text, file string, sum millpond.Digest, claims []byte) ([]byte, error) {
 	var all []jsontext.Value
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		return nil, invalid("attestations: they are no JSON array: %v", err)
@@ -39,7 +39,11 @@ func provenanceOf(text, file string, sum millpond.Digest) ([]byte, error) {
 		}
 		stated[predicate] = true
 	}
-	b := []byte(`{"version":1,"attestation_bundles":[{"publisher":{"kind":"millpond","claims":{}},"attestations":[`)
+	publisher, err := publisherOf(claims)
+	if err != nil {
+		return nil, err
+	}
+	b := append(append([]byte(`{"version":1,"attestation_bundles":[{"publisher":`), publisher...), `,"attestations":[`...)
 	for i, one := range all {
 		if i > 0 {
 			b = append(b, ',')
@@ -50,6 +54,47 @@ func provenanceOf(text, file string, sum millpond.Digest) ([]byte, error) {
 		b = append(b, one...)
 	}
 	return append(b, "]}]}\n"...), nil
+}
+
+// toldClaims are the claims of a CI job that everybody may know: others may name people.
+var toldClaims = [...]string{ // never changed
+	"iss", "sub", "repository", "ref", "sha", "workflow_ref", "environment", "project_path", "ci_config_ref_uri",
+}
+
+// publisherOf is who published, as a provenance document says it, of the claims of the CI job; nil claims are no job's. The
+// two kinds of issuer that verifiers know are told by the claims that they alone have.
+func publisherOf(claims []byte) ([]byte, error) {
+	all := map[string]any{}
+	if claims != nil {
+		if err := json.Unmarshal(claims, &all); err != nil {
+			return nil, err
+		}
+	}
+	told := map[string]any{}
+	text := func(name string) string { s, _ := all[name].(string); return s }
+	for _, name := range toldClaims {
+		if v := text(name); v != "" {
+			told[name] = v
+		}
+	}
+	out := map[string]any{"kind": "millpond", "claims": told}
+	inside := func(ref, top string) string { // the path of a file in its repository
+		path, _, _ := strings.Cut(ref, "@")
+		return strings.TrimPrefix(strings.TrimPrefix(path, top), "/")
+	}
+	switch {
+	case text("workflow_ref") != "" && text("repository") != "":
+		out["kind"], out["repository"] = "GitHub", text("repository")
+		out["workflow"] = strings.TrimPrefix(inside(text("workflow_ref"), text("repository")), ".github/workflows/")
+	case text("ci_config_ref_uri") != "" && text("project_path") != "":
+		out["kind"], out["repository"] = "GitLab", text("project_path")
+		_, path, _ := strings.Cut(text("ci_config_ref_uri"), "//")
+		out["workflow_filepath"] = inside(path, "")
+	}
+	if out["kind"] != "millpond" && text("environment") != "" {
+		out["environment"] = text("environment")
+	}
+	return json.Marshal(out, json.Deterministic(true))
 }
 
 // checkAttestation returns what the attestation states, if it states it of this file.

@@ -749,3 +749,22 @@ func TestMethods(t *testing.T) {
 	}
 	h.Want("the root", h.Get("/"), http.StatusNotFound)
 }
+
+// TestAClientThatInsists: no-cache reads a page again though it is fresh, at most every ten seconds; pip's max-age=0 does not.
+func TestAClientThatInsists(t *testing.T) {
+	s := newShelf(t)
+	put(s.Up, "alpha", allOf[0])
+	s.Good("page", s.Index("alpha"), nil)
+	s.Idle()
+	put(s.Up, "alpha", allOf[:2]...)
+	s.Pass(6 * time.Second)
+	s.Up.Forget()
+	ask := func(control string) formattest.Reply {
+		return s.Do("GET", "/r/simple/alpha/", http.Header{"Accept": {typeJSON}, "Cache-Control": {control}})
+	}
+	s.Shows("max-age=0", ask("max-age=0"), allOf[1].Version, false)
+	for range 5 {
+		s.Shows("no-cache", ask("no-cache"), allOf[1].Version, true)
+	}
+	s.Up.Want(t, "/simple/alpha/", 1)
+}

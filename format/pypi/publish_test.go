@@ -579,6 +579,26 @@ func TestAttestations(t *testing.T) {
 	}
 }
 
+// TestProvenanceNamesTheJob: who published stands in the provenance, as verifiers read it, and no claim that names people.
+func TestProvenanceNamesTheJob(t *testing.T) {
+	for _, c := range []struct{ name, claims, want string }{
+		{"no job", "", `{"claims":{},"kind":"millpond"}`},
+		{"GitHub", `{"iss":"https://issuer.example","repository":"acme/a","workflow_ref":"acme/a/.github/workflows/release.yml@refs/tags/v1","environment":"release","actor":"ann"}`,
+			`{"claims":{"environment":"release","iss":"https://issuer.example","repository":"acme/a","workflow_ref":"acme/a/.github/workflows/release.yml@refs/tags/v1"},"environment":"release","kind":"GitHub","repository":"acme/a","workflow":"release.yml"}`},
+		{"GitLab", `{"project_path":"acme/a","ci_config_ref_uri":"issuer.example/acme/a//ci/release.yml@refs/heads/main","user_email":"ann@acme.example"}`,
+			`{"claims":{"ci_config_ref_uri":"issuer.example/acme/a//ci/release.yml@refs/heads/main","project_path":"acme/a"},"kind":"GitLab","repository":"acme/a","workflow_filepath":"ci/release.yml"}`},
+		{"another", `{"iss":"https://issuer.example","sub":"job 7","n":1}`, `{"claims":{"iss":"https://issuer.example","sub":"job 7"},"kind":"millpond"}`},
+	} {
+		var claims []byte
+		if c.claims != "" {
+			claims = []byte(c.claims)
+		}
+		if got, err := publisherOf(claims); err != nil || string(got) != c.want {
+			t.Errorf("%s: got %s, %v; want %s", c.name, got, err, c.want)
+		}
+	}
+}
+
 func TestCase35YanksShow(t *testing.T) {
 	s := newShelf(t)
 	base := s.serve()

@@ -135,7 +135,7 @@ func (s *submission) check() error {
 		}
 	}
 	if s.form.has("attestations") {
-		s.attested, err = provenanceOf(s.form.one("attestations"), s.name, s.sums["sha256"])
+		s.attested, err = provenanceOf(s.form.one("attestations"), s.name, s.sums["sha256"], s.repo.Who().Claims)
 	}
 	return err
 }

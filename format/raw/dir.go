@@ -21,13 +21,12 @@ type entry struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Yanked   bool              `json:"yanked,omitempty"`
 
-	full    string // the whole path
-	md5     string
-	rec     record
-	outside bool // held of an upstream
+	full     string // the whole path
+	md5      string
+	rec      record
+	outside  bool // held of an upstream
+	isPrefix bool // a directory
 }
-
-func (e *entry) isDir() bool { return strings.HasSuffix(e.Name, "/") && e.SHA256 == "" && e.md5 == "" }
 
 // A listing is a page of a directory.
 type listing struct {
@@ -64,7 +63,7 @@ func (h handler) page(ctx context.Context, d directory) (*listing, error) {
 			rest := one.Name[len(d.prefix):]
 			if i := strings.IndexByte(rest, '/'); i >= 0 && !d.deep {
 				dir := rest[:i+1]
-				out.Entries = append(out.Entries, entry{Name: dir, full: d.prefix + dir})
+				out.Entries = append(out.Entries, entry{Name: dir, full: d.prefix + dir, isPrefix: true})
 				skip = beyond(d.prefix + dir)
 				return false
 			}

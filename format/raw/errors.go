@@ -26,6 +26,9 @@ func (h handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errMethod) {
 		f.Status = http.StatusMethodNotAllowed
 	}
+	if millpond.Is(err, millpond.Gone) && r.Method != http.MethodPut && r.Method != http.MethodPost {
+		f.Status = http.StatusNotFound // what was deleted may be put again: it is not there now, and that is all
+	}
 	if errors.Is(err, errChunkSum) {
 		f.Status = statusChecksum
 	}

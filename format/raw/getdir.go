@@ -125,7 +125,7 @@ func dirPage(page *listing, d directory) []byte {
 		e := &page.Entries[i]
 		name := html.EscapeString(e.Name)
 		href := html.EscapeString("./" + escape(e.Name))
-		if e.isDir() {
+		if e.isPrefix {
 			fmt.Fprintf(&b, "<tr><td><a href=\"%s\">%s</a></td></tr>\n", href, name)
 			continue
 		}
@@ -188,9 +188,9 @@ func (h handler) getHistory(w http.ResponseWriter, r *http.Request, p Path) erro
 	return h.answer(w, r, "application/json", append(body, '\n'))
 }
 
-// more brings in what an upstream that is a bucket lists, and says whether upstreams may have more than is known here.
+// more says whether upstreams may have more than is known here.
 func (h handler) more(r *http.Request, d directory, page *listing) error {
-	page.Partial = h.repo.Option("bucket") != "true" && h.reads(page)
+	page.Partial = h.reads(page)
 	return nil
 }
 

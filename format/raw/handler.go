@@ -29,6 +29,9 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if h.s3 {
 		return h.serveS3(w, r)
 	}
+	if r.URL.EscapedPath() == "" {
+		return h.addSlash(w, r)
+	}
 	p, err := Parse(r.URL.EscapedPath())
 	if err != nil {
 		return err
@@ -52,7 +55,7 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return h.serveUpload(w, r, p)
 	case Zip:
 		return h.getZip(w, r, p)
-	case Install, Plist, Icon:
+	case Install, Plist:
 		return h.getInstall(w, r, p)
 	case Vagrant:
 		return h.getVagrant(w, r, p)
@@ -72,6 +75,20 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return h.deleteFile(w, r, p)
 	}
 	return h.getFile(w, r, p)
+}
+
+// addSlash sends a browser from the repository's address to that of its root, so that relative links hold.
+func (h handler) addSlash(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return &millpond.Error{Kind: millpond.Unsupported, Why: r.Method + " is not for this address", Err: errMethod}
+	}
+	to := lastSegment(h.repo.Base(r).Path)
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusMovedPermanently)
+	return nil
 }
 
 func methodsOf(k Kind) []string {
@@ -101,7 +118,7 @@ func (c *content) key() millpond.Key { return key(c.name, c.version.Name) }
 // find is the newest content of a path, or the one that pick names by number or digest. What the rules keep from readers is
 // Blocked: an older content is not given in its place.
 func (h handler) find(ctx context.Context, name, pick string) (*content, error) {
-	p, err := h.repo.Package(ctx, name)
+	p, err := h.listed(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +144,16 @@ func (h handler) find(ctx context.Context, name, pick string) (*content, error) 
 	}
 	c.record, err = readRecord(c.file.Meta)
 	return c, err
+}
+
+// listed is what is known of a path. What never changes upstream is not asked for again once it is held.
+func (h handler) listed(ctx context.Context, name string) (*millpond.Package, error) {
+	if fixed := h.repo.Option("immutable"); fixed != "" && anyCovers(fixed, name) {
+		if p, err := h.repo.Held().Package(ctx, name); err == nil && len(p.Versions) > 0 {
+			return p, nil
+		}
+	}
+	return h.repo.Package(ctx, name)
 }
 
 // picks reports whether a version is the one that a client names: by its name, or by a digest of its bytes.

@@ -11,8 +11,10 @@ import (
 type Format struct{}
 
 var (
-	_ format.Format  = Format{}
-	_ format.Sniffer = source{}
+	_ format.Format   = Format{}
+	_ format.Fronter  = Format{}
+	_ format.Sniffer  = source{}
+	_ format.Retainer = Format{}
 )
 
 // Info describes the format.
@@ -23,6 +25,7 @@ func (Format) Info() format.Info {
 		PURL:      "generic",
 		Moving:    true,
 		Deletable: true,
+		Bare:      true,
 		Fresh:     time.Minute,
 		Absent:    time.Minute,
 		Options: []format.Option{
@@ -34,7 +37,6 @@ func (Format) Info() format.Info {
 			{Name: "inline", Default: "false", Help: "true: a browser shows HTML, SVG, XML and PDF, without scripts, instead of saving them"},
 			{Name: "immutable", Help: `patterns of paths that never change upstream: "releases/**"`},
 			{Name: "allow", Help: `patterns of paths that upstreams are asked for: "*.tar.gz"; nothing is all`},
-			{Name: "bucket", Help: "of an upstream: true if it is a bucket, whose directories can be listed; its URL ends in the bucket's name, or in a prefix"},
 		},
 		SetUp: setUp,
 	}
@@ -50,7 +52,7 @@ func setUp(base *url.URL) []format.Snippet {
 		{Client: "curl", Text: "curl -O " + at + "dir/file.tar.gz", Note: "The address of a directory, with its slash, lists it."},
 		{Client: "curl, upload", Text: "curl -T file.tar.gz -u TOKEN-NAME:TOKEN " + at + "dir/"},
 		{Client: "aws", Text: "aws --endpoint-url " + root.String() + " s3 cp file.tar.gz s3://" + bucket + "/dir/",
-			Note: "With an access key that millpond token s3 makes, and any region."},
+			Note: "With an access key that millpond token add --s3 makes, and any region."},
 		{Client: "rclone", Text: "rclone copy dir :s3,provider=Other,endpoint='" + root.String() + "',env_auth=true:" + bucket + "/dir"},
 		{Client: "pip, a folder of wheels", Text: "pip install --no-index --find-links " + at + "wheels/ PACKAGE",
 			Note: "A folder has no claims: whoever writes to it names packages."},

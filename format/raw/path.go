@@ -23,7 +23,6 @@ const (
 	Zip                     // -/zip/<path>/!/<member>: a member of an archive; without a member their list
 	Install                 // -/install/<path>: a page that installs an app
 	Plist                   // -/install/<path>/!/manifest.plist: what iOS reads of it
-	Icon                    // -/install/<path>/!/icon.png
 	Vagrant                 // -/vagrant/<path>: a catalog of boxes
 )
 
@@ -33,6 +32,9 @@ type Path struct {
 	Name   string // of the file; of a Dir with its last slash, "" for the root; of an Upload its id
 	Member string // of a Zip
 }
+
+// uploadChars are those of the name of an upload.
+const uploadChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 const (
 	longestSegment = 255
@@ -83,6 +85,12 @@ func parseOwn(escaped, own string) (Path, error) {
 		if !within && p.Kind == Zip {
 			archive, within = strings.CutSuffix(rest, "/!")
 		}
+		if p.Kind == Upload { // a name that the pond itself has made
+			if p.Name = rest; len(rest) > 4096 || strings.Trim(rest, uploadChars) != "" {
+				return Path{}, unknown(escaped)
+			}
+			return p, nil
+		}
 		if within && p.Kind != Zip && p.Kind != Install {
 			return Path{}, unknown(escaped)
 		}
@@ -97,8 +105,6 @@ func parseOwn(escaped, own string) (Path, error) {
 			return Path{}, unknown(escaped)
 		case p.Kind == Install && within && p.Member == "manifest.plist":
 			p.Kind, p.Member = Plist, ""
-		case p.Kind == Install && within && p.Member == "icon.png":
-			p.Kind, p.Member = Icon, ""
 		case p.Kind == Install && within:
 			return Path{}, unknown(escaped)
 		}
@@ -194,15 +200,13 @@ func (p Path) String() string {
 	case Uploads:
 		return "/-/uploads"
 	case Upload:
-		return "/-/uploads/" + escape(p.Name)
+		return "/-/uploads/" + p.Name
 	case Zip:
 		return "/-/zip/" + escape(p.Name) + inside + escape(p.Member)
 	case Install:
 		return "/-/install/" + escape(p.Name)
 	case Plist:
 		return "/-/install/" + escape(p.Name) + inside + "manifest.plist"
-	case Icon:
-		return "/-/install/" + escape(p.Name) + inside + "icon.png"
 	case Vagrant:
 		return "/-/vagrant/" + escape(p.Name)
 	}

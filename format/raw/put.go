@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -39,14 +38,15 @@ func readRecord(meta json.RawMessage) (record, error) {
 
 // An incoming is a content on its way in.
 type incoming struct {
-	name   string
-	kind   string // media type; "" is by the name
-	want   Sums
-	cond   condition
-	record record
-	size   int64                // -1 if it is not known
-	late   func() (Sums, error) // digests that come behind the body; nil if none do
-	most   int64                // bytes; 0 is the repository's limit
+	name     string
+	kind     string // media type; "" is by the name
+	want     Sums
+	cond     condition
+	record   record
+	size     int64                // -1 if it is not known
+	late     func() (Sums, error) // digests that come behind the body; nil if none do
+	promised []string             // the algorithms of those
+	most     int64                // bytes; 0 is the repository's limit
 }
 
 // A stored is a content that is in.
@@ -145,6 +145,7 @@ func (h handler) put(ctx context.Context, in *incoming, body io.Reader) (*stored
 	for name := range in.want {
 		s.add(name)
 	}
+	s.add(in.promised...)
 	var from io.Reader = body
 	if in.most > 0 {
 		from = io.LimitReader(body, in.most+1)
@@ -156,12 +157,6 @@ func (h handler) put(ctx context.Context, in *incoming, body io.Reader) (*stored
 	if err == nil && in.size >= 0 && n != in.size {
 		err = short(n, in.size, nil)
 	}
-	if err == nil && in.late != nil {
-		var late Sums
-		if late, err = in.late(); err == nil {
-			maps.Copy(in.want, late)
-		}
-	}
 	if err != nil {
 		if e, ok := errors.AsType[*readError](err); ok && ctx.Err() == nil {
 			if _, worded := errors.AsType[*millpond.Error](e.err); !worded {
@@ -171,6 +166,26 @@ func (h handler) put(ctx context.Context, in *incoming, body io.Reader) (*stored
 		return nil, errors.Join(err, up.Discard())
 	}
 	return h.finish(ctx, in, up, s.sums())
+}
+
+// settle brings in the digests that came behind the body, and compares all.
+func (in *incoming) settle(got Sums) error {
+	if in.late != nil {
+		late, err := in.late()
+		if err != nil {
+			return err
+		}
+		for name, sum := range late {
+			if old, ok := in.want[name]; ok && string(old) != string(sum) {
+				return &millpond.Error{Kind: millpond.Invalid, Why: "header and trailer declare different digests of " + name, Err: errBadDigest}
+			}
+			in.want[name] = sum
+			if strings.HasPrefix(name, "crc") {
+				in.record.setCrc(name, sum)
+			}
+		}
+	}
+	return in.want.differs(got)
 }
 
 func short(n, of int64, err error) error {
@@ -249,7 +264,7 @@ func (h handler) mayReplace(name string, c *content, now *format.Hosting) error 
 // finish judges the bytes that came, seals them, and publishes.
 func (h handler) finish(ctx context.Context, in *incoming, up format.Upload, sums Sums) (*stored, error) {
 	size := up.Size()
-	err := in.want.differs(sums)
+	err := in.settle(sums)
 	if err == nil {
 		err = h.noSecrets(in.name, up)
 	}
@@ -335,11 +350,19 @@ func last(now *format.Hosting) int64 {
 
 // resolve is what an alias means, relative to where it stands.
 func resolve(name, alias string) (string, error) {
-	at, err := (&url.URL{Path: "/" + name}).Parse(escape(alias))
-	if err != nil || strings.HasPrefix(alias, "/") || at.Host != "" {
-		return "", &millpond.Error{Kind: millpond.Invalid, Why: "an alias means a path relative to its own", Err: err}
+	dir := strings.Split(name, "/")
+	dir = dir[:len(dir)-1]
+	for alias != ".." {
+		rest, ok := strings.CutPrefix(alias, "../")
+		if !ok {
+			break
+		}
+		if len(dir) == 0 {
+			return "", &millpond.Error{Kind: millpond.Invalid, Why: "an alias means a path of the same repository, relative to its own"}
+		}
+		dir, alias = dir[:len(dir)-1], rest
 	}
-	to := strings.TrimPrefix(at.Path, "/")
-	_, err = Format{}.Canon(to)
+	to := strings.Join(append(dir, alias), "/")
+	_, err := Format{}.Canon(to)
 	return to, err
 }

@@ -6,9 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/url"
 	"strings"
-	"time"
 
 	"millpond"
 	"millpond/format"
@@ -113,13 +111,3 @@ func (s source) Sniff(k millpond.Key, head []byte) error {
 	}
 	return nil
 }
-
-// within is a URL below the upstream's with a query.
-func within(at *url.URL, query url.Values) string {
-	u := *at
-	u.RawQuery = query.Encode()
-	return u.String()
-}
-
-// never is so far away that it does not come.
-const never = 100 * 365 * 24 * time.Hour

@@ -152,6 +152,11 @@ func (a *Auth) newToken(ctx context.Context, c repo.Caller, owner string, t form
 	}
 	out := a.shown(kept)
 	out.Secret = secret
+	if a.signing.secrets != nil {
+		if out.S3, err = a.s3Secret(ctx, kept.ID); err != nil {
+			return nil, err
+		}
+	}
 	return &out, nil
 }
 

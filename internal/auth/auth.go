@@ -38,6 +38,8 @@ type Parts struct {
 	// HTTP talks to identity providers and issuers; nil is a client of auth's own. It is asked for addresses that the
 	// operator named, and for the key sets that those name.
 	HTTP *http.Client
+	// Secrets keep the key that S3's secret access keys and links are made of; nil takes nothing that is signed.
+	Secrets Secrets
 }
 
 // Settings are what the configuration says. They may change while the Auth runs.
@@ -80,6 +82,7 @@ type Auth struct {
 	issuers   issuers
 	providers providers
 	counts    counts
+	signing   signing
 }
 
 // New returns an Auth that knows the records of the catalog, and nothing of a configuration yet.
@@ -100,6 +103,7 @@ func New(ctx context.Context, p Parts) (*Auth, error) {
 			return host
 		}
 	}
+	a.signing.secrets = p.Secrets
 	a.passwords.init()
 	a.accounts = limiter{now: a.now, free: 5, first: 2 * time.Second, most: 15 * time.Minute, forget: time.Hour}
 	a.addresses = limiter{now: a.now, free: 30, first: 2 * time.Second, most: 5 * time.Minute, forget: time.Hour}

@@ -27,11 +27,13 @@ type ProofKind int
 
 // The ways.
 const (
-	Nothing  ProofKind = iota // the request is anonymous
-	Token                     // of the pond's own
-	Password                  // of a person
-	Cookie                    // of a login session, counting under /-/ only
-	Identity                  // a signed token of some issuer, good for nothing but Exchange
+	Nothing   ProofKind = iota // the request is anonymous
+	Token                      // of the pond's own
+	Password                   // of a person
+	Cookie                     // of a login session, counting under /-/ only
+	Identity                   // a signed token of some issuer, good for nothing but Exchange
+	Signature                  // the request is signed, as S3's are
+	Linked                     // its address is a signed link
 )
 
 var (
@@ -46,6 +48,14 @@ var (
 func Credential(r *http.Request) (Proof, error) {
 	if r.URL.User != nil || r.URL.RawQuery != "" && inQuery(r) {
 		return Proof{}, errQuery
+	}
+	if r.URL.RawQuery != "" {
+		if signedQuery(r) {
+			return Proof{Kind: Signature}, nil
+		}
+		if strings.Contains(r.URL.RawQuery, linkQuery+"=") {
+			return Proof{Kind: Linked}, nil
+		}
 	}
 	var p Proof
 	switch fields := r.Header["Authorization"]; len(fields) {
@@ -88,6 +98,8 @@ func authorization(field string) (Proof, error) {
 			return Proof{Kind: Identity, Secret: rest}, nil
 		}
 		return Proof{Kind: Token, Secret: rest}, nil
+	case scheme == sigAlgorithm:
+		return Proof{Kind: Signature}, nil
 	case strings.EqualFold(scheme, "Basic"):
 		return basic(rest)
 	}

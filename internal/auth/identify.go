@@ -38,6 +38,10 @@ func (a *Auth) Identify(ctx context.Context, r *http.Request) (repo.Caller, erro
 		i = s.anonymous
 	case Token:
 		i, err = a.byToken(s, p.Secret, client)
+	case Signature:
+		i, err = a.bySignature(ctx, s, r, client)
+	case Linked:
+		i, err = a.byLink(ctx, s, r, client)
 	case Cookie:
 		i, err = a.byCookie(s, p.Secret)
 	case Password:

@@ -196,8 +196,8 @@ func takedownWords(t *server.TakedownDocument) string {
 		return t.Digest
 	}
 	s := t.Format + " " + t.Package
-	if t.Versions != "" {
-		s += " " + t.Versions
+	if v := t.Version + t.Versions; v != "" {
+		s += " " + v
 	}
 	return strings.TrimSpace(s + " " + t.Digest)
 }

@@ -56,6 +56,14 @@ func (l logPlan) handler(w *server.Lines) slog.Handler {
 	return slog.NewJSONHandler(w, o)
 }
 
+// access is where the line of each request goes.
+func (l logPlan) access(w *server.Lines) slog.Handler {
+	if l.text {
+		return l.handler(w)
+	}
+	return server.AccessLog(w, l.level)
+}
+
 // settings are the server's, for a listener at an address.
 func (p *plan) settings(at net.Addr) server.Settings {
 	s := p.server

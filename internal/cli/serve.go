@@ -70,12 +70,12 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 	if r.proof, err = plan.proof(); err != nil {
 		return err
 	}
-	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log}); err != nil {
+	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log, Secrets: r.house.keys}); err != nil {
 		return err
 	}
 	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Version: p.Version, Log: r.log, CA: r.proof.ca()}
 	if !plan.log.noAccess {
-		parts.Access = plan.log.handler(lines)
+		parts.Access = plan.log.access(lines)
 	}
 	r.server = server.New(parts)
 	if err := r.configure(ctx, plan); err != nil {
@@ -103,6 +103,7 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 	defer stop()
 	work.Go(func() { r.watch(working, stop) })
 	r.server.SetReady("")
+	work.Go(debug.FreeOSMemory) // migrations and a hash of a password have taken 40 MB that nobody needs again
 	banner(p.Out, r)
 	return r.server.Serve(serving, r.listener, server.Listening{TLS: r.proof.config})
 }

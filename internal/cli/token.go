@@ -12,6 +12,7 @@ import (
 type tokenDocument struct {
 	ID           string    `json:"id,omitempty"`
 	Secret       string    `json:"secret,omitempty"`
+	S3           string    `json:"s3_secret,omitempty"` // the secret access key, whose id is ID
 	Name         string    `json:"name,omitempty"`
 	Owner        string    `json:"owner,omitempty"`
 	Created      time.Time `json:"created,omitzero"`
@@ -60,6 +61,7 @@ type tokenWish struct {
 	Verb       []string      `help:"What it is for: read, publish, yank …; all that you may, if nothing is said." placeholder:"VERB"`
 	Repository []string      `help:"Patterns of repositories; all if nothing is said." placeholder:"PATTERN"`
 	Package    []string      `help:"Patterns of packages; all if nothing is said." placeholder:"PATTERN"`
+	S3         bool          `name:"s3" help:"Print it as an access key id and a secret access key, for aws, s3cmd and rclone."`
 }
 
 // make makes the token and prints its secret, and nothing else, to standard output.
@@ -80,6 +82,12 @@ func (w *tokenWish) make(ctx context.Context, p *Process, path ...string) error 
 	var out tokenDocument
 	if err := w.call(ctx, request{method: "POST", path: path, in: in}, &out); err != nil {
 		return err
+	}
+	if w.S3 && !w.JSON {
+		if out.S3 == "" {
+			return &millpond.Error{Kind: millpond.Unsupported, Why: "this pond takes nothing that is signed"}
+		}
+		out.Secret = "AWS_ACCESS_KEY_ID=" + out.ID + "\nAWS_SECRET_ACCESS_KEY=" + out.S3
 	}
 	return w.printToken(p, &out)
 }

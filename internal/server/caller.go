@@ -19,7 +19,7 @@ type Callers interface {
 	Identify(ctx context.Context, r *http.Request) (repo.Caller, error)
 	// Refused counts that somebody was refused for want of a right, for the log.
 	Refused(by millpond.Actor, v millpond.Verb, repository string)
-	// AccountsFor are the caller's accounts inside the protocol of one repository, whose address the client knows as base.
+	// AccountsFor are the caller's accounts inside the protocol of one repository. base is where the client reaches the pond.
 	AccountsFor(c repo.Caller, repository, format string, base *url.URL) format.Accounts
 }
 
@@ -228,9 +228,9 @@ func (s *Server) as(x *response, t *table, m *mount) format.Repo {
 }
 
 // handlerFor answers a request to a mount. Who reads without a credential shares one handler: nothing that it does is written
-// down with a name.
-func (s *Server) handlerFor(x *response, r *http.Request, t *table, m *mount) http.Handler {
-	if !known(&x.caller) && m.config.Public && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+// down with a name. Who is about to log in has one of their own.
+func (s *Server) handlerFor(x *response, r *http.Request, t *table, m *mount, welcome bool) http.Handler {
+	if !welcome && !known(&x.caller) && m.config.Public && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return m.handler
 	}
 	return m.config.Format.Handler(s.as(x, t, m))

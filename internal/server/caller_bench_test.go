@@ -26,7 +26,7 @@ func BenchmarkCaller(b *testing.B) {
 				if err := h.server.identify(x, r, h.server.table.Load(), false); err != nil {
 					b.Fatal(err)
 				}
-				h.server.handlerFor(x, r, t, m)
+				h.server.handlerFor(x, r, t, m, false)
 				h.server.pool.Put(x)
 			}
 		})

@@ -25,8 +25,9 @@ type (
 		ID       string    `json:"id,omitempty"`
 		Format   string    `json:"format,omitempty"` // the word in the configuration, or the package-url type
 		Package  string    `json:"package,omitempty"`
-		Versions string    `json:"versions,omitempty"` // in the format's own words; empty is all
-		PURL     string    `json:"purl,omitempty"`     // instead of format, package and versions
+		Version  string    `json:"version,omitempty"`  // this one
+		Versions string    `json:"versions,omitempty"` // a range in the format's own words; neither is all
+		PURL     string    `json:"purl,omitempty"`     // instead of format, package and version
 		Digest   string    `json:"digest,omitempty"`
 		Why      string    `json:"why"`
 		By       string    `json:"by,omitempty"`
@@ -103,13 +104,13 @@ func (s *Server) takeDown(c *call, in TakedownDocument) (*TakedownDocument, erro
 	if in.ID != "" || in.By != "" || !in.Time.IsZero() {
 		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "id, by and time are the pond's to say"}
 	}
-	t := repo.Takedown{Format: in.Format, Package: in.Package, Versions: in.Versions, Why: in.Why}
+	t := repo.Takedown{Format: in.Format, Package: in.Package, Version: in.Version, Versions: in.Versions, Why: in.Why}
 	if in.PURL != "" {
-		if in.Format != "" || in.Package != "" || in.Versions != "" {
-			return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a purl stands for format, package and versions: give one or the other"}
+		if in.Format != "" || in.Package != "" || in.Version != "" {
+			return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a purl stands for format, package and version: give one or the other"}
 		}
 		var err error
-		if t.Format, t.Package, t.Versions, err = parsePURL(in.PURL); err != nil {
+		if t.Format, t.Package, t.Version, err = parsePURL(in.PURL); err != nil {
 			return nil, err
 		}
 	}
@@ -151,7 +152,7 @@ func (s *Server) takeDown(c *call, in TakedownDocument) (*TakedownDocument, erro
 }
 
 func describeTakedown(t *repo.Takedown) *TakedownDocument {
-	return &TakedownDocument{ID: t.ID, Format: t.Format, Package: t.Package, Versions: t.Versions, Digest: t.Digest.String(), Why: t.Why, By: t.By, Time: t.Time}
+	return &TakedownDocument{ID: t.ID, Format: t.Format, Package: t.Package, Version: t.Version, Versions: t.Versions, Digest: t.Digest.String(), Why: t.Why, By: t.By, Time: t.Time}
 }
 
 func (s *Server) liftTakedown(c *call, _ nothing) (nothing, error) {

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -17,6 +19,7 @@ import (
 type hall struct {
 	slots chan struct{}
 	open  prometheus.Gauge
+	slack time.Duration // that a write deadline may come early
 
 	mu      sync.Mutex // guards what follows, and every conn's place in idle; never held across I/O
 	idle    *list.List // of *conn, longest idle first
@@ -46,6 +49,32 @@ type conn struct {
 	gate   *gate
 	place  *list.Element // in gate.idle; nil while it works
 	closed sync.Once
+	until  atomic.Int64 // the write deadline, in unix nanoseconds; 0 is none
+}
+
+// SetWriteDeadline leaves a deadline that is nearly as late as the one wanted: each request wants one, and to move a timer
+// costs more than to compare two times.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	until := c.until.Load()
+	if later := t.UnixNano() - until; until != 0 && !t.IsZero() && later >= 0 && later < int64(c.gate.slack) {
+		return nil
+	}
+	c.note(t)
+	return c.TCPConn.SetWriteDeadline(t)
+}
+
+// SetDeadline sets both.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.note(t)
+	return c.TCPConn.SetDeadline(t)
+}
+
+func (c *conn) note(t time.Time) {
+	if t.IsZero() {
+		c.until.Store(0)
+		return
+	}
+	c.until.Store(t.UnixNano())
 }
 
 // Accept waits for a client, and then until there is room for it.

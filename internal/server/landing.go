@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"millpond/fetch"
+	"millpond/format"
 	"millpond/internal/ui"
 	"millpond/repo"
 )
@@ -20,6 +21,9 @@ import (
 // landing is the page at "/": what is here, how it is, and what a client needs.
 func (s *Server) landing(c *call) error {
 	x, r, t := c.response, c.r, c.t
+	if t.front(x, r) {
+		return nil
+	}
 	base := t.base(x.peer)
 	p := &ui.Page{Version: s.parts.Version, Base: base.String(), Offline: t.settings.Offline, CA: s.parts.CA != nil}
 	if !t.readsAll(&x.caller) {
@@ -166,4 +170,28 @@ func (s *Server) assets(c *call) error {
 		return nil
 	}
 	return send(x, r, http.StatusOK, string(body))
+}
+
+// front lets a format answer that has a word in the root: by the request alone, whoever may read what.
+func (t *table) front(x *response, r *http.Request) bool {
+	names := map[format.Fronter][]string{}
+	var order []format.Fronter
+	for _, m := range t.order {
+		f, ok := m.config.Format.(format.Fronter)
+		if !ok {
+			continue
+		}
+		if _, known := names[f]; !known {
+			order, names[f] = append(order, f), nil
+		}
+		if mayRead(&x.caller, &m.config) {
+			names[f] = append(names[f], m.name)
+		}
+	}
+	for _, f := range order {
+		if f.Front(x, r, names[f]) {
+			return true
+		}
+	}
+	return false
 }

@@ -46,7 +46,9 @@ func (s *Server) logRequest(x *response, r *http.Request, took time.Duration) {
 	if tp := r.Header["Traceparent"]; len(tp) == 1 && len(tp[0]) <= 64 {
 		text("traceparent", tp[0])
 	}
-	if x.peer.addr.IsValid() {
+	if client := x.caller.Client; client != "" {
+		text("client", client)
+	} else if x.peer.addr.IsValid() { // refused before it was asked who it is
 		text("client", x.peer.addr.String())
 	}
 	text("method", r.Method)

@@ -284,6 +284,7 @@ func (s *Server) removeGrant(c *call, _ nothing) (nothing, error) {
 type TokenDocument struct {
 	ID           string          `json:"id,omitempty"`
 	Secret       string          `json:"secret,omitempty"`
+	S3           string          `json:"s3_secret,omitempty"` // the secret access key, whose id is id
 	Name         string          `json:"name,omitempty"`
 	Owner        string          `json:"owner,omitempty"`
 	Created      time.Time       `json:"created,omitzero"`

@@ -216,7 +216,7 @@ func (t *table) noTunnel(p peer) error {
 // target finds what a request is for.
 func (t *table) target(x *response, r *http.Request) (target, error) {
 	if x.at == nil {
-		return t.resolve(r.URL, &x.caller)
+		return t.resolve(r.Method, r.URL, &x.caller)
 	}
 	escaped := r.URL.EscapedPath()
 	if !x.peer.proxied && (strings.HasPrefix(escaped, "/-/") || strings.HasPrefix(escaped, "/_/")) {
@@ -227,9 +227,9 @@ func (t *table) target(x *response, r *http.Request) (target, error) {
 	if escaped == "" || escaped[0] != '/' {
 		return target{}, &millpond.Error{Kind: millpond.Invalid, Why: quote(escaped) + " is not a path of this pond"}
 	}
-	m := x.at.mount
-	if !mayEnter(&x.caller, &m.config) {
-		return target{mount: m}, t.unknown(m.name, &x.caller)
+	to := target{mount: x.at.mount, path: r.URL.Path, rawPath: r.URL.RawPath}
+	if err := t.enter(&to, r.Method, &x.caller); err != nil {
+		return target{mount: x.at.mount}, err
 	}
-	return target{mount: m, path: r.URL.Path, rawPath: r.URL.RawPath}, nil
+	return to, nil
 }

@@ -281,6 +281,6 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 	}
 	inner.URL = &ex.url
 	s.limitBody(x, inner, t.mostOf(&x.caller, m))
-	s.handlerFor(x, inner, t, m).ServeHTTP(x, inner)
+	s.handlerFor(x, inner, t, m, to.welcome).ServeHTTP(x, inner)
 	return nil
 }

@@ -108,7 +108,11 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 	for i, one := range repositories {
 		m := &mount{name: configs[i].Name, config: configs[i], repository: one}
 		m.info = m.config.Format.Info()
-		m.handler = m.config.Format.Handler(one.For(repo.Caller{}))
+		nobody := repo.Caller{}
+		if s.parts.Callers != nil {
+			nobody.Accounts = s.parts.Callers.AccountsFor(nobody, m.name, m.info.Name, settings.PublicURL)
+		}
+		m.handler = m.config.Format.Handler(one.For(nobody))
 		m.counters = s.metrics.of(m.info.Name)
 		t.private = t.private || !m.config.Public
 		t.mounts[m.name] = m
@@ -151,10 +155,11 @@ type target struct {
 	mount         *mount // with an error: the one that the caller may not enter
 	path, rawPath string // of URL, below the mount
 	redirect      string // the mount's own address, asked for without its slash; relative
+	welcome       bool   // it is one of a login: nobody is turned away
 }
 
-// resolve finds what a URL is for, by its path as the client escaped it.
-func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
+// resolve finds what a request is for, by its path as the client escaped it.
+func (t *table) resolve(method string, u *url.URL, as *repo.Caller) (target, error) {
 	escaped, path, raw := u.EscapedPath(), u.Path, u.RawPath
 	if escaped == "" || escaped[0] != '/' {
 		return target{}, &millpond.Error{Kind: millpond.Invalid, Why: quote(escaped) + " is not a path of this pond"}
@@ -169,7 +174,7 @@ func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 		first, _, _ = strings.Cut(escaped[1:], "/")
 	}
 	if m := t.mounts[first]; m != nil {
-		return t.below(m, as, "", path, raw, 1+len(m.name))
+		return t.below(m, method, as, "", path, raw, 1+len(m.name))
 	}
 	if of, args := find(t.routes, escaped); len(of) > 0 {
 		return target{routes: of, args: args}, nil
@@ -182,7 +187,7 @@ func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 		name, _, _ := strings.Cut(rest, "/")
 		for _, m := range t.rooted[root] {
 			if m.name == name {
-				return t.below(m, as, root[:len(root)-1], path, raw, len(root)+len(name))
+				return t.below(m, method, as, root[:len(root)-1], path, raw, len(root)+len(name))
 			}
 		}
 		return target{}, t.unknown(name, as)
@@ -192,18 +197,30 @@ func (t *table) resolve(u *url.URL, as *repo.Caller) (target, error) {
 
 // below is the path of a request within a mount: what comes after the first end bytes, which hold the repository's name
 // and are the same in both forms of the path, behind the root through which the request came.
-func (t *table) below(m *mount, as *repo.Caller, root, path, raw string, end int) (target, error) {
-	if !mayEnter(as, &m.config) {
-		return target{mount: m}, t.unknown(m.name, as)
-	}
+func (t *table) below(m *mount, method string, as *repo.Caller, root, path, raw string, end int) (target, error) {
 	to := target{mount: m, path: root + path[end:]}
 	if raw != "" {
 		to.rawPath = root + raw[end:]
 	}
-	if path[end:] == "" {
+	if err := t.enter(&to, method, as); err != nil {
+		return target{mount: m}, err
+	}
+	if path[end:] == "" && !m.info.Bare {
 		to.path, to.rawPath, to.redirect = root+"/", "", m.name+"/"
 	}
 	return to, nil
+}
+
+// enter lets a caller into a mount who may know of it, or who is about to say who they are.
+func (t *table) enter(to *target, method string, as *repo.Caller) error {
+	m := to.mount
+	if w, ok := m.config.Format.(format.Welcomer); ok && !known(as) {
+		to.welcome = w.Welcomes(method, (&url.URL{Path: to.path, RawPath: to.rawPath}).EscapedPath())
+	}
+	if !mayEnter(as, &m.config) && !to.welcome {
+		return t.unknown(m.name, as)
+	}
+	return nil
 }
 
 // unknown is the answer for a repository that is not there, and the same for one that the caller may not read: who may not

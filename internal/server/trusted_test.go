@@ -22,6 +22,7 @@ import (
 	"millpond"
 	"millpond/catalog"
 	"millpond/internal/auth"
+	"millpond/repo"
 )
 
 // A jobIssuer signs identity tokens of CI jobs, and is where people log in.
@@ -225,6 +226,11 @@ func TestTrustedPublishing(t *testing.T) {
 		t.Errorf("publish another package with the token = %d %s, want 403", w.Code, w.Body)
 	}
 
+	// The same below the repository's own address, though it is private: whoever exchanges is nobody yet.
+	below := "/node/-/npm/v1/oidc/token/exchange/package/@acme%2fwidget"
+	publishNode(secret("the exchange below the repository", h.send(bearer(i.job(h, "npm:pond.example", "b")), "POST", below, nil), 201), 2, 201)
+	h.told("below the repository", "node")
+
 	// uv and the publish action: the audience, the exchange, the upload as __token__, and the token's end.
 	var said struct{ Audience string }
 	if err := json.Unmarshal(h.send("", "GET", "/_/oidc/audience", nil).Body.Bytes(), &said); err != nil || said.Audience != "millpond:pond.example" {
@@ -354,5 +360,59 @@ func TestBadCredentialOfAPublisher(t *testing.T) {
 		if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" || len(words) < 20 || !strings.HasPrefix(resp.Status, "401 "+words) {
 			t.Errorf("%s: got %q and %q, want 401 with the words in both", name, resp.Status, body.String())
 		}
+	}
+}
+
+// TestLogInAtAPrivateRepository: who may not read yet may log in, by the repository's own protocol, and do nothing else.
+func TestLogInAtAPrivateRepository(t *testing.T) {
+	h := newHouse(t)
+	var begun struct{ LoginURL, DoneURL string }
+	w := h.send("", "POST", "/node/-/v1/login", strings.NewReader("{}"))
+	if err := json.Unmarshal(w.Body.Bytes(), &begun); err != nil || w.Code != 200 {
+		t.Fatalf("begin = %d %s", w.Code, w.Body)
+	}
+	page, err := url.Parse(begun.LoginURL)
+	if err != nil || page.Host != "pond.example" || page.Path != "/-/login" {
+		t.Errorf("the page is %q, want one of the pond's own", begun.LoginURL)
+	}
+	_, done, _ := strings.Cut(begun.DoneURL, "pond.example")
+	if w := h.send("", "GET", done, nil); w.Code != 202 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("poll %s = %d %s, want 202 with Retry-After", done, w.Code, w.Body)
+	}
+	h.ask(h.admin, "POST", "/-/api/login/waiting/"+page.Query().Get("ticket")+"/approve", nil, 204, nil)
+	var made struct{ Token string }
+	if w := h.send("", "GET", done, nil); json.Unmarshal(w.Body.Bytes(), &made) != nil || w.Code != 200 {
+		t.Fatalf("poll = %d %s, want a token", w.Code, w.Body)
+	}
+	if w := h.send(bearer(made.Token), "GET", "/node/-/whoami", nil); w.Code != 200 || !strings.Contains(w.Body.String(), "root") {
+		t.Errorf("whoami = %d %s, want root", w.Code, w.Body)
+	}
+	in := h.send("", "PUT", "/node/-/user/org.couchdb.user:root", strings.NewReader(`{"name":"root","password":"correct horse battery"}`))
+	if json.Unmarshal(in.Body.Bytes(), &made) != nil || in.Code != 201 {
+		t.Errorf("log in with a password = %d %s, want 201 and a token", in.Code, in.Body)
+	}
+	if w := h.send("", "PUT", "/node/-/user/org.couchdb.user:root", strings.NewReader(`{"name":"root","password":"another"}`)); w.Code != 401 {
+		t.Errorf("log in with a wrong password = %d %s, want 401", w.Code, w.Body)
+	}
+	for _, path := range []string{"/node/-/whoami", "/node/-/v1/login", "/node/-/npm/v1/tokens", "/node/left-pad", "/node/-/v1/search?text=x", "/node/"} {
+		if w := h.send("", "GET", path, nil); w.Code != 401 {
+			t.Errorf("GET %s as nobody = %d %s, want 401", path, w.Code, w.Body)
+		}
+	}
+	public := h.pond.Repository("node").Config()
+	public.Public = true
+	if err := h.pond.Configure(t.Context(), repo.Settings{}, []repo.Config{public}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.server.Configure(Settings{}, []Repository{h.pond.Repository("node")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/node/-/whoami", "/node/-/npm/v1/tokens", "/node/-/npm/v1/user"} {
+		if w := h.send("", "GET", path, nil); w.Code != 401 {
+			t.Errorf("GET %s as nobody, where everybody may read = %d %s, want 401", path, w.Code, w.Body)
+		}
+	}
+	if n := h.upstream.Load(); n != 0 {
+		t.Errorf("the upstream was asked %d times", n)
 	}
 }

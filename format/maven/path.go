@@ -1,0 +1,265 @@
+package maven
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"millpond"
+)
+
+// A Kind is one kind of URL of the layout.
+type Kind uint8
+
+// The kinds, and what each answers with.
+const (
+	File     Kind = iota + 1 // <group>/<artifact>/<version>/<artifact>-<version>…: a file of a version
+	Metadata                 // <directory>/maven-metadata.xml
+	Catalog                  // archetype-catalog.xml: project templates
+	Prefixes                 // .meta/prefixes.txt: below what paths there is anything at all
+)
+
+// A Path is a URL of the layout below the repository's mount, unescaped and checked.
+type Path struct {
+	Kind     Kind
+	Dir      []string // of Metadata: the directory's segments
+	Group    string   // of a File: "com.acme"
+	Artifact string
+	Base     string // of a File: the directory's version, "1.0-SNAPSHOT" for all its builds
+	Version  string // of a File: that in its name: Base, or one build of it
+	Name     string // of a File
+	Sum      string // the algorithm if the sum of what the rest names is meant: "sha1"; else ""
+}
+
+const metadataName = "maven-metadata.xml"
+
+// sums are the algorithms that files may have sums of, strongest first. Never changed.
+var sums = []string{"sha512", "sha256", "sha1", "md5"}
+
+// longest bounds a segment: no file system takes longer ones.
+const longest = 255
+
+// Parse reads the escaped path of a URL below the mount, with its leading slash. What is not of the layout is NotFound.
+func Parse(escaped string) (Path, error) {
+	segments, ok := split(escaped)
+	if !ok {
+		return Path{}, unknown(escaped)
+	}
+	var p Path
+	last := len(segments) - 1
+	for _, algorithm := range sums {
+		if name, is := strings.CutSuffix(segments[last], "."+algorithm); is && name != "" {
+			p.Sum, segments[last] = algorithm, name
+			break
+		}
+	}
+	if p.Sum != "" && isSum(segments[last]) {
+		return Path{}, unknown(escaped) // a sum has no sum
+	}
+	switch {
+	case segments[last] == metadataName:
+		p.Kind, p.Dir = Metadata, segments[:last]
+		ok = len(p.Dir) > 0 && isDirectory(p.Dir)
+	case last == 0 && segments[0] == "archetype-catalog.xml":
+		p.Kind = Catalog
+	case last == 1 && segments[0] == ".meta" && segments[1] == "prefixes.txt":
+		p.Kind = Prefixes
+	default:
+		ok = p.parseFile(segments)
+	}
+	if !ok {
+		return Path{}, unknown(escaped)
+	}
+	return p, nil
+}
+
+func unknown(escaped string) error {
+	return &millpond.Error{Kind: millpond.NotFound, Why: fmt.Sprintf("no file of a Maven repository can be at %.200q", escaped)}
+}
+
+func isSum(name string) bool {
+	return slices.ContainsFunc(sums, func(a string) bool { return strings.HasSuffix(name, "."+a) })
+}
+
+// parseFile reads …/<artifact>/<version>/<file>.
+func (p *Path) parseFile(segments []string) bool {
+	if p.Kind = File; !p.parseVersion(segments[:len(segments)-1]) {
+		return false
+	}
+	p.Name = segments[len(segments)-1]
+	rest, ok := strings.CutPrefix(p.Name, p.Artifact+"-")
+	if !ok {
+		return false
+	}
+	p.Version = p.Base
+	after, ok := strings.CutPrefix(rest, p.Base)
+	if !ok {
+		release, snapshot := strings.CutSuffix(p.Base, snapshotWord)
+		build, cut := strings.CutPrefix(rest, release)
+		if !snapshot || !cut {
+			return false
+		}
+		n := stampLength(build)
+		if n == 0 {
+			return false
+		}
+		p.Version, after = release+build[:n], build[n:]
+	}
+	return len(after) > 1 && (after[0] == '.' || after[0] == '-')
+}
+
+// parseVersion reads …/<artifact>/<version>, the directory of a version.
+func (p *Path) parseVersion(segments []string) bool {
+	n := len(segments)
+	if n < 3 || !isDirectory(segments[:n-1]) {
+		return false
+	}
+	p.Group, p.Artifact, p.Base = strings.Join(segments[:n-2], "."), segments[n-2], segments[n-1]
+	return true
+}
+
+// isDirectory reports whether segments can be those of an artifact: a dot in a group's word would make two paths of one name.
+func isDirectory(segments []string) bool {
+	group := segments[:len(segments)-1]
+	if isSnapshot(segments[len(segments)-1]) && len(group) > 1 {
+		group = group[:len(group)-1] // the directory of a SNAPSHOT
+	}
+	return !slices.ContainsFunc(group, func(s string) bool { return strings.Contains(s, ".") })
+}
+
+// split unescapes the segments of a path, each once. It reports false for what is no path of files.
+func split(escaped string) ([]string, bool) {
+	rest, ok := strings.CutPrefix(escaped, "/")
+	if !ok || len(rest) > 4096 {
+		return nil, false
+	}
+	segments := strings.Split(rest, "/")
+	for i, s := range segments {
+		if strings.IndexByte(s, '%') >= 0 {
+			if s, ok = unescape(s); !ok {
+				return nil, false
+			}
+			segments[i] = s
+		}
+		if !isSegment(s) {
+			return nil, false
+		}
+	}
+	return segments, true
+}
+
+// isSegment reports whether s can be a word of a coordinate or the name of a file.
+func isSegment(s string) bool {
+	if s == "" || s == "." || s == ".." || len(s) > longest || !utf8.ValidString(s) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f || strings.IndexByte(`/\:<>"|?*`, c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Package is the name of the package: of a File its coordinate, of Metadata that of the artifact that the directory can be.
+func (p Path) Package() string {
+	if p.Kind == File {
+		return p.Group + ":" + p.Artifact
+	}
+	return dirPackage(p.Dir)
+}
+
+func dirPackage(dir []string) string {
+	n := len(dir) - 1
+	if n <= 0 {
+		return strings.Join(dir, "")
+	}
+	return strings.Join(dir[:n], ".") + ":" + dir[n]
+}
+
+// Snapshot is the coordinate whose builds a Metadata path tells; ok is false if its directory is none of a SNAPSHOT.
+func (p Path) Snapshot() (pkg, base string, ok bool) {
+	n := len(p.Dir) - 1
+	if p.Kind != Metadata || n < 2 || !isSnapshot(p.Dir[n]) {
+		return "", "", false
+	}
+	return dirPackage(p.Dir[:n]), p.Dir[n], true
+}
+
+// Key is the key of the file that a File path names; with a Sum, of the upstream's own file of that sum.
+func (p Path) Key() millpond.Key {
+	k := millpond.Key{Package: p.Package(), Version: p.Version, File: p.Name}
+	if p.Sum != "" {
+		k.File += "." + p.Sum
+	}
+	return k
+}
+
+// String is the path escaped, with its leading slash: what Parse reads.
+func (p Path) String() string {
+	var segments []string
+	switch p.Kind {
+	case File:
+		segments = append(strings.Split(p.Group, "."), p.Artifact, p.Base, p.Name)
+	case Metadata:
+		segments = append(slices.Clone(p.Dir), metadataName)
+	case Catalog:
+		segments = []string{"archetype-catalog.xml"}
+	case Prefixes:
+		segments = []string{".meta", "prefixes.txt"}
+	}
+	if p.Sum != "" {
+		segments[len(segments)-1] += "." + p.Sum
+	}
+	var b strings.Builder
+	for _, s := range segments {
+		b.WriteByte('/')
+		escape(&b, s)
+	}
+	return b.String()
+}
+
+func escape(b *strings.Builder, s string) {
+	for i := range len(s) {
+		if c := s[i]; 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+!$&'(),=@", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(b, "%%%02X", c)
+		}
+	}
+}
+
+func unescape(s string) (string, bool) {
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '%' {
+			if i+2 >= len(s) {
+				return "", false
+			}
+			hi, lo := unhex(s[i+1]), unhex(s[i+2])
+			if hi < 0 || lo < 0 {
+				return "", false
+			}
+			if c = byte(hi<<4 | lo); c == '%' {
+				return "", false // nobody names a file so, and it would read as another path
+			}
+			i += 2
+		}
+		b = append(b, c)
+	}
+	return string(b), true
+}
+
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
