@@ -17,11 +17,12 @@ import (
 // stocks make the upstreams of scripts: real packages that real clients install. Each returns the path of the upstream's
 // URL on the server, and variables for the script. A package that is laid again has the versions of the last time.
 var stocks = map[string]func(*faulty.Server, []good) (path string, settings map[string]string, err error){
-	"golang": stockGo,
-	"maven":  stockMaven,
-	"npm":    stockNPM,
-	"pypi":   stockPyPI,
-	"raw":    stockRaw,
+	"golang":   stockGo,
+	"maven":    stockMaven,
+	"npm":      stockNPM,
+	"pypi":     stockPyPI,
+	"raw":      stockRaw,
+	"rubygems": stockRubygems,
 }
 
 // longAgo is when goods were published of which nothing is said: long enough ago for any hold.

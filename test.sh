@@ -16,6 +16,8 @@ say "clients"
 missing=()
 command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
 command -v npm >/dev/null || missing+=(npm)
+command -v gem >/dev/null || missing+=(ruby)
+command -v bundle >/dev/null || missing+=(bundler)
 command -v git >/dev/null || missing+=(git)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
