@@ -47,8 +47,8 @@ func setUp(base *url.URL) []format.Snippet {
 			Note: "Gemfile and lock file stay as they are. With a token: bundle config set --global " + base.Host + " TOKEN-NAME:TOKEN",
 		},
 		{
-			Client: "gem", Text: "gem sources --clear-all --add " + at + "/",
-			Note: "One source only: with a second one gem takes whichever has the higher version.",
+			Client: "gem", Text: ":sources:\n- " + at + "/",
+			Note: "Into ~/.gemrc, so that it is the only source: gem sources --add leaves the old one, and gem takes whichever has the higher version.",
 		},
 		{
 			Client: "publish", Text: "gem push NAME-1.0.0.gem --host " + at,

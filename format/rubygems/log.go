@@ -18,8 +18,10 @@ import (
 )
 
 const (
-	// walkEvery is how often all names are gone through, at most. What is hosted is looked at each time.
+	// walkEvery is how often many names are gone through, at most. What is hosted is looked at each time.
 	walkEvery = 10 * time.Second
+	// small is how many names are gone through whenever something has changed.
+	small = 5000
 	// mostSums is how many infos' digests are remembered.
 	mostSums = 1 << 16
 )
@@ -266,7 +268,7 @@ func (l *log) update(ctx context.Context, repo format.Repo, now time.Time, stamp
 			gone = gone || g
 		}
 	}
-	if now.Sub(l.walked) >= walkEvery && stamp != l.stamp {
+	if (len(l.rows) < small || now.Sub(l.walked) >= walkEvery) && stamp != l.stamp {
 		seen := make(map[string]struct{}, len(l.rows))
 		for c, err := range repo.Names(ctx) {
 			if err != nil {
