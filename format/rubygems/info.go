@@ -82,7 +82,35 @@ func (h handler) serveInfo(w http.ResponseWriter, r *http.Request, name, stamp s
 		return err
 	}
 	c.Entity = tagFor(s.md5, d.Encoding, c)
+	if r, err = wholeUnlessPrefix(r, c); err != nil {
+		c.Close()
+		return err
+	}
 	return format.Serve(w, r, c)
+}
+
+// wholeUnlessPrefix drops the range of a client whose text is no beginning of this one, as its digest tells: it would fetch a
+// tail of no use, and then all.
+func wholeUnlessPrefix(r *http.Request, c *millpond.Content) (*http.Request, error) {
+	if len(r.Header["Range"]) != 1 || len(r.Header["If-None-Match"]) != 1 || c.ReadSeekCloser == nil || c.Encoding != "" {
+		return r, nil
+	}
+	have := int64(begins(r.Header.Get("Range"))) + 1 // Bundler asks from its last byte on
+	if have <= c.Size {
+		five := md5.New()
+		if _, err := io.CopyN(five, c, have); err != nil {
+			return r, err
+		}
+		if _, err := c.Seek(0, io.SeekStart); err != nil {
+			return r, err
+		}
+		if format.Matches(r.Header.Get("If-None-Match"), `"`+hex.EncodeToString(five.Sum(nil))+`"`) {
+			return r, nil
+		}
+	}
+	r = r.Clone(r.Context())
+	r.Header.Del("Range")
+	return r, nil
 }
 
 // tagFor is the entity tag that Bundler compares with the md5 of its file. No client of this ecosystem asks for zstd.

@@ -22,6 +22,8 @@ const (
 	walkEvery = 10 * time.Second
 	// small is how many names are gone through whenever something has changed.
 	small = 5000
+	// instant is how far apart two changes of a record must be to have different times for certain.
+	instant = 2 * time.Second
 	// mostSums is how many infos' digests are remembered.
 	mostSums = 1 << 16
 )
@@ -45,6 +47,7 @@ type row struct {
 	md5      string
 	note     string    // what the upstream's list said when the row was made; "" of what is hosted
 	changed  time.Time // of what is hosted
+	viewed   time.Time // when the row was made of the reader's view
 	until    time.Time // when a hidden version comes into sight; zero if none will
 	ours     bool      // made of the reader's view, which the upstream's list knows nothing of
 }
@@ -169,7 +172,12 @@ func viewed(ctx context.Context, repo format.Repo, name string) (r row, ok bool,
 	if err != nil {
 		return row{}, false, err
 	}
-	return row{versions: strings.Join(listed(text), ","), md5: sumOf(text).md5, until: until(p), ours: true}, true, nil
+	return row{versions: strings.Join(listed(text), ","), md5: sumOf(text).md5, until: until(p), viewed: repo.Now(), ours: true}, true, nil
+}
+
+// stands reports whether the row tells of a record that changed then, and last.
+func (r row) stands(changed time.Time) bool {
+	return r.changed.Equal(changed) && r.viewed.Sub(changed) > instant
 }
 
 // hosted are the names that something is hosted of, and when it last changed.
@@ -205,7 +213,7 @@ func (l *log) rebuild(ctx context.Context, repo format.Repo, now time.Time) erro
 		case !isOurs && c.Note != "" && !(r.ours && r.note == c.Note):
 			versions, sum, _ := strings.Cut(c.Note, " ")
 			r = row{versions: versions, md5: sum, note: c.Note}
-		case !r.ours || !r.changed.Equal(changed) || !r.until.IsZero():
+		case !r.ours || isOurs && !r.stands(changed) || !r.until.IsZero():
 			var ok bool
 			if r, ok, err = viewed(ctx, repo, c.Name); err != nil {
 				return err
@@ -250,7 +258,7 @@ func (l *log) update(ctx context.Context, repo format.Repo, now time.Time, stamp
 	}
 	gone := false
 	for _, name := range slices.Sorted(maps.Keys(ours)) {
-		if old, ok := l.rows[name]; ok && old.changed.Equal(ours[name]) {
+		if old, ok := l.rows[name]; ok && old.stands(ours[name]) {
 			continue
 		}
 		g, err := view(name, l.rows[name].note, ours[name])

@@ -76,10 +76,10 @@ puts JSON.generate({full: s.full_name, summary: s.summary.to_s, authors: s.autho
 `, write(t, "x.rz", b.Bytes()))
 			var got struct {
 				Full, Summary, Description, Homepage, Ruby, Gems, Date, Platform, Encoding string
-				Authors, Email, Licences                                                     []string
-				Metadata                                                                     map[string]string
-				Deps                                                                         [][3]string
-				Match                                                                        bool
+				Authors, Email, Licences                                                   []string
+				Metadata                                                                   map[string]string
+				Deps                                                                       [][3]string
+				Match                                                                      bool
 			}
 			if err := json.Unmarshal([]byte(out), &got); err != nil {
 				t.Fatalf("%v in %s", err, out)
