@@ -108,11 +108,11 @@ func cmdApprove(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(s.call("POST", "/-/api/login/waiting/"+code+"/approve", token, nil, nil))
 }
 
-// cmdBuild makes the file that a client publishes: build wheel|sdist|tgz|modzip GOOD…; see parseGood. It is put in the folder
+// cmdBuild makes the file that a client publishes: build wheel|sdist|tgz|modzip|gem GOOD…; see parseGood. It is put in the folder
 // "dist". The same good is the same bytes each time; "ago" or "size" make others of it.
 func cmdBuild(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: build wheel|sdist|tgz|modzip|pear 'PACKAGE@VERSION needs PACKAGE…'…")
+		ts.Fatalf("usage: build wheel|sdist|tgz|modzip|pear|gem 'PACKAGE@VERSION needs PACKAGE…'…")
 	}
 	for _, arg := range args[1:] {
 		g, err := parseGood(arg)
@@ -132,6 +132,8 @@ func cmdBuild(ts *testscript.TestScript, neg bool, args []string) {
 			name = g.name[strings.LastIndex(g.name, "/")+1:] + "-" + g.version + ".zip"
 		case "pear":
 			name, body, err = pearArchive(g)
+		case "gem":
+			name, body, err = builtGem(g)
 		default:
 			ts.Fatalf("what is a %s?", args[0])
 		}

@@ -17,15 +17,16 @@ import (
 // stocks make the upstreams of scripts: real packages that real clients install. Each returns the path of the upstream's
 // URL on the server, and variables for the script. A package that is laid again has the versions of the last time.
 var stocks = map[string]func(*faulty.Server, []good) (path string, settings map[string]string, err error){
-	"cargo":  stockCargo,
-	"debian": stockDebian,
-	"golang": stockGo,
-	"maven":  stockMaven,
-	"npm":    stockNPM,
-	"oci":    stockOCI,
-	"pear":   stockPEAR,
-	"pypi":   stockPyPI,
-	"raw":    stockRaw,
+	"cargo":    stockCargo,
+	"debian":   stockDebian,
+	"golang":   stockGo,
+	"maven":    stockMaven,
+	"npm":      stockNPM,
+	"oci":      stockOCI,
+	"pear":     stockPEAR,
+	"pypi":     stockPyPI,
+	"raw":      stockRaw,
+	"rubygems": stockRubygems,
 }
 
 // longAgo is when goods were published of which nothing is said: long enough ago for any hold.

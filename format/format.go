@@ -206,6 +206,8 @@ type Change struct {
 	Display string // as its owner spells it; "" if that is Name
 	Cursor  string // to give to Changes next time; "" if the upstream has none
 	Time    time.Time
+	// Note is what the format's own list says of the name besides, up to 16 MiB; Names passes it on. "" if it says nothing.
+	Note string
 }
 
 // A Remote is one upstream as a Source may use it. It adds the credentials, bounds, retries and manners.
@@ -418,6 +420,13 @@ type Facts struct {
 	Modified time.Time // zero if it does not say
 	Type     string    // Content-Type as sent
 	Header   http.Header
+}
+
+// A Sharer is a Repo with a memory for its handlers, which are many: one for each caller. The pond's Repos are Sharers.
+type Sharer interface {
+	// Shared returns the value of that name, made by make when it is first asked for. All handlers of the repository whose
+	// callers may read the same names share it. It is gone when the repository is set up anew, and may be at any time.
+	Shared(name string, make func() any) any
 }
 
 // A Fronter is a Format that answers some requests for the root of the server itself.

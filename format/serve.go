@@ -199,6 +199,7 @@ func Matches(condition, tag string) bool {
 	if tag == "" {
 		return false
 	}
+	tag = strings.TrimPrefix(tag, "W/") // If-None-Match compares weakly
 	for one := range strings.SplitSeq(condition, ",") {
 		one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
 		if one == tag || one == "*" {

@@ -161,15 +161,17 @@ type nameRow struct {
 	at                    uint32
 	name, display, cursor uint16
 	layer                 uint16
+	note                  uint32
 }
 
 func (t *nameTable) add(layer int, c format.Change) {
 	const most = 1<<16 - 1
-	if len(c.Name) > most || len(c.Display) > most || len(c.Cursor) > most || len(t.text) > 1<<32-3*most {
+	const mostNote = 16 << 20
+	if len(c.Name) > most || len(c.Display) > most || len(c.Cursor) > most || len(c.Note) > mostNote || len(t.text) > 1<<32-3*most-mostNote {
 		return // no ecosystem has such names, and no registry so many
 	}
-	t.rows = append(t.rows, nameRow{uint32(len(t.text)), uint16(len(c.Name)), uint16(len(c.Display)), uint16(len(c.Cursor)), uint16(layer)})
-	t.text = append(append(append(t.text, c.Name...), c.Display...), c.Cursor...)
+	t.rows = append(t.rows, nameRow{uint32(len(t.text)), uint16(len(c.Name)), uint16(len(c.Display)), uint16(len(c.Cursor)), uint16(layer), uint32(len(c.Note))})
+	t.text = append(append(append(append(t.text, c.Name...), c.Display...), c.Cursor...), c.Note...)
 }
 
 func (t *nameTable) name(r nameRow) []byte { return t.text[r.at : r.at+uint32(r.name)] }
@@ -191,6 +193,8 @@ func (t *nameTable) each(yield func(format.Change, error) bool) {
 		last = name
 		rest := t.text[r.at+uint32(r.name):]
 		c := format.Change{Name: name, Display: string(rest[:r.display]), Cursor: string(rest[r.display : r.display+r.cursor])}
+		rest = rest[uint32(r.display)+uint32(r.cursor):]
+		c.Note = string(rest[:r.note])
 		if !yield(c, nil) {
 			return
 		}

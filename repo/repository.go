@@ -36,6 +36,7 @@ type Repository struct {
 	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
 	recorded      recorded
+	sharing       shared
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
 	generations [256]atomic.Uint64
 	seed        maphash.Seed

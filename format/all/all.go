@@ -12,6 +12,7 @@ import (
 	"millpond/format/pear"
 	"millpond/format/pypi"
 	"millpond/format/raw"
+	"millpond/format/rubygems"
 )
 
 // Formats returns every format of this build, in the order in which people see them.
@@ -26,5 +27,6 @@ func Formats() []format.Format {
 		maven.Format{},
 		pear.Format{},
 		cargo.Format{},
+		rubygems.Format{},
 	}
 }

@@ -1,0 +1,97 @@
+package rubygems
+
+import (
+	"compress/gzip"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+
+	"millpond/format"
+)
+
+// getSpecs answers with one of the legacy indexes, written from the log of names: what the newer index does not show they do
+// not show either.
+func (h handler) getSpecs(w http.ResponseWriter, r *http.Request, file string) error {
+	s, err := h.log.current(r.Context(), h.repo)
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header["Content-Type"] = []string{"application/x-gzip"}
+	header["Cache-Control"] = []string{h.moves()}
+	d := format.Derivation{Name: file, Stamp: s.md5, Type: "application/x-gzip", Have: strings.Join(r.Header["If-None-Match"], ",")}
+	c, err := h.repo.Derive(context.WithoutCancel(r.Context()), d, func(to io.Writer) error {
+		z := gzip.NewWriter(to)
+		if err := h.log.dump(z, file); err != nil {
+			return err
+		}
+		return z.Close()
+	})
+	if err != nil {
+		return err
+	}
+	return format.Serve(w, r, c)
+}
+
+// dump writes the Marshal of [[name, version, platform], …].
+func (l *log) dump(to io.Writer, file string) error {
+	total := 0
+	if err := l.rowsOf(file, func(string, string, string) { total++ }); err != nil {
+		return err
+	}
+	d := newDumper(to)
+	d.array(total)
+	written := 0
+	err := l.rowsOf(file, func(name, number, platform string) {
+		if written == total {
+			return // came in between: the next derivation has it
+		}
+		written++
+		d.array(3)
+		d.text(name)
+		d.version(number)
+		d.text(platform)
+	})
+	if err != nil {
+		return err
+	}
+	if written < total {
+		return errMoved
+	}
+	return d.flush()
+}
+
+// rowsOf yields the rows of a legacy index.
+func (l *log) rowsOf(file string, yield func(name, number, platform string)) error {
+	return l.each(func(name string, versions []string) error {
+		if file == "latest_specs.4.8.gz" {
+			newest := map[string]string{}
+			var order []string
+			for _, v := range versions {
+				number, platform := split(v)
+				if isPrerelease(v) {
+					continue
+				}
+				old, ok := newest[platform]
+				if !ok {
+					order = append(order, platform)
+				}
+				if !ok || compareNumbers(number, old) > 0 {
+					newest[platform] = number
+				}
+			}
+			for _, platform := range order {
+				yield(name, newest[platform], platform)
+			}
+			return nil
+		}
+		for _, v := range versions {
+			if isPrerelease(v) == (file == "prerelease_specs.4.8.gz") {
+				number, platform := split(v)
+				yield(name, number, platform)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,121 @@
+package rubygems
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"millpond"
+	"millpond/format"
+)
+
+// getVersions answers with the log of names, or the tail of it that a client lacks.
+func (h handler) getVersions(w http.ResponseWriter, r *http.Request) error {
+	s, err := h.log.current(r.Context(), h.repo)
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header["Content-Type"] = []string{typeText}
+	header["Cache-Control"] = []string{h.moves()}
+	header["Vary"] = varyEncoding
+	body, encoding := s.text, ""
+	if len(r.Header["Range"]) == 0 && format.Encoding(r) == "gzip" {
+		if s, body, err = s.of.packed(s); err != nil {
+			return err
+		}
+		encoding = "gzip"
+	}
+	sums(header, sum{md5: s.md5, sha: s.sha})
+	c := &millpond.Content{
+		ReadSeekCloser: whole{bytes.NewReader(body)}, Size: int64(len(body)), Encoding: encoding, Modified: s.modified,
+	}
+	c.Entity = tagFor(s.md5, encoding, c)
+	if r.Method == http.MethodGet && len(r.Header["Range"]) == 1 {
+		return h.tail(w, r, s, c)
+	}
+	return format.Serve(w, r, c)
+}
+
+// tail answers a range. Bundler asks with the digest of what it has: if that is no earlier state of this text, a part of it
+// is of no use, and the whole is given.
+func (h handler) tail(w http.ResponseWriter, r *http.Request, s *snapshot, c *millpond.Content) error {
+	condition := strings.Join(r.Header["If-None-Match"], ",")
+	if condition != "" && !format.Matches(condition, c.Entity) {
+		known := false
+		for one := range strings.SplitSeq(condition, ",") {
+			sum := strings.Trim(strings.TrimPrefix(strings.TrimSpace(one), "W/"), `"`)
+			n, ok := s.of.length(sum)
+			known = known || ok && begins(r.Header.Get("Range")) <= n
+		}
+		if !known {
+			r = r.Clone(r.Context())
+			r.Header.Del("Range")
+		}
+	}
+	return format.Serve(w, r, c)
+}
+
+// begins is where "bytes=N-" begins; 0 if it is another range.
+func begins(spec string) int {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(spec, "bytes="), "-")
+	n, err := strconv.Atoi(first)
+	if err != nil || rest != "" {
+		return 0
+	}
+	return n
+}
+
+// getNames answers with all names, sorted.
+func (h handler) getNames(w http.ResponseWriter, r *http.Request) error {
+	s, err := h.log.current(r.Context(), h.repo)
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	text.WriteString("---\n")
+	for _, one := range h.log.names() {
+		text.WriteString(one + "\n")
+	}
+	if text.Len() == 4 {
+		text.WriteString("\n")
+	}
+	of := sumOf(text.Bytes())
+	header := w.Header()
+	header["Content-Type"] = []string{typeText}
+	header["Cache-Control"] = []string{h.moves()}
+	sums(header, of)
+	return format.Serve(w, r, &millpond.Content{
+		ReadSeekCloser: whole{bytes.NewReader(text.Bytes())}, Size: int64(text.Len()), Entity: `"` + of.md5 + `"`, Modified: s.modified,
+	})
+}
+
+// names are those with a version to see, sorted.
+func (l *log) names() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]string, 0, len(l.rows))
+	for name, r := range l.rows {
+		if r.versions != "" {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// each yields names and their versions, sorted.
+func (l *log) each(yield func(name string, versions []string) error) error {
+	for _, name := range l.names() {
+		l.mu.Lock()
+		versions := l.rows[name].versions
+		l.mu.Unlock()
+		if err := yield(name, elements(versions)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
