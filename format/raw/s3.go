@@ -173,10 +173,8 @@ func unimplemented(q url.Values) string {
 	return ""
 }
 
-var errWanting = errors.New("S3 has more than is answered here")
-
 func errNotImplemented(what string) error {
-	return &millpond.Error{Kind: millpond.Unsupported, Why: what + " is not done here", Hint: "the pond's configuration says who may do what", Err: errWanting}
+	return &millpond.Error{Kind: millpond.Unsupported, Why: what + " is not done here", Hint: "the pond's configuration says who may do what"}
 }
 
 // xml answers with a document.
