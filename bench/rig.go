@@ -142,6 +142,11 @@ repositories:
   cargo:
     format: cargo
     upstreams: [http://%[3]s/cargo/]
+  oci:
+    format: oci
+    upstreams: [http://%[3]s/]
+  images:
+    format: oci
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.
