@@ -126,7 +126,8 @@ type Source interface {
 	File(ctx context.Context, k millpond.Key) (*millpond.File, error)
 	// Ref resolves a mutable name now.
 	Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
-	// Document reads a further mutable document of a package, which k.File names in the format's own words.
+	// Document reads a further mutable document of a package, which k.File names in the format's own words. Where it is one of
+	// several pages it reads them all, and returns the first; see Document.More.
 	Document(ctx context.Context, k millpond.Key) (*Document, error)
 	// Changes yields the names changed since a cursor, in the upstream's order; "" lists all.
 	Changes(ctx context.Context, since string) iter.Seq2[Change, error]
@@ -259,6 +260,9 @@ type Document struct {
 	Unchanged bool   // the same text as when this question was last answered, by the same reading of it
 	Layer     string // whose it is
 	Header    http.Header
+	// More are what Repo.Document's Source has read after it for the same answer, such as further pages, in that order. They
+	// are closed with it.
+	More []*Document
 }
 
 // Reader returns a reader of the whole text.

@@ -433,13 +433,25 @@ func (l *upstream) document(ctx context.Context, k millpond.Key, asking bool) (*
 		return nil, fmt.Errorf("document %s of %s: the answer rests on no document", k, l.name)
 	}
 	s := l.session(ctx)
-	d, err := s.reopen(ctx, &r.Documents[0])
+	var d *format.Document
+	for i := range r.Documents {
+		one, e := s.reopen(ctx, &r.Documents[i])
+		if err = e; err != nil {
+			break
+		}
+		if one.Unchanged = false; i == 0 {
+			d = one
+		} else {
+			d.More = append(d.More, one)
+		}
+	}
 	if err != nil {
+		s.close()
 		// The kept body is gone: the next asker reads it anew.
 		l.pond.catalog.Confirm(ctx, r.Question, r.Checked, time.Time{})
 		return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: "the kept document is damaged; it will be read anew", Err: err}
 	}
-	d.Unchanged, d.Closer = false, s.open[0]
+	d.Closer = s
 	return d, nil
 }
 
