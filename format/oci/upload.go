@@ -69,7 +69,12 @@ func (h handler) postUpload(w http.ResponseWriter, r *http.Request, v visit) err
 	if _, err := copyBody(up, r); err != nil {
 		return errors.Join(err, up.Discard())
 	}
-	return h.seal(w, r, v, up, d)
+	if err := h.seal(w, r, v, up, d); millpond.Is(err, millpond.Invalid) {
+		return errors.Join(err, up.Discard()) // its client never heard of an upload
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // mount links a blob of another image into this one, if the caller may read it there and it is held. from "" looks in the
@@ -248,12 +253,17 @@ func copyBody(up format.Upload, r *http.Request) (int64, error) {
 	return n, coded(codeSizeInvalid, &millpond.Error{Kind: millpond.Canceled, Why: "the body ended early", Err: err})
 }
 
-// seal ends an upload: the blob has the digest, is durable and linked, or there is none.
+// seal ends an upload: the blob has the digest, is durable and linked. With another digest nothing is visible, and the upload
+// stays as it is: its client may go on with it, or name the right one.
 func (h handler) seal(w http.ResponseWriter, r *http.Request, v visit, up format.Upload, d millpond.Digest) error {
-	blob, err := up.Commit(r.Context(), d)
+	err := up.Check(r.Context(), d)
 	if millpond.Is(err, millpond.Corrupt) {
 		why, _ := format.Words(err)
-		return coded(codeDigestInvalid, &millpond.Error{Kind: millpond.Invalid, Why: why, Hint: "nothing was kept: push the blob again", Err: err})
+		return coded(codeDigestInvalid, &millpond.Error{Kind: millpond.Invalid, Why: why, Hint: "nothing was published: see what the upload has, or begin another one", Err: err})
+	}
+	var blob millpond.Digest
+	if err == nil {
+		blob, err = up.Commit(r.Context(), d)
 	}
 	if err != nil {
 		return err
