@@ -180,6 +180,9 @@ type Asking struct {
 	Scope string
 	// Limit is how large the file may be; 0 is no limit of the format's.
 	Limit int64
+	// Shared says that other packages of the upstream may have the very same file: where its bytes are held for one of them, by
+	// the sha256 that is declared, they are not downloaded again once the upstream has said that this package has it too.
+	Shared bool
 }
 
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the

@@ -57,7 +57,7 @@ func (s source) Asks(k millpond.Key) format.Asking {
 	if k.Version != "" {
 		return format.Asking{Accept: acceptManifest, Scope: s.scope(k.Package), Limit: mostManifest}
 	}
-	return format.Asking{Scope: s.scope(k.Package)}
+	return format.Asking{Scope: s.scope(k.Package), Shared: true}
 }
 
 // File finds a manifest or a blob by its digest. Of a blob it says what is known from manifests that were kept: its size, and
