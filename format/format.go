@@ -71,6 +71,12 @@ type Info struct {
 	// Doubt is how long an upstream must go on saying that something it knew does not exist until it is believed; nil is ten
 	// minutes. option is Tools.Option of the repository.
 	Doubt func(option func(name string) string) time.Duration
+	// Lasts is how long a ref of that name is served without asking its upstream; 0 is as long as Fresh, and nil is that for all.
+	// option is Tools.Option of the repository.
+	Lasts func(option func(name string) string, ref string) time.Duration
+	// Previous reports whether a ref of an upstream whose target the rules hide is served with the last target before it that
+	// they do not hide; nil is never. option is Tools.Option of the repository.
+	Previous func(option func(name string) string) bool
 	// Slow is how long a reader waits for an upstream when an older answer is kept; zero means 2 s.
 	Slow time.Duration
 	// Options are the settings a repository of this format has beyond those of every repository.
@@ -189,6 +195,13 @@ type Asking struct {
 // kept one is a lagging copy: it is not taken.
 type Newer interface {
 	Newer(kept, got *millpond.Package) bool
+}
+
+// A Leader is a Format that knows from one file which others are wanted with it. Where Tools.Ahead has fetched the file, it
+// fetches those as well, one after the other. Leads need not read r, and not to its end. option is Tools.Option of the
+// repository.
+type Leader interface {
+	Leads(k millpond.Key, r io.Reader, option func(name string) string) []millpond.Key
 }
 
 // An Exempter is a Format some of whose files are opened whatever the rules say: what clients read of versions that they

@@ -500,9 +500,29 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 			return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg, Version: ref.Target})
 		}
 		b.refToMemory(l, pkg, ref, of)
-		return ref, b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
+		err = b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
+		if up, ok := l.(*upstream); ok && millpond.Is(err, millpond.Blocked) && b.info.Previous != nil && b.info.Previous(b.option) {
+			return b.formerRef(ctx, up, pkg, ref, err)
+		}
+		return ref, err
 	}
 	return millpond.Ref{}, firstError(b.nothingLeft(ctx, pkg), last)
+}
+
+// formerRef is a ref with the last target before the one it has that may be read; why is the answer if there is none.
+func (b *bound) formerRef(ctx context.Context, l *upstream, pkg string, ref millpond.Ref, why error) (millpond.Ref, error) {
+	before, err := l.former(ctx, pkg, ref.Name)
+	if err != nil {
+		return ref, err
+	}
+	for _, target := range before {
+		if b.takenDown(pkg, target) != nil || b.judge(ctx, l, millpond.Key{Package: pkg, Version: target}, nil, b.scope(known)) != nil {
+			continue
+		}
+		ref.Target = target
+		return ref, nil
+	}
+	return ref, why
 }
 
 // nothingLeft says that there were versions of a package, and that all were deleted or taken down; nil if that is not so, or
