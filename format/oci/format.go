@@ -12,8 +12,10 @@ import (
 type Format struct{}
 
 var (
-	_ format.Format = Format{}
-	_ format.Rooted = Format{}
+	_ format.Format     = Format{}
+	_ format.Rooted     = Format{}
+	_ format.Configurer = Format{}
+	_ format.Leader     = Format{}
 )
 
 // The settings of a repository.
