@@ -245,6 +245,12 @@ func TestCase05Manifest(t *testing.T) {
 	h := house(t, claimed)
 	c := h.As(formattest.Owner)
 	refused(t, "blobs are missing", pushManifest(c, "acme/app", "1", typeManifest, manifestOf("acme/app", release)), http.StatusBadRequest, codeManifestBlobUnknown)
+	h.Published("one of them", pushBlob(c, "acme/app", configOf("acme/app", release)))
+	r := pushManifest(c, "acme/app", "1", typeManifest, manifestOf("acme/app", release))
+	refused(t, "another is missing", r, http.StatusBadRequest, codeManifestBlobUnknown)
+	if !bytes.Contains(r.Body, []byte(millpond.SHA256(layerOf("acme/app", release)).String())) {
+		t.Errorf("it is not said which: %s", r)
+	}
 	h.Published("push", publishImage(c, "acme/app", release))
 	m := manifestOf("acme/app", release)
 	digest := millpond.SHA256(m).String()

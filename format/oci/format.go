@@ -16,6 +16,8 @@ var (
 	_ format.Rooted     = Format{}
 	_ format.Configurer = Format{}
 	_ format.Leader     = Format{}
+	_ format.Publisher  = Format{}
+	_ format.Packer     = Format{}
 )
 
 // The settings of a repository.

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -86,7 +87,7 @@ func (h handler) mount(r *http.Request, v visit, d millpond.Digest, from string)
 		if err != nil || c.Digest.Algorithm() != "sha256" {
 			continue
 		}
-		err = h.link(r, v.image, d, c.Digest)
+		err = h.link(ctx, v.image, d, c.Digest)
 		if millpond.Is(err, millpond.NotFound) { // its bytes went meanwhile
 			return false, nil
 		}
@@ -128,12 +129,12 @@ func (h handler) sources(r *http.Request, v visit, from string) []place {
 }
 
 // link makes a blob one of the image's, under the digest that it was asked for by and under its sha256.
-func (h handler) link(r *http.Request, image string, d, blob millpond.Digest) error {
+func (h handler) link(ctx context.Context, image string, d, blob millpond.Digest) error {
 	files := []millpond.File{{Name: d.String(), Blob: blob, Digests: digests(d, blob)}}
 	if d != blob {
 		files = append(files, millpond.File{Name: blob.String(), Blob: blob, Digests: digests(d, blob)})
 	}
-	_, err := h.repo.Publish(r.Context(), format.Release{
+	_, err := h.repo.Publish(ctx, format.Release{
 		Package: image, Version: millpond.Version{Files: files}, Loose: linkLife, ByDigest: true,
 	})
 	return err
@@ -268,7 +269,7 @@ func (h handler) seal(w http.ResponseWriter, r *http.Request, v visit, up format
 	if err != nil {
 		return err
 	}
-	if err := h.link(r, v.image, d, blob); err != nil {
+	if err := h.link(r.Context(), v.image, d, blob); err != nil {
 		return err
 	}
 	return h.created(w, v, d)
