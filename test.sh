@@ -23,6 +23,9 @@ command -v git >/dev/null || missing+=(git)
 command -v cargo >/dev/null || missing+=(cargo)
 command -v skopeo >/dev/null || missing+=(skopeo)
 command -v docker-registry >/dev/null || missing+=(docker-registry)
+command -v podman >/dev/null || missing+=(podman)
+command -v buildah >/dev/null || missing+=(buildah)
+command -v ctr >/dev/null || missing+=(containerd)
 command -v curl >/dev/null || missing+=(curl)
 command -v gpgv >/dev/null || missing+=(gpgv)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
@@ -67,6 +70,10 @@ tool() { # tool NAME MODULE@VERSION: installs a Go program unless it is there
 }
 tool staticcheck honnef.co/go/tools/cmd/staticcheck@v0.8.2
 tool crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
+if [ -n "$long" ]; then # they take minutes to build; without them their scripts are skipped
+	tool regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
+	tool helm helm.sh/helm/v3/cmd/helm@v3.19.0
+fi
 tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 say "gofmt"
