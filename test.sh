@@ -107,7 +107,7 @@ go test -race -timeout 20m ./...
 if [ -n "$long" ]; then
 	say "the long loops"
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m ./catalog/...
-	go test -race -timeout 120m ./blob/disk ./repo -args -long
+	go test -race -timeout 120m ./blob/disk ./repo ./format/oci -args -long
 	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase01|TestMany' ./format/debian
 else
 	echo "the long loops (a thousand kills, power cuts at every call) were not run: ./test.sh --long runs them"
