@@ -92,7 +92,7 @@ func TestServeByFlagsEnvironmentAndFile(t *testing.T) {
 	// SIGHUP reads the file again.
 	write(t, file, "data: data\nrepositories:\n  other:\n    format: pypi\n    upstreams: ["+up.URL+"/simple/]\n")
 	u.signals <- syscall.SIGHUP
-	u.signals <- syscall.SIGHUP
+	u.reloaded()
 	if resp, _ := u.get("other/simple/demo/"); resp.StatusCode != 200 {
 		t.Errorf("after a reload GET other/simple/demo/ = %s\n%s", resp.Status, u.log)
 	}
