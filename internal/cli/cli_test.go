@@ -21,7 +21,7 @@ type bench struct{ index string }
 func (b bench) Run(_ context.Context, name string, args ...string) (string, error) {
 	switch {
 	case name != "pip" || b.index == "":
-		return "", exec.ErrNotFound
+		return "", &millpond.Error{Kind: millpond.NotFound, Why: name + " is not installed", Err: exec.ErrNotFound}
 	case strings.Join(args, " ") == "config list":
 		return "global.index-url='" + b.index + "'\n", nil
 	}
@@ -29,6 +29,17 @@ func (b bench) Run(_ context.Context, name string, args ...string) (string, erro
 }
 func (bench) Getenv(string) string            { return "" }
 func (bench) ReadFile(string) ([]byte, error) { return nil, os.ErrNotExist }
+
+// A slow machine answers when it is let.
+type slow struct {
+	bench
+	let chan struct{}
+}
+
+func (s slow) Run(ctx context.Context, name string, args ...string) (string, error) {
+	<-s.let
+	return s.bench.Run(ctx, name, args...)
+}
 
 // quiet clears what the environment of the test says to millpond.
 func quiet(t *testing.T) {
@@ -60,6 +71,22 @@ func TestServeWithNothingSaidAdopts(t *testing.T) {
 	}
 	if resp, _ := u.get(u.file()); resp.StatusCode != 200 {
 		t.Errorf("a file through the adopted upstream = %s\n%s", resp.Status, u.log)
+	}
+	u.stop()
+
+	// The next start asks nobody before it is ready, and then whether anything is new.
+	let := make(chan struct{})
+	u = runCommand(t, slow{bench{up.URL + "/changed/simple/"}, let}, "--listen", "127.0.0.1:0")
+	if out := u.out.String(); !strings.Contains(out, "from    "+up.URL+"/simple/ (") || !strings.Contains(out, "as adopted on") {
+		t.Errorf("a second start printed\n%s\nwant the upstream of the first", out)
+	}
+	if resp, _ := u.get(u.file()); resp.StatusCode != 200 {
+		t.Errorf("a file, while the clients are being asked = %s\n%s", resp.Status, u.log)
+	}
+	close(let)
+	u.reloaded()
+	if _, page := u.get(""); !bytes.Contains(page, []byte(up.URL+"/changed/simple/")) {
+		t.Errorf("the landing page does not show what the clients say by now:\n%s", page)
 	}
 	u.stop()
 
