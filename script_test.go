@@ -153,11 +153,13 @@ var homeFiles = map[string]string{
 
 // condition adds [real]: the upstreams of this machine's own clients can be reached; and [crates]: that of its cargo can.
 func condition(name string) (bool, error) {
-	if name == "real" {
+	switch name {
+	case "real":
 		return reachable(), nil
-	}
-	if name == "crates" {
+	case "crates":
 		return crates(), nil
+	case "long":
+		return os.Getenv("MILLPONDTEST_LONG") != "", nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

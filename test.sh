@@ -6,6 +6,7 @@ cd "$(dirname "$0")"
 say() { printf '\n== %s\n' "$*"; }
 long=
 [ "${1:-}" = --long ] && long=1
+export MILLPONDTEST_LONG="$long"
 
 # Tools of our own go into a folder of the user's cache, so that nothing of the machine is changed but what apt installs.
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/millpond-test"
@@ -103,5 +104,5 @@ if [ -n "$long" ]; then
 	go test -race -timeout 120m ./blob/disk ./repo -args -long
 	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase01|TestMany' ./format/debian
 else
-	echo "the long loops (a thousand kills, power cuts at every call) were not run: ./test.sh --long runs them"
+	echo "the long loops (a thousand kills, power cuts at every call) and the largest real builds were not run: ./test.sh --long runs them"
 fi
