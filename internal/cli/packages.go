@@ -299,6 +299,7 @@ func (c *repoShowCommand) Run(ctx context.Context, p *Process) error {
 		row("hosted", r.Hosted)
 		row("volatile", r.Volatile)
 		row("unpublish", r.Unpublish)
+		row("claimed only", r.Claimed)
 		if r.MaxFile > 0 {
 			row("max file", size64(r.MaxFile))
 		}
