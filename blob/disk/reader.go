@@ -53,7 +53,9 @@ func (r *Reader) plain(d millpond.Digest) (string, error) {
 }
 
 // Stat is as Store.Stat.
-func (r *Reader) Stat(ctx context.Context, d millpond.Digest) (blob.Info, error) { return r.s.Stat(ctx, d) }
+func (r *Reader) Stat(ctx context.Context, d millpond.Digest) (blob.Info, error) {
+	return r.s.Stat(ctx, d)
+}
 
 // List is as Store.List.
 func (r *Reader) List(ctx context.Context, after millpond.Digest) iter.Seq2[millpond.Digest, error] {
