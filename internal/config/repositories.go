@@ -114,6 +114,7 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 		}
 	}
 	out.Volatile, out.Unpublish, out.ReadOnly, out.MaxFile = r.Volatile, r.Unpublish, !r.Hosted, int64(r.MaxFile)
+	out.ClaimedOnly = r.ClaimedOnly
 	if r.MaxFile == 0 {
 		b.wrong(path+".max_file", "nothing fits into 0 bytes; hosted: false takes no publishes")
 	}

@@ -145,6 +145,9 @@ type Repository struct {
 	Volatile bool `key:"volatile" default:"false"`
 	// Versions that were published may be deleted. Their numbers stay taken.
 	Unpublish bool `key:"unpublish" default:"false"`
+	// A name that is new here can be published only if a claim covers it. Else any name can that no upstream is known to
+	// have; none of them is asked.
+	ClaimedOnly bool `key:"claimed_only" default:"false"`
 	// The largest file that can be published.
 	MaxFile Size `key:"max_file" default:"16GiB"`
 	// What may be read. See "rules" below.
