@@ -429,6 +429,21 @@ type Sharer interface {
 	Shared(name string, make func() any) any
 }
 
+// An Observer is a Repo for handlers that keep a text about all names up to date. The pond's Repos are Observers.
+type Observer interface {
+	// Changed tells which names of what is hosted, here and in the repositories below, have changed since it gave a mark,
+	// and the mark to give next; "" begins. ok is false if it cannot tell: then all of them may have. A name is told after
+	// its change is made, perhaps twice.
+	Changed(mark string) (names []string, next string, ok bool)
+	// Below is Stamp(ctx, "") without what is hosted here: it stands while only such names change as Changed tells.
+	Below(ctx context.Context) (stamp string, err error)
+	// Recall returns what was last remembered under a name, also before the pond was started anew; nil if there is nothing.
+	// It may be lost at any time. Nothing is remembered for callers who may not read all names.
+	Recall(ctx context.Context, name string) ([]byte, error)
+	// Remember keeps a text of up to 1 MiB. That there is no room is no error.
+	Remember(ctx context.Context, name string, text []byte) error
+}
+
 // A Fronter is a Format that answers some requests for the root of the server itself.
 type Fronter interface {
 	// Front answers a GET of the root, if it is one that the format's clients send, and reports whether it was. names are

@@ -300,6 +300,7 @@ func (p *Pond) forgetAll() {
 		r.shown.InvalidateAll()
 		r.hot.InvalidateAll()
 		r.hostedChanges.Add(1)
+		r.changes.all()
 	}
 }
 
