@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"millpond"
@@ -143,7 +142,7 @@ func (h handler) touch(ctx context.Context, name, stamp, md5 string, text []byte
 	if p.Stamp != stamp {
 		return errMoved
 	}
-	h.log.touch(h.repo.Now(), name, row{versions: strings.Join(listed(text), ","), md5: md5, until: until(p)})
+	h.log.touch(h.repo.Now(), name, row{said: note(listed(text), md5), until: until(p)})
 	return nil
 }
 

@@ -36,39 +36,28 @@ func (h handler) getSpecs(w http.ResponseWriter, r *http.Request, file string) e
 
 // dump writes the Marshal of [[name, version, platform], …].
 func (l *log) dump(to io.Writer, file string) error {
+	names := l.all()
 	total := 0
-	if err := l.rowsOf(file, func(string, string, string) { total++ }); err != nil {
-		return err
-	}
+	rowsOf(names, file, func(string, string, string) { total++ })
 	d := newDumper(to)
 	d.array(total)
-	written := 0
-	err := l.rowsOf(file, func(name, number, platform string) {
-		if written == total {
-			return // came in between: the next derivation has it
-		}
-		written++
+	rowsOf(names, file, func(name, number, platform string) {
 		d.array(3)
 		d.text(name)
 		d.version(number)
 		d.text(platform)
 	})
-	if err != nil {
-		return err
-	}
-	if written < total {
-		return errMoved
-	}
 	return d.flush()
 }
 
 // rowsOf yields the rows of a legacy index.
-func (l *log) rowsOf(file string, yield func(name, number, platform string)) error {
-	return l.each(func(name string, versions []string) error {
+func rowsOf(names []told, file string, yield func(name, number, platform string)) {
+	for _, t := range names {
+		said, _, _ := strings.Cut(t.said, " ")
 		if file == "latest_specs.4.8.gz" {
 			newest := map[string]string{}
 			var order []string
-			for _, v := range versions {
+			for v := range strings.SplitSeq(said, ",") {
 				number, platform := split(v)
 				if isPrerelease(v) {
 					continue
@@ -82,16 +71,15 @@ func (l *log) rowsOf(file string, yield func(name, number, platform string)) err
 				}
 			}
 			for _, platform := range order {
-				yield(name, newest[platform], platform)
+				yield(t.name, newest[platform], platform)
 			}
-			return nil
+			continue
 		}
-		for _, v := range versions {
+		for v := range strings.SplitSeq(said, ",") {
 			if isPrerelease(v) == (file == "prerelease_specs.4.8.gz") {
 				number, platform := split(v)
-				yield(name, number, platform)
+				yield(t.name, number, platform)
 			}
 		}
-		return nil
-	})
+	}
 }
