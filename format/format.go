@@ -200,6 +200,12 @@ type Claimer interface {
 	Covers(claim, name string) bool
 }
 
+// A Grouper is a Format some of whose versions are forms of one: where layers are joined, all versions of a group come from
+// the first layer that has any. It is pure and cheap.
+type Grouper interface {
+	Group(version string) string
+}
+
 // A Change is a name that an upstream lists.
 type Change struct {
 	Name    string // canonical
