@@ -281,7 +281,7 @@ func (l *log) rebuild(ctx context.Context, repo format.Repo, now time.Time, belo
 			text.WriteString(c.Name + " " + r.said + "\n")
 		}
 	}
-	l.snap = begin(now, text.Bytes())
+	l.snap = begin(now, append(make([]byte, 0, text.Len()+text.Len()/32+64<<10), text.Bytes()...))
 	l.rows, l.mark, l.below, l.walked, l.saved, l.next = map[string]row{}, mark, below, now, saved{}, time.Time{}
 	for name, r := range rows {
 		l.put(name, r)
