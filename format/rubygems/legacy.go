@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"millpond/format"
 )
@@ -20,7 +21,8 @@ func (h handler) getSpecs(w http.ResponseWriter, r *http.Request, file string) e
 	header := w.Header()
 	header["Content-Type"] = []string{"application/x-gzip"}
 	header["Cache-Control"] = []string{h.moves()}
-	d := format.Derivation{Name: file, Stamp: s.md5, Type: "application/x-gzip", Have: strings.Join(r.Header["If-None-Match"], ",")}
+	stamp := h.log.indexed(file, s, h.repo.Now())
+	d := format.Derivation{Name: file, Stamp: stamp, Type: "application/x-gzip", Have: strings.Join(r.Header["If-None-Match"], ",")}
 	c, err := h.repo.Derive(context.WithoutCancel(r.Context()), d, func(to io.Writer) error {
 		z := gzip.NewWriter(to)
 		if err := h.log.dump(z, file); err != nil {
@@ -32,6 +34,29 @@ func (h handler) getSpecs(w http.ResponseWriter, r *http.Request, file string) e
 		return err
 	}
 	return format.Serve(w, r, c)
+}
+
+// specsEvery is how often a large legacy index is made anew, at most: it costs seconds.
+const specsEvery = 30 * time.Second
+
+// An indexed says of which state of the log a legacy index was made, and when.
+type indexed struct {
+	md5 string
+	at  time.Time
+}
+
+// indexed is the state of the log that a legacy index shows: the newest, if there is little to write or some time has passed.
+func (l *log) indexed(file string, s *snapshot, now time.Time) string {
+	l.sumsMu.Lock()
+	defer l.sumsMu.Unlock()
+	last, ok := l.specs[file]
+	if ok && len(s.text) > small && now.Sub(last.at) < specsEvery && !now.Before(last.at) {
+		return last.md5
+	}
+	if !ok || last.md5 != s.md5 {
+		l.specs[file] = indexed{s.md5, now}
+	}
+	return s.md5
 }
 
 // dump writes the Marshal of [[name, version, platform], …].

@@ -31,7 +31,7 @@ const (
 // upstream alike. So clients fetch its tail, whoever of the two has grown. The text is all that it knows of a name that is in
 // the base and nowhere else; of others there is a row. Remembered, it outlives the pond.
 type log struct {
-	mu      sync.Mutex // guards all but sums
+	mu      sync.Mutex // guards all down to saved
 	snap    *snapshot  // the newest; nil before the first look. A snapshot itself never changes
 	rows    map[string]row
 	mark    string    // of what is hosted
@@ -42,8 +42,9 @@ type log struct {
 	turn    int64     // counts the rows that were set
 	saved   saved
 
-	sumsMu sync.Mutex // guards sums
+	sumsMu sync.Mutex // guards what follows
 	sums   map[string]sum
+	specs  map[string]indexed // by the name of a legacy index
 }
 
 // A row is what the log says of a name.
@@ -55,7 +56,7 @@ type row struct {
 	turn   int64     // the log's when it was set
 }
 
-func newLog() *log { return &log{sums: map[string]sum{}} }
+func newLog() *log { return &log{sums: map[string]sum{}, specs: map[string]indexed{}} }
 
 func (l *log) sum(name, stamp string) (sum, bool) {
 	l.sumsMu.Lock()
