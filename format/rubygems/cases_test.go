@@ -289,3 +289,26 @@ func TestTheLogOutlivesThePond(t *testing.T) {
 		t.Errorf("a damaged text is believed: it was given whole %d times, want twice", f.whole)
 	}
 }
+
+// TestInfoFollowsTheList: when the upstream's list says that a gem has changed whose info is still fresh, the info is read anew:
+// its md5 is the one that the list of names says.
+func TestInfoFollowsTheList(t *testing.T) {
+	h := formattest.New(t, ecosystem, func(c *repo.Config) { c.Fresh = 24 * time.Hour })
+	one, two := formattest.Release{Version: "1.0.0"}, formattest.Release{Version: "1.1.0"}
+	putGem(h.Up, "alpha", one)
+	putGem(h.Up, "beta", one)
+	f := &follower{t: t, h: h}
+	f.sync()
+	f.agrees("alpha")
+	putGem(h.Up, "alpha", one, two)
+	h.Pass(time.Hour)
+	got := h.Do("GET", "/r/versions", http.Header{"Cache-Control": {"no-cache"}})
+	if !strings.Contains(string(got.Body), "alpha 1.1.0 ") {
+		t.Fatalf("versions: got %s, want alpha 1.1.0", got)
+	}
+	f.sync()
+	f.agrees("alpha")
+	if n := h.Up.Count("", root+"info/beta"); n != 0 {
+		t.Errorf("the info of beta, which nobody wanted, was asked for %d times", n)
+	}
+}

@@ -44,7 +44,8 @@ type log struct {
 
 	sumsMu sync.Mutex // guards what follows
 	sums   map[string]sum
-	specs  map[string]indexed // by the name of a legacy index
+	specs  map[string]indexed  // by the name of a legacy index
+	moved  map[string]struct{} // names whose info was asked for, and of which the upstream's list says something else since
 }
 
 // A row is what the log says of a name.
@@ -56,7 +57,9 @@ type row struct {
 	turn   int64     // the log's when it was set
 }
 
-func newLog() *log { return &log{sums: map[string]sum{}, specs: map[string]indexed{}} }
+func newLog() *log {
+	return &log{sums: map[string]sum{}, specs: map[string]indexed{}, moved: map[string]struct{}{}}
+}
 
 func (l *log) sum(name, stamp string) (sum, bool) {
 	l.sumsMu.Lock()
@@ -72,6 +75,25 @@ func (l *log) keep(name string, s sum) {
 		clear(l.sums) // they are made anew
 	}
 	l.sums[name] = s
+}
+
+// move notes that an upstream's list says something new of a name. If its info was asked for, it is to be read anew: the log
+// says already which md5 it has.
+func (l *log) move(name string) {
+	l.sumsMu.Lock()
+	defer l.sumsMu.Unlock()
+	if _, ok := l.sums[name]; ok {
+		l.moved[name] = struct{}{}
+	}
+}
+
+// hasMoved reports, once, whether a name has moved.
+func (l *log) hasMoved(name string) bool {
+	l.sumsMu.Lock()
+	defer l.sumsMu.Unlock()
+	_, ok := l.moved[name]
+	delete(l.moved, name)
+	return ok
 }
 
 // row is what the log says of a name; ok is false if it says nothing. l.mu is held.

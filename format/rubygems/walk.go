@@ -58,6 +58,9 @@ func (l *log) set(name, note string, r row, ok bool, lines *strings.Builder) err
 	if line == "" && was {
 		r.said = old.said // in another order, perhaps
 	}
+	if r.until.IsZero() && noteSum(r.said) == note {
+		r.viewed = time.Time{} // no more than the list says
+	}
 	lines.WriteString(line)
 	l.put(name, r)
 	return nil
@@ -166,7 +169,10 @@ func (l *log) walk(ctx context.Context, repo format.Repo, now time.Time, below s
 	there := make([]bool, len(look))
 	err = l.unlocked(func() (err error) {
 		for i, c := range look {
-			if rows[i], there[i], err = viewed(ctx, repo, c.Name); err != nil {
+			if err = repo.Refresh(ctx, c.Name); err == nil { // what the list says of it is new
+				rows[i], there[i], err = viewed(ctx, repo, c.Name)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -219,6 +225,8 @@ func (l *log) compare(names []format.Change, began int64, lines *strings.Builder
 		switch {
 		case known && (r.note == noteSum(c.Note) || r.turn > began):
 		case !known && c.Note != "" && string(said) == c.Note:
+		case known && r.until.IsZero() && noteSum(r.said) == noteSum(c.Note):
+			l.put(c.Name, row{said: r.said, note: noteSum(c.Note)}) // its info was asked for before the list was
 		case c.Note == "" || known && !r.viewed.IsZero():
 			look = append(look, c)
 		default:
@@ -228,6 +236,7 @@ func (l *log) compare(names []format.Change, began int64, lines *strings.Builder
 			if line := change(c.Name, r.said, c.Note); line != "" || !known {
 				lines.WriteString(line)
 				l.put(c.Name, row{said: c.Note, note: noteSum(c.Note)})
+				l.move(c.Name)
 			}
 		}
 	}
