@@ -15,6 +15,7 @@ var (
 	_ format.Claimer    = Format{}
 	_ format.Configurer = Format{}
 	_ format.Welcomer   = Format{}
+	_ format.Publisher  = Format{}
 	_ format.Sniffer    = source{}
 )
 
