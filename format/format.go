@@ -246,7 +246,10 @@ type Request struct {
 	Limit  int64  // of the text, after decompression; 0 is 128 MiB
 	Fresh  bool   // ask caches on the way to ask the origin (no-cache)
 	Empty  bool   // an empty text is an answer; otherwise it is BadUpstream
-	Head   bool   // only the header is asked for, by HEAD: the Document has no text, and nothing is kept
+	// Every is how far apart requests with one may be sent to this upstream, whoever sends them, for questions that it should
+	// not be bothered with. One that would wait for more than two seconds is Throttled, and not sent.
+	Every time.Duration
+	Head  bool // only the header is asked for, by HEAD: the Document has no text, and nothing is kept
 	// Scope is what a token is asked for, where the upstream answers with a challenge that names who gives tokens (RFC 6750,
 	// as container registries do). One that grants the scope and is then refused for having too little is NotFound. "" takes
 	// no such token.

@@ -30,6 +30,7 @@ type upstream struct {
 	refresh  *failures
 	anew     *failures // what was asked for again because a client wanted it
 	lastList atomic.Pointer[catalog.Answer]
+	gentle   gentle
 }
 
 func (l *upstream) layerName() string  { return l.name }
