@@ -29,6 +29,7 @@ import (
 //	/simple/page-FILES/       a project with so many files, of which none can be had
 //	/npm/pkg-VERSIONS-BYTES   a package with so many versions, described by so many bytes each; all tarballs are 20 KiB
 //	/cargo/                   a sparse index of the crates crate-VERSIONS
+//	/gems/                    a compact index of 200,000 gems
 //	/maven/bench/lib-VERSIONS an artifact with so many versions; each has a POM, and a jar of 1 MiB
 //	/go/bench.example/NAME    a module with the one version v1.0.0 and a zip of BYTES if NAME is mod-BYTES-SALT
 type goods struct {
@@ -116,6 +117,8 @@ func (g *goods) write(w io.Writer, path, host string) (kind string, err error) {
 		return "application/json", err
 	case strings.HasPrefix(path, "/cargo/cr/at/crate-"):
 		return "text/plain", writeCrateIndex(w, strings.TrimPrefix(path, "/cargo/cr/at/"))
+	case strings.HasPrefix(path, "/gems/"):
+		return writeGems(w, path)
 	case strings.HasPrefix(path, "/go/"):
 		return writeModule(w, strings.TrimPrefix(path, "/go/"))
 	}

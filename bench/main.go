@@ -42,6 +42,7 @@ var benches = []bench{
 	{name: "large documents", run: largeDocuments},
 	{name: "modules", run: modules},
 	{name: "publishing", run: publishing},
+	{name: "rubygems", run: rubygems},
 	{name: "start", run: start},
 	{name: "installs", run: installs, real: true},
 }

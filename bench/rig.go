@@ -142,6 +142,9 @@ repositories:
   cargo:
     format: cargo
     upstreams: [http://%[3]s/cargo/]
+  rubygems:
+    format: rubygems
+    upstreams: [http://%[3]s/gems/]
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

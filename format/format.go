@@ -200,6 +200,12 @@ type Claimer interface {
 	Covers(claim, name string) bool
 }
 
+// A Grouper is a Format some of whose versions are forms of one: where layers are joined, all versions of a group come from
+// the first layer that has any. It is pure and cheap.
+type Grouper interface {
+	Group(version string) string
+}
+
 // A Change is a name that an upstream lists.
 type Change struct {
 	Name    string // canonical
@@ -240,7 +246,10 @@ type Request struct {
 	Limit  int64  // of the text, after decompression; 0 is 128 MiB
 	Fresh  bool   // ask caches on the way to ask the origin (no-cache)
 	Empty  bool   // an empty text is an answer; otherwise it is BadUpstream
-	Head   bool   // only the header is asked for, by HEAD: the Document has no text, and nothing is kept
+	// Every is how far apart requests with one may be sent to this upstream, whoever sends them, for questions that it should
+	// not be bothered with. One that would wait for more than two seconds is Throttled, and not sent.
+	Every time.Duration
+	Head  bool // only the header is asked for, by HEAD: the Document has no text, and nothing is kept
 	// Scope is what a token is asked for, where the upstream answers with a challenge that names who gives tokens (RFC 6750,
 	// as container registries do). One that grants the scope and is then refused for having too little is NotFound. "" takes
 	// no such token.
@@ -427,6 +436,21 @@ type Sharer interface {
 	// Shared returns the value of that name, made by make when it is first asked for. All handlers of the repository whose
 	// callers may read the same names share it. It is gone when the repository is set up anew, and may be at any time.
 	Shared(name string, make func() any) any
+}
+
+// An Observer is a Repo for handlers that keep a text about all names up to date. The pond's Repos are Observers.
+type Observer interface {
+	// Changed tells which names of what is hosted, here and in the repositories below, have changed since it gave a mark,
+	// and the mark to give next; "" begins. ok is false if it cannot tell: then all of them may have. A name is told after
+	// its change is made, perhaps twice.
+	Changed(mark string) (names []string, next string, ok bool)
+	// Below is Stamp(ctx, "") without what is hosted here: it stands while only such names change as Changed tells.
+	Below(ctx context.Context) (stamp string, err error)
+	// Recall returns what was last remembered under a name, also before the pond was started anew; nil if there is nothing.
+	// It may be lost at any time. Nothing is remembered for callers who may not read all names.
+	Recall(ctx context.Context, name string) ([]byte, error)
+	// Remember keeps a text of up to 1 MiB. That there is no room is no error.
+	Remember(ctx context.Context, name string, text []byte) error
 }
 
 // A Fronter is a Format that answers some requests for the root of the server itself.

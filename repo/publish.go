@@ -61,7 +61,10 @@ func (p *Pond) forgetHosted(repository, pkg string) {
 	if r := p.Repository(repository); r != nil {
 		r.hostedChanges.Add(1)
 	}
-	p.forgetViews(pkg)
+	p.forgetViews(pkg) // before the change is told: who is told reads anew
+	if r := p.Repository(repository); r != nil {
+		r.changes.add(pkg)
+	}
 }
 
 // Publish implements format.Writer.
