@@ -42,6 +42,8 @@ var benches = []bench{
 	{name: "large documents", run: largeDocuments},
 	{name: "modules", run: modules},
 	{name: "publishing", run: publishing},
+	{name: "raw", run: rawFiles},
+	{name: "layers", run: layers},
 	{name: "start", run: start},
 	{name: "installs", run: installs, real: true},
 }

@@ -65,29 +65,38 @@ func (s *summer) add(names ...string) {
 // sideBySide is the length from which on digests are taken on several processors.
 const sideBySide = 64 << 10
 
-// copy writes all of a body, and returns how much that was. What reading fails with is a *readError.
+// copy writes all of a body, and returns how much that was. What reading fails with is a *readError. While one piece of a
+// large body is digested the next one is read.
 func (s *summer) copy(w io.Writer, body io.Reader) (int64, error) {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	now, next := buffers.Get().(*[bufferSize]byte), buffers.Get().(*[bufferSize]byte)
+	defer func() { buffers.Put(now); buffers.Put(next) }()
 	var total int64
+	n, err := readFull(body, now[:])
 	for {
-		n, err := readFull(body, buf[:])
-		if n > 0 {
-			if err := s.write(w, buf[:n]); err != nil {
-				return total, err
-			}
-			total += int64(n)
+		var more int
+		var wg sync.WaitGroup
+		after := err
+		if err == nil {
+			wg.Go(func() { more, after = readFull(body, next[:]) })
 		}
+		writing := s.write(w, now[:n])
+		wg.Wait() // the body is read by nobody when this returns
+		if writing != nil {
+			return total, writing
+		}
+		total += int64(n)
 		if err == io.EOF {
 			return total, nil
 		}
 		if err != nil {
 			return total, &readError{err}
 		}
+		now, next, n, err = next, now, more, after
 	}
 }
 
-const bufferSize = 1 << 20
+// bufferSize is so small that a hundred uploads at once take no more memory than they may.
+const bufferSize = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
