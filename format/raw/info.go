@@ -36,6 +36,8 @@ func (Format) Info() format.Info {
 			{Name: "secrets", Default: "refuse", Help: "refuse: private keys and the like are not taken; allow: they are"},
 			{Name: "inline", Default: "false", Help: "true: a browser shows HTML, SVG, XML and PDF, without scripts, instead of saving them"},
 			{Name: "immutable", Help: `patterns of paths that never change upstream: "releases/**"`},
+			{Name: "list", Help: "s3: directories of an upstream are listed as a bucket's are, whose address its URL is; nothing: what is known here"},
+			{Name: "prefix", Help: "what stands before all names in an upstream's bucket: releases/"},
 			{Name: "allow", Help: `patterns of paths that upstreams are asked for: "*.tar.gz"; nothing is all`},
 		},
 		SetUp: setUp,
