@@ -29,6 +29,10 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
+if [ -n "$long" ]; then # large, and for two scripts only, which are skipped without them
+	command -v vagrant >/dev/null || missing+=(vagrant)
+	command -v chromium >/dev/null || missing+=(chromium)
+fi
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null
