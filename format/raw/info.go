@@ -13,6 +13,7 @@ type Format struct{}
 var (
 	_ format.Format   = Format{}
 	_ format.Fronter  = Format{}
+	_ format.Refuser  = Format{}
 	_ format.Sniffer  = source{}
 	_ format.Retainer = Format{}
 )

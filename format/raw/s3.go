@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -222,8 +223,13 @@ func s3Code(r *http.Request, err error) string {
 	if c, ok := errors.AsType[coded](err); ok {
 		return c.code
 	}
-	if errors.Is(err, errBadDigest) {
+	switch {
+	case errors.Is(err, errBadDigest):
 		return "BadDigest"
+	case errors.Is(err, format.ErrSignature):
+		return "SignatureDoesNotMatch"
+	case errors.Is(err, format.ErrSkew): // clients set their clock by it, and ask again
+		return "RequestTimeTooSkewed"
 	}
 	switch millpond.KindOf(err) {
 	case millpond.Invalid:
@@ -250,7 +256,23 @@ func s3Code(r *http.Request, err error) string {
 	return "InternalError"
 }
 
+// Refuse answers as S3 does what was refused before it came to a handler.
+func (Format) Refuse(w http.ResponseWriter, r *http.Request, now time.Time, err error) bool {
+	if !isS3(r) {
+		return false
+	}
+	if millpond.KindOf(err) == millpond.NotFound {
+		err = coded{err, "NoSuchBucket"}
+	}
+	failS3(w, r, now, err)
+	return true
+}
+
 func (h handler) failS3(w http.ResponseWriter, r *http.Request, err error) {
+	failS3(w, r, h.repo.Now(), err)
+}
+
+func failS3(w http.ResponseWriter, r *http.Request, now time.Time, err error) {
 	why, hint := format.Words(err)
 	if hint != "" {
 		why += " (" + hint + ")"
@@ -270,5 +292,5 @@ func (h handler) failS3(w http.ResponseWriter, r *http.Request, err error) {
 	for _, name := range []string{"Content-Disposition", "Repr-Digest"} {
 		w.Header().Del(name)
 	}
-	format.Fail(w, r, h.repo.Now(), err, f)
+	format.Fail(w, r, now, err, f)
 }
