@@ -16,11 +16,11 @@ import (
 // s3Queries are parameters by which a request is known to be S3's.
 var s3Queries = [...]string{"list-type", "uploads", "uploadId", "delete", "location", "versioning", "tagging", "attributes", "acl", "policy",
 	"lifecycle", "cors", "website", "versions", "encryption", "object-lock", "publicAccessBlock", "ownershipControls", "requestPayment",
-	"replication", "notification", "logging", "select", "restore", "torrent", "X-Amz-Signature", "X-Amz-Algorithm", "delimiter", "encoding-type"} // never changed
+	"replication", "notification", "logging", "select", "restore", "torrent", "X-Amz-Signature", "X-Amz-Algorithm", "AWSAccessKeyId", "delimiter", "encoding-type"} // never changed
 
 // isS3 reports whether a request is one of S3's: it is signed as those are, or has a header or a parameter that only those have.
 func isS3(r *http.Request) bool {
-	if a := r.Header["Authorization"]; len(a) > 0 && strings.HasPrefix(a[0], "AWS4-HMAC-SHA256 ") {
+	if a := r.Header["Authorization"]; len(a) > 0 && (strings.HasPrefix(a[0], "AWS4-HMAC-SHA256 ") || strings.HasPrefix(a[0], "AWS ")) {
 		return true
 	}
 	for name := range r.Header {
@@ -40,11 +40,23 @@ func isS3(r *http.Request) bool {
 	return false
 }
 
+// oldSignature is an error for a request that is signed as S3's were once: nobody has checked that signature.
+func oldSignature(r *http.Request) error {
+	if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS ") && !r.URL.Query().Has("AWSAccessKeyId") {
+		return nil
+	}
+	return coded{&millpond.Error{Kind: millpond.Invalid, Why: "the request is signed with AWS Signature Version 2, and 4 is what is read here",
+		Hint: "aws configure set default.s3.signature_version s3v4"}, "InvalidRequest"}
+}
+
 // serveS3 answers a request of S3's. The bucket is the repository.
 func (h handler) serveS3(w http.ResponseWriter, r *http.Request) error {
 	head := w.Header()
 	if id := head.Get("X-Request-Id"); id != "" {
 		head.Set("X-Amz-Request-Id", id)
+	}
+	if err := oldSignature(r); err != nil {
+		return err
 	}
 	q := r.URL.Query()
 	name, err := unescape(strings.TrimPrefix(r.URL.EscapedPath(), "/"))
@@ -261,7 +273,9 @@ func (Format) Refuse(w http.ResponseWriter, r *http.Request, now time.Time, err 
 	if !isS3(r) {
 		return false
 	}
-	if millpond.KindOf(err) == millpond.NotFound {
+	if old := oldSignature(r); old != nil {
+		err = old
+	} else if millpond.KindOf(err) == millpond.NotFound {
 		err = coded{err, "NoSuchBucket"}
 	}
 	failS3(w, r, now, err)
