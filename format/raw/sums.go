@@ -232,18 +232,25 @@ var errBadDigest = fmt.Errorf("bad digest")
 
 // showSums tells the digests of a whole file in a response.
 func showSums(h http.Header, digests []millpond.Digest) {
+	values := make([]string, 0, 8) // of all fields, each a part of it
+	set := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
 	for _, d := range digests {
 		switch d.Algorithm() {
 		case "md5":
-			h["X-Checksum-Md5"] = []string{d.Hex()}
+			set("X-Checksum-Md5", d.Hex())
 		case "sha1":
-			h["X-Checksum-Sha1"] = []string{d.Hex()}
+			set("X-Checksum-Sha1", d.Hex())
 		case "sha512":
-			h["X-Checksum-Sha512"] = []string{d.Hex()}
+			set("X-Checksum-Sha512", d.Hex())
 		case "sha256":
-			h["X-Checksum-Sha256"] = []string{d.Hex()}
-			if sum, err := hex.DecodeString(d.Hex()); err == nil {
-				h["Repr-Digest"] = []string{"sha-256=:" + base64.StdEncoding.EncodeToString(sum) + ":"}
+			set("X-Checksum-Sha256", d.Hex())
+			var sum [sha256.Size]byte
+			if n, err := hex.Decode(sum[:], []byte(d.Hex())); err == nil && n == len(sum) {
+				text := append(make([]byte, 0, 64), "sha-256=:"...)
+				set("Repr-Digest", string(append(base64.StdEncoding.AppendEncode(text, sum[:]), ':')))
 			}
 		}
 	}
