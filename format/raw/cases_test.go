@@ -166,3 +166,48 @@ func TestCase06ManyParts(t *testing.T) {
 		t.Errorf("%d blobs are kept after the sweep, want none", n)
 	}
 }
+
+// TestCase16History: an older content goes when that many days have passed since another was put in its place, and not before;
+// what is pinned keeps its history.
+func TestCase16History(t *testing.T) {
+	h := newHouse(t, "history", "5", "history_days", "logs/**=30")
+	for _, path := range []string{"/logs/a", "/logs/pinned", "/other/a"} {
+		header := []string{}
+		if path == "/logs/pinned" {
+			header = []string{"X-Labels", "pin=1"}
+		}
+		put(h, path, "one", header...)
+	}
+	h.Pass(40 * 24 * time.Hour) // a content that nobody has replaced does not age
+	gone := func() []string {
+		keys, err := h.Pond.Repository("r").Retention(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := []string{}
+		for _, k := range keys {
+			out = append(out, k.Package+" "+k.Version)
+		}
+		return out
+	}
+	if got := gone(); len(got) != 0 {
+		t.Errorf("of contents that are the newest: %q is to go", got)
+	}
+	put(h, "/logs/a", "two")
+	put(h, "/logs/pinned", "two", "X-Labels", "pin=1")
+	put(h, "/other/a", "two")
+	h.Pass(30*24*time.Hour - 2*time.Second)
+	if got := gone(); len(got) != 0 {
+		t.Errorf("two seconds before: %q is to go", got)
+	}
+	h.Pass(3 * time.Second)
+	if got, want := gone(), []string{"logs/a 1"}; !slices.Equal(got, want) {
+		t.Errorf("a second after: %q is to go, want %q", got, want)
+	}
+	if _, err := h.Pond.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.Want("the older", h.Get("/logs/a?v=1"), http.StatusNotFound)
+	h.Good("the newest", h.Get("/logs/a"), []byte("two"))
+	h.Good("what is kept longer", h.Get("/other/a?v=1"), []byte("one"))
+}
