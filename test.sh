@@ -30,6 +30,10 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
+if [ -n "$long" ]; then # large, and for two scripts only, which are skipped without them
+	command -v vagrant >/dev/null || missing+=(vagrant)
+	command -v chromium >/dev/null || missing+=(chromium)
+fi
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null
@@ -102,6 +106,7 @@ if [ -n "$long" ]; then
 	say "the long loops"
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m ./catalog/...
 	go test -race -timeout 120m ./blob/disk ./repo -args -long
+	go test -timeout 10m -run TestCase06ManyParts ./format/raw -args -long
 	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase01|TestMany' ./format/debian
 else
 	echo "the long loops (a thousand kills, power cuts at every call) and the largest real builds were not run: ./test.sh --long runs them"

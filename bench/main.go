@@ -43,6 +43,8 @@ var benches = []bench{
 	{name: "modules", run: modules},
 	{name: "publishing", run: publishing},
 	{name: "rubygems", run: rubygems},
+	{name: "raw", run: rawFiles},
+	{name: "layers", run: layers},
 	{name: "start", run: start},
 	{name: "installs", run: installs, real: true},
 }

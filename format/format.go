@@ -9,6 +9,7 @@ package format
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"iter"
 	"net/http"
@@ -459,6 +460,20 @@ type Fronter interface {
 	// the repositories of the format that the caller may read.
 	Front(w http.ResponseWriter, r *http.Request, names []string) bool
 }
+
+// A Refuser is a Format whose clients read refusals in words of their own, also of requests that never come to its handler:
+// those with a bad credential above all.
+type Refuser interface {
+	// Refuse answers such a request for a repository of the format, or for no repository that there is, if its clients sent
+	// it, and reports whether they did. It goes by the request alone.
+	Refuse(w http.ResponseWriter, r *http.Request, now time.Time, err error) bool
+}
+
+// What is wrong with a signed request, for formats whose clients are told by a code. An error wraps them that has its own words.
+var (
+	ErrSignature = errors.New("the signature does not fit")
+	ErrSkew      = errors.New("the date is too far from now")
+)
 
 // A Lister is a Reader that yields names in order from any of them on, without a list of them all. The pond's Repos are
 // Listers.

@@ -307,6 +307,7 @@ func (b *builder) upstream(path string, u *Upstream, name string, r *Repository)
 	s := &out.Settings
 	s.URL = b.address(path, u.URL, "http", "https", "file")
 	s.Username, s.Password, s.Token, s.Netrc = u.Username, u.Password, u.Token, u.Netrc
+	s.Region, s.Session = u.Region, u.SessionToken
 	if s.URL != nil && s.URL.User != nil {
 		if u.Username == "" && u.Password == "" {
 			s.Username = s.URL.User.Username()
@@ -322,6 +323,15 @@ func (b *builder) upstream(path string, u *Upstream, name string, r *Repository)
 	}
 	if ways > 1 {
 		b.wrong(path, "one of username with password, token, and netrc can be used")
+	}
+	if s.Region != "" && (s.Username == "" || s.Password == "") {
+		b.wrong(path+".region", "requests are signed with username and password, the id and the secret of an access key")
+	}
+	if s.Region == "" && s.Session != "" {
+		b.wrong(path+".session_token", "it goes with region")
+	}
+	if strings.ContainsAny(s.Region, "/ \r\n,") {
+		b.wrong(path+".region", "%q is none", s.Region)
 	}
 	if len(u.Headers) > 0 {
 		s.Header = http.Header{}

@@ -185,6 +185,10 @@ type Upstream struct {
 	Password string `key:"password" type:"secret"`
 	// Bearer authentication, instead.
 	Token string `key:"token" type:"secret"`
+	// The region of a bucket: requests are signed as S3 wants it, with an access key's id as username and its secret as password.
+	Region string `key:"region" type:"word"`
+	// The session token of an access key that is lent for a time.
+	SessionToken string `key:"session_token" type:"secret"`
 	// Take name and password from the netrc file of the pond's user, instead.
 	Netrc bool `key:"netrc" default:"false"`
 	// Further headers, sent to the URL's own origin only.
