@@ -45,6 +45,7 @@ var benches = []bench{
 	{name: "rubygems", run: rubygems},
 	{name: "raw", run: rawFiles},
 	{name: "layers", run: layers},
+	{name: "images", run: images},
 	{name: "start", run: start},
 	{name: "installs", run: installs, real: true},
 }

@@ -151,6 +151,11 @@ repositories:
     merge: union
   raw:
     format: raw
+  oci:
+    format: oci
+    upstreams: [http://%[3]s/]
+  images:
+    format: oci
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

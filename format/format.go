@@ -72,6 +72,12 @@ type Info struct {
 	// Doubt is how long an upstream must go on saying that something it knew does not exist until it is believed; nil is ten
 	// minutes. option is Tools.Option of the repository.
 	Doubt func(option func(name string) string) time.Duration
+	// Lasts is how long a ref of that name is served without asking its upstream; 0 is as long as Fresh, and nil is that for all.
+	// option is Tools.Option of the repository.
+	Lasts func(option func(name string) string, ref string) time.Duration
+	// Previous reports whether a ref of an upstream whose target the rules hide is served with the last target before it that
+	// they do not hide; nil is never. option is Tools.Option of the repository.
+	Previous func(option func(name string) string) bool
 	// Slow is how long a reader waits for an upstream when an older answer is kept; zero means 2 s.
 	Slow time.Duration
 	// Options are the settings a repository of this format has beyond those of every repository.
@@ -127,7 +133,8 @@ type Source interface {
 	File(ctx context.Context, k millpond.Key) (*millpond.File, error)
 	// Ref resolves a mutable name now.
 	Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
-	// Document reads a further mutable document of a package, which k.File names in the format's own words.
+	// Document reads a further mutable document of a package, which k.File names in the format's own words. Where it is one of
+	// several pages it reads them all, and returns the first; see Document.More.
 	Document(ctx context.Context, k millpond.Key) (*Document, error)
 	// Changes yields the names changed since a cursor, in the upstream's order; "" lists all.
 	Changes(ctx context.Context, since string) iter.Seq2[Change, error]
@@ -180,12 +187,22 @@ type Asking struct {
 	Scope string
 	// Limit is how large the file may be; 0 is no limit of the format's.
 	Limit int64
+	// Shared says that other packages of the upstream may have the very same file: where its bytes are held for one of them, by
+	// the sha256 that is declared, they are not downloaded again once the upstream has said that this package has it too.
+	Shared bool
 }
 
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the
 // kept one is a lagging copy: it is not taken.
 type Newer interface {
 	Newer(kept, got *millpond.Package) bool
+}
+
+// A Leader is a Format that knows from one file which others are wanted with it. Where Tools.Ahead has fetched the file, it
+// fetches those as well, one after the other. Leads need not read r, and not to its end. option is Tools.Option of the
+// repository.
+type Leader interface {
+	Leads(k millpond.Key, r io.Reader, option func(name string) string) []millpond.Key
 }
 
 // An Exempter is a Format some of whose files are opened whatever the rules say: what clients read of versions that they
@@ -269,6 +286,9 @@ type Document struct {
 	Unchanged bool   // the same text as when this question was last answered, by the same reading of it
 	Layer     string // whose it is
 	Header    http.Header
+	// More are what Repo.Document's Source has read after it for the same answer, such as further pages, in that order. They
+	// are closed with it.
+	More []*Document
 }
 
 // Reader returns a reader of the whole text.

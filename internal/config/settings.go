@@ -178,6 +178,8 @@ type Upstream struct {
 	Repository string `key:"repository" type:"name"`
 	// What it is called in messages and records. What was kept from an upstream is known by this name.
 	Name string `key:"name" type:"word" default:"its host"`
+	// Patterns of the names that it is asked about, written as claims are; it hears of no others. Empty is all.
+	Names []string `key:"names" type:"list of patterns"`
 	// As for the repository, but for this upstream alone.
 	Merge string `key:"merge" type:"word" default:"the repository's, and union for a sibling"`
 	// Basic authentication, sent to the URL's own origin only.
