@@ -145,12 +145,9 @@ func (h handler) suite(ctx context.Context, name string, at time.Time) (*millpon
 	}
 	versions := p.Versions
 	if made(p) {
-		if !at.IsZero() {
-			return nil, nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name}, Why: name + " is made here, and no snapshots are kept of it"}
-		}
 		return p, nil, nil
 	}
-	if !at.IsZero() {
+	if !at.IsZero() && !h.curates(name) {
 		if versions = until(versions, at); len(versions) == 0 {
 			return nil, nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name}, Why: "no snapshot of " + name + " is kept that is not later than " + date(at)}
 		}
@@ -172,7 +169,7 @@ func (h handler) getRelease(w http.ResponseWriter, r *http.Request, p Path) erro
 	if err != nil {
 		return err
 	}
-	if made(pkg) {
+	if h.made(pkg) {
 		return h.getMade(w, r, p, pkg)
 	}
 	v := &versions[0]
@@ -243,8 +240,8 @@ func (h handler) getListed(w http.ResponseWriter, r *http.Request, suite, file s
 	if err != nil {
 		return err
 	}
-	if made(pkg) {
-		return h.getMadeIndex(w, r, pkg, func(f madeFile) bool { return f.Path == file }, revalidate)
+	if h.made(pkg) {
+		return h.getMadeIndex(w, r, pkg, file, at)
 	}
 	v := &versions[0]
 	c, err := format.Find(r, h.repo, millpond.Key{Package: suite, Version: v.Name, File: file})
@@ -318,7 +315,7 @@ func (h handler) getHashed(w http.ResponseWriter, r *http.Request, suite string,
 		if err != nil {
 			return err
 		}
-		if made(pkg) {
+		if h.made(pkg) {
 			return h.getMadeHash(w, r, pkg, d)
 		}
 		for i := range versions {

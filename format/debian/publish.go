@@ -15,6 +15,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -38,6 +39,10 @@ type suiteRecord struct {
 	Codename      string   `json:"codename,omitempty"`
 	Components    []string `json:"components,omitempty"`
 	Architectures []string `json:"architectures,omitempty"`
+	// Snapshot is the time of the Release that the suite was rolled back to; "" if it shows what there is.
+	Snapshot string `json:"snapshot,omitempty"`
+	// Keys are the fingerprints of the keys that signed when it was made, by number.
+	Keys map[string]string `json:"keys,omitempty"`
 }
 
 // write answers the requests that change something.
@@ -169,7 +174,9 @@ func (h handler) deletePool(w http.ResponseWriter, r *http.Request, path string)
 	return &millpond.Error{Kind: millpond.NotFound, Why: "nothing is hosted at " + path}
 }
 
-// putSuite makes a suite of a Release without lists: what its own will say of itself.
+// putSuite makes a suite of a Release without lists, of what its own will say of itself, or changes that: a field that is not
+// there stays as it is. The field Snapshot takes the suite back to what it listed at a time, and, if it is empty, to what there
+// is now.
 func (h handler) putSuite(w http.ResponseWriter, r *http.Request, suite string) error {
 	word, ok := strings.CutPrefix(suite, distsDir+"/")
 	if !ok || !isSuiteWord(word) {
@@ -178,14 +185,36 @@ func (h handler) putSuite(w http.ResponseWriter, r *http.Request, suite string) 
 	if err := h.repo.May(r.Context(), millpond.VerbPublish, suite); err != nil {
 		return err
 	}
+	if h.curates(suite) {
+		return &millpond.Error{Kind: millpond.Conflict, Key: millpond.Key{Package: suite}, Why: suite + " is curated: its Release says of itself what its upstream's does"}
+	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
 	if err != nil {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "the fields of the suite cannot be read", Err: err}
 	}
 	f := fieldsOf(text)
-	rec := suiteRecord{Origin: f["Origin"], Label: f["Label"], Suite: f["Suite"], Codename: f["Codename"],
-		Components: strings.Fields(f["Components"]), Architectures: strings.Fields(f["Architectures"])}
-	if err := makeSuite(r.Context(), h.repo, suite, rec); err != nil {
+	if at := f["Snapshot"]; at != "" {
+		t, err := time.Parse(snapshotTime, at)
+		if err != nil {
+			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%.60q is no time of a snapshot, as 20260131T000000Z", at)}
+		}
+		if _, err := h.then(r.Context(), suite, t); err != nil {
+			return err
+		}
+	}
+	err = setSuite(r.Context(), h.repo, suite, func(rec *suiteRecord) {
+		for name, field := range map[string]*string{"Origin": &rec.Origin, "Label": &rec.Label, "Suite": &rec.Suite, "Codename": &rec.Codename, "Snapshot": &rec.Snapshot} {
+			if value, ok := f[name]; ok {
+				*field = value
+			}
+		}
+		for name, field := range map[string]*[]string{"Components": &rec.Components, "Architectures": &rec.Architectures} {
+			if value, ok := f[name]; ok {
+				*field = strings.Fields(value)
+			}
+		}
+	})
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusCreated)
@@ -195,7 +224,8 @@ func (h handler) putSuite(w http.ResponseWriter, r *http.Request, suite string) 
 // suiteVersion is the version of a hosted suite that its record stands for: what a suite lists is derived from its packages.
 const suiteVersion = "0"
 
-func makeSuite(ctx context.Context, repo format.Repo, suite string, rec suiteRecord) error {
+// check refuses what no Release can say.
+func (rec *suiteRecord) check() error {
 	for _, s := range []string{rec.Origin, rec.Label, rec.Suite, rec.Codename} {
 		if strings.ContainsAny(s, "\r\n") || len(s) > 200 {
 			return &millpond.Error{Kind: millpond.Invalid, Why: "a field of the suite is longer than a line"}
@@ -211,17 +241,37 @@ func makeSuite(ctx context.Context, repo format.Repo, suite string, rec suiteRec
 			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%.60q is no component", c)}
 		}
 	}
-	meta, err := json.Marshal(rec)
+	return nil
+}
+
+// setSuite makes a suite, or changes what is recorded of it.
+func setSuite(ctx context.Context, repo format.Repo, suite string, edit func(*suiteRecord)) error {
+	var rec suiteRecord
+	edit(&rec)
+	if err := rec.check(); err != nil {
+		return err
+	}
+	if there, err := hostedSuite(ctx, repo, suite); err != nil {
+		return err
+	} else if there != nil {
+		return repo.Amend(ctx, format.Amendment{Package: suite, Version: suiteVersion, Why: "what its Release says of itself", Edit: func(now *format.Hosting) error {
+			rec, err := recordOf(&now.Package)
+			if err != nil {
+				return err
+			}
+			edit(&rec)
+			now.Parts[0].Meta, err = json.Marshal(rec)
+			return err
+		}})
+	}
+	keys, err := keysOf(ctx, repo, nil)
 	if err != nil {
 		return err
 	}
-	if there, err := hasSuite(ctx, repo, suite); err != nil {
+	rec.Keys = keys.prints
+	meta, err := json.Marshal(rec)
+	if err != nil {
 		return err
-	} else if there {
-		return repo.Amend(ctx, format.Amendment{Package: suite, Version: suiteVersion, Why: "what its Release says of itself", Edit: func(now *format.Hosting) error {
-			now.Parts[0].Meta = meta
-			return nil
-		}})
 	}
 	// A suite by itself shows nothing to anybody, so that making one is no event.
 	_, err = repo.Publish(ctx, format.Release{Package: suite, Version: millpond.Version{Name: suiteVersion}, Meta: meta, Grows: true, Loose: 1})
@@ -231,13 +281,13 @@ func makeSuite(ctx context.Context, repo format.Repo, suite string, rec suiteRec
 // made reports whether a suite is one of this repository's own.
 func made(p *millpond.Package) bool { return len(p.Parts) > 0 && p.Parts[0].Layer == "" }
 
-// hasSuite reports whether a suite is hosted here, asking nobody.
-func hasSuite(ctx context.Context, repo format.Repo, suite string) (bool, error) {
+// hostedSuite is a suite that is hosted here, nil if it is not, asking nobody.
+func hostedSuite(ctx context.Context, repo format.Repo, suite string) (*millpond.Package, error) {
 	p, err := repo.Held().Package(ctx, suite)
-	if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Offline) {
-		return false, nil
+	if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Offline) || err == nil && !made(p) {
+		return nil, nil
 	}
-	return err == nil && made(p), err
+	return p, err
 }
 
 // PublishFile publishes a .deb into a suite: the option suite, and in it the option component.
@@ -314,19 +364,37 @@ func begin(ctx context.Context, repo format.Repo, suite, source string, size int
 	if err := repo.May(ctx, millpond.VerbPublish, source); err != nil {
 		return nil, err
 	}
-	name := distsDir + "/" + suite
-	if there, err := hasSuite(ctx, repo, name); err != nil {
+	if err := enter(ctx, repo, suite); err != nil {
 		return nil, err
-	} else if !there {
-		if err := makeSuite(ctx, repo, name, suiteRecord{}); err != nil {
-			return nil, fmt.Errorf("make the suite %s: %w", suite, err)
-		}
 	}
 	up, err := repo.Upload(ctx, format.Uploading{Package: source, Size: size, Algorithms: []string{"sha1", "md5"}})
 	if err != nil {
 		return nil, err
 	}
 	return &uploading{Upload: up, md5: md5.New(), sha1: sha1.New(), sha256: sha256.New()}, nil
+}
+
+// enter makes the suite that something is published into, if need be. Where its Release could not be signed nothing is taken.
+func enter(ctx context.Context, repo format.Repo, suite string) error {
+	name := distsDir + "/" + suite
+	there, err := hostedSuite(ctx, repo, name)
+	if err != nil {
+		return err
+	}
+	if there == nil && !curates(repo, name) { // a curated one is there by its upstream
+		if err := setSuite(ctx, repo, name, func(*suiteRecord) {}); err != nil {
+			return fmt.Errorf("make the suite %s: %w", suite, err)
+		}
+		return nil
+	}
+	var rec suiteRecord
+	if there != nil {
+		if rec, err = recordOf(there); err != nil {
+			return err
+		}
+	}
+	_, err = keysOf(ctx, repo, rec.Keys)
+	return err
 }
 
 // An uploading is an upload with the sums that an index needs.
@@ -391,15 +459,22 @@ func (u *uploading) stanza(control, path string) string {
 // getHosted answers with a hosted file, if the path is of the kind that those have. It reports false if it may be another's.
 func (h handler) getHosted(w http.ResponseWriter, r *http.Request, p Path) (bool, error) {
 	parts := strings.Split(p.File, "/")
-	if len(parts) != 6 || parts[0] != "pool" || !isSourceName(parts[4]) || !p.At.IsZero() {
+	if len(parts) != 6 || parts[0] != "pool" || !isSourceName(parts[4]) {
 		return false, nil
 	}
-	if !h.repo.Claimed(parts[4]) {
-		if own, err := hasSuite(r.Context(), h.repo, distsDir+"/"+parts[1]); err != nil || !own {
+	suite := distsDir + "/" + parts[1]
+	ours := h.repo.Claimed(parts[4])
+	if !ours && !h.curates(suite) {
+		own, err := hostedSuite(r.Context(), h.repo, suite)
+		if err != nil || own == nil {
 			return err != nil, err
 		}
+		ours = true
 	}
 	c, err := format.Find(r, h.repo, millpond.Key{Package: parts[4], File: p.File})
+	if millpond.Is(err, millpond.NotFound) && !ours {
+		return false, nil // the upstream's archive may have paths like this
+	}
 	if err != nil {
 		return true, err
 	}
