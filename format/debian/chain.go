@@ -170,13 +170,7 @@ func (h handler) make(ctx context.Context, pkg *millpond.Package) (*madeRelease,
 	if err != nil {
 		return nil, err
 	}
-	if l := (&link{last, "", time.Time{}}); last != nil {
-		if l.inputs, l.until = last.Inputs, last.Until; l.good(inputs, h.repo.Now()) {
-			c.latest.Store(l)
-			return last, nil
-		}
-	}
-	m, err := h.next(ctx, pkg, last, seal, inputs)
+	m, err := h.next(ctx, pkg, last, seal)
 	switch {
 	case err == nil:
 		c.latest.Store(&link{m, inputs, m.Until})
@@ -188,9 +182,9 @@ func (h handler) make(ctx context.Context, pkg *millpond.Package) (*madeRelease,
 }
 
 // next makes the Release that comes after the last one, or returns that if nothing is different.
-func (h handler) next(ctx context.Context, pkg *millpond.Package, last *madeRelease, seal *seal, inputs string) (*madeRelease, error) {
+func (h handler) next(ctx context.Context, pkg *millpond.Package, last *madeRelease, seal *seal) (*madeRelease, error) {
 	now := h.repo.Now().UTC()
-	m := &madeRelease{Date: now.Truncate(time.Second), Inputs: inputs, Seal: seal.word}
+	m := &madeRelease{Date: now.Truncate(time.Second), Seal: seal.word}
 	if last != nil && !m.Date.After(last.Date) {
 		// One after the other within a second: the dates run ahead of the clock, but not far. Who comes meanwhile waits too, and
 		// has the same.
@@ -219,7 +213,7 @@ func (h handler) next(ctx context.Context, pkg *millpond.Package, last *madeRele
 	}
 	if last != nil && m.same(last) {
 		same := *last
-		same.Inputs, same.Until = inputs, m.Until
+		same.Until = m.Until
 		return &same, nil
 	}
 	m.Release = m.text(seal.valid)

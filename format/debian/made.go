@@ -56,7 +56,6 @@ type madeFile struct {
 // A madeRelease is a Release of our own, signed.
 type madeRelease struct {
 	Date      time.Time         `json:"date"`
-	Inputs    string            `json:"inputs"`          // stands for all that it was made of
 	Until     time.Time         `json:"until,omitzero"`  // when a rule will see one of its packages otherwise; zero is never
 	Fields    string            `json:"fields"`          // of the Release, but for its dates and lists
 	Seal      string            `json:"seal"`            // stands for its keys, and for how long it is good
