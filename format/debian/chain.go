@@ -175,8 +175,12 @@ func (h handler) make(ctx context.Context, pkg *millpond.Package) (*madeRelease,
 	case err == nil:
 		c.latest.Store(&link{m, inputs, m.Until})
 		return m, nil
-	case last != nil && (millpond.Is(err, millpond.BadUpstream) || millpond.Is(err, millpond.Offline) || millpond.Is(err, millpond.Corrupt) || millpond.Is(err, millpond.Throttled)):
-		return last, nil // an index of the upstream cannot be had: readers have the Release before, whole
+	case last == nil:
+		return nil, err
+	}
+	switch millpond.KindOf(err) {
+	case millpond.BadUpstream, millpond.Offline, millpond.Corrupt, millpond.Throttled, millpond.NotFound, millpond.Unready:
+		return last, nil // an index of the upstream or a key cannot be had: readers have the Release before, whole
 	}
 	return nil, err
 }

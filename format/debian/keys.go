@@ -122,11 +122,18 @@ func fingerprints(keys openpgp.EntityList) string {
 
 // keysOfSuite are the keys that sign a suite; of one that is not here yet, those that will.
 func (h handler) keysOfSuite(ctx context.Context, suite string) (*keySet, error) {
+	return h.keysFor(ctx, suite, suiteRecord{})
+}
+
+func (h handler) keysFor(ctx context.Context, suite string, rec suiteRecord) (*keySet, error) {
+	if l := h.chain(suite).latest.Load(); l != nil {
+		return keysOf(ctx, h.repo, expected(rec, l.madeRelease))
+	}
 	last, err := h.newest(ctx, suite)
 	if err != nil {
 		return nil, err
 	}
-	return keysOf(ctx, h.repo, expected(suiteRecord{}, last))
+	return keysOf(ctx, h.repo, expected(rec, last))
 }
 
 func (h handler) getKey(w http.ResponseWriter, r *http.Request, p Path) error {

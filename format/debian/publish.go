@@ -185,9 +185,6 @@ func (h handler) putSuite(w http.ResponseWriter, r *http.Request, suite string) 
 	if err := h.repo.May(r.Context(), millpond.VerbPublish, suite); err != nil {
 		return err
 	}
-	if h.curates(suite) {
-		return &millpond.Error{Kind: millpond.Conflict, Key: millpond.Key{Package: suite}, Why: suite + " is curated: its Release says of itself what its upstream's does"}
-	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
 	if err != nil {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "the fields of the suite cannot be read", Err: err}
@@ -381,7 +378,7 @@ func enter(ctx context.Context, repo format.Repo, suite string) error {
 	if err != nil {
 		return err
 	}
-	if there == nil && !curates(repo, name) { // a curated one is there by its upstream
+	if there == nil && (!curates(repo, name) || repo.Claimed(name)) { // a curated one is there by its upstream
 		if err := setSuite(ctx, repo, name, func(*suiteRecord) {}); err != nil {
 			return fmt.Errorf("make the suite %s: %w", suite, err)
 		}
@@ -393,7 +390,7 @@ func enter(ctx context.Context, repo format.Repo, suite string) error {
 			return err
 		}
 	}
-	_, err = keysOf(ctx, repo, rec.Keys)
+	_, err = handler{repo: repo}.keysFor(ctx, name, rec)
 	return err
 }
 
