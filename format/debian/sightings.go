@@ -20,7 +20,7 @@ const unpackedLimit = 4 << 30
 // forgotten is how long it is remembered that a file appeared after the first snapshot: then it is as old as that.
 const forgotten = 90 * 24 * time.Hour
 
-// Sightings tell when the files of one Packages were first listed, which nothing in it says. They are kept as the record of
+// Sightings tell when the files of one Packages or Sources were first listed, which nothing in it says. They are kept as the record of
 // the index's file.
 type sightings struct {
 	Since int64  `json:"since"`         // unix time of the first snapshot of which this index is held
@@ -69,11 +69,11 @@ func (s sightings) meaning() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-// isPackages reports whether an index lists binary packages in a form that is read here.
-func isPackages(path string) bool {
+// isListing reports whether an index lists packages in a form that is read here, and whether they are source packages.
+func isListing(path string) (listing, sources bool) {
 	plain, n := unpackedName(path)
 	_, file := split(plain)
-	return n >= 0 && file == "Packages"
+	return n >= 0 && (file == "Packages" || file == "Sources"), file == "Sources"
 }
 
 // sightings carries over when each package of the held indexes was first seen.
@@ -81,7 +81,7 @@ func (s source) sightings(ctx context.Context, name string, v, last *millpond.Ve
 	for i := range v.Files {
 		f := &v.Files[i]
 		old := last.File(f.Name)
-		if old == nil || !isPackages(f.Name) {
+		if listing, _ := isListing(f.Name); old == nil || !listing {
 			continue
 		}
 		if slices.Equal(old.Digests, f.Digests) {
@@ -148,6 +148,16 @@ func (s source) paths(ctx context.Context, k format.Keeper, key millpond.Key) ([
 	}
 	defer done()
 	var out []uint64
+	if _, sources := isListing(key.File); sources {
+		err := eachListed(r, true, func(l listed) error {
+			out = append(out, pathHash(l.Path))
+			return nil
+		})
+		if err != nil {
+			return nil, unreadable(key, err)
+		}
+		return out, nil
+	}
 	err = eachStanza(r, func(stanza []byte) error {
 		const field = "\nFilename:"
 		at := 0
