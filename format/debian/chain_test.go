@@ -209,3 +209,42 @@ func TestCase27Rotation(t *testing.T) {
 	good(t, h, inRelease, last.Body)
 	h.Want("the key", h.Get("/key.gpg"), http.StatusServiceUnavailable)
 }
+
+// TestPinClients: a client that asks by path has the indexes of the Release that it was given, of an upstream's suite and of
+// one of our own, while another has those of now; after a while it has them too.
+func TestPinClients(t *testing.T) {
+	h, a := stocked(t, map[string]string{"pin_clients": "120s"})
+	n := 0
+	next := func() {
+		n++
+		a.Set(fmt.Sprintf("pool/main/h/hello/hello_2.%d_amd64.deb", n), deb(t, "hello", fmt.Sprintf("2.%d", n), "amd64", "", 0))
+		a.Lay(t, h.Now().Add(-time.Hour))
+		h.Pass(61 * time.Second)
+		h.Published("publish", h.As(formattest.Owner).Do("PUT", "/pool/own/main/x.deb", nil, deb(t, "ours", fmt.Sprintf("2.%d", n), "amd64", "", 0)))
+	}
+	next()
+	pinned := h.As(formattest.Reader)
+	for _, suite := range []string{"stable", "own"} {
+		get := func(c formattest.Client, path string) string {
+			t.Helper()
+			return string(h.Good(path, c.Do("GET", "/dists/"+suite+"/"+path, nil, nil), nil).Body)
+		}
+		for range 2 {
+			release := get(pinned, "InRelease")
+			index := get(pinned, amd64)
+			next()
+			if now := get(h.As(""), amd64); now == index || !strings.Contains(get(h.As(""), "InRelease"), hexSHA([]byte(now))) {
+				t.Errorf("%s: another client has the index of before", suite)
+			}
+			if now := get(pinned, amd64); now != index || !strings.Contains(release, hexSHA([]byte(now))) {
+				t.Errorf("%s: a client that was given a Release has another index:\n%s", suite, now)
+			}
+		}
+		h.Pass(121 * time.Second)
+		if now := get(pinned, amd64); now != get(h.As(""), amd64) {
+			t.Errorf("%s: after the time the client still has the index of before:\n%s", suite, now)
+		}
+	}
+	h.Configure(repo.Settings{}, with(h, map[string]string{"pin_clients": "a while"}))
+	h.Want("a time that is none", h.Get(inRelease), http.StatusServiceUnavailable)
+}

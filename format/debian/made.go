@@ -91,6 +91,9 @@ func (h handler) getMade(w http.ResponseWriter, r *http.Request, p Path, pkg *mi
 	if err != nil {
 		return err
 	}
+	if err := h.pin(p, m.Date); err != nil {
+		return err
+	}
 	b := []byte(map[string]string{"InRelease": m.InRelease, "Release": m.Release, "Release.gpg": m.Detached}[p.File])
 	out := &millpond.Content{ReadSeekCloser: textBody(b), Size: int64(len(b)), Digest: millpond.SHA256(b), Modified: m.Date}
 	if r.Method == http.MethodHead {
