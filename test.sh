@@ -103,7 +103,7 @@ if [ -n "$long" ]; then
 	say "the long loops"
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m ./catalog/...
 	go test -race -timeout 120m ./blob/disk ./repo -args -long
-	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase01|TestMany' ./format/debian
+	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase0[12]|TestMany' ./format/debian
 else
 	echo "the long loops (a thousand kills, power cuts at every call) were not run: ./test.sh --long runs them"
 fi
