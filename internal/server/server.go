@@ -163,7 +163,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *door) {
 	h := w.Header()
 	h["X-Request-Id"] = ex.id[:]
 	h["X-Content-Type-Options"] = nosniff
-	h["Millpond-Instance"] = s.instance
+	if len(r.Header["Cdn-Loop"]) > 0 { // it comes from a pond, which would know itself
+		h["Millpond-Instance"] = s.instance
+	}
 	if err := s.serve(x, r, t); err != nil {
 		s.fail(x, r, err)
 	}
@@ -266,7 +268,6 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 		x.WriteHeader(http.StatusMovedPermanently)
 		return nil
 	}
-	x.Header()["Content-Security-Policy"] = cspBytes
 	ctx := repo.WithTrace(r.Context(), &ex.trace)
 	if passed := r.Header["Cdn-Loop"]; len(passed) > 0 {
 		ctx = fetch.WithVia(ctx, passed) // upstreams are told of every pond on the way, so that a ring of them ends
