@@ -30,6 +30,7 @@ import (
 //	/npm/pkg-VERSIONS-BYTES   a package with so many versions, described by so many bytes each; all tarballs are 20 KiB
 //	/cargo/                   a sparse index of the crates crate-VERSIONS
 //	/maven/bench/lib-VERSIONS an artifact with so many versions; each has a POM, and a jar of 1 MiB
+//	/debian/                  an archive with one suite and one package
 //	/go/bench.example/NAME    a module with the one version v1.0.0 and a zip of BYTES if NAME is mod-BYTES-SALT
 type goods struct {
 	dir   string
@@ -116,6 +117,8 @@ func (g *goods) write(w io.Writer, path, host string) (kind string, err error) {
 		return "application/json", err
 	case strings.HasPrefix(path, "/cargo/cr/at/crate-"):
 		return "text/plain", writeCrateIndex(w, strings.TrimPrefix(path, "/cargo/cr/at/"))
+	case strings.HasPrefix(path, "/debian/"):
+		return g.writeArchive(w, strings.TrimPrefix(path, "/debian/"), host)
 	case strings.HasPrefix(path, "/go/"):
 		return writeModule(w, strings.TrimPrefix(path, "/go/"))
 	}

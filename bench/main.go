@@ -42,6 +42,8 @@ var benches = []bench{
 	{name: "large documents", run: largeDocuments},
 	{name: "modules", run: modules},
 	{name: "publishing", run: publishing},
+	{name: "debian warm", run: debianWarm},
+	{name: "debian hosted", run: debianHosted},
 	{name: "start", run: start},
 	{name: "installs", run: installs, real: true},
 }

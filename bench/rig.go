@@ -142,6 +142,12 @@ repositories:
   cargo:
     format: cargo
     upstreams: [http://%[3]s/cargo/]
+  debian:
+    format: debian
+    upstreams: [http://%[3]s/debian/]
+  apt:
+    format: debian
+    read: [anonymous]
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.
