@@ -204,7 +204,7 @@ func (h handler) filter(ctx context.Context, w io.Writer, suite string, v *millp
 		return err
 	}
 	defer c.Close()
-	r, done, err := unpack(k.File, c, unpackedLimit)
+	r, done, err := unpack(k.File, c, unpackedSize(v, k.File))
 	if err != nil {
 		return unreadable(k, err)
 	}

@@ -14,9 +14,6 @@ import (
 	"millpond/format"
 )
 
-// unpackedLimit bounds the text of one index: a million stanzas are a gigabyte.
-const unpackedLimit = 4 << 30
-
 // forgotten is how long it is remembered that a file appeared after the first snapshot: then it is as old as that.
 const forgotten = 90 * 24 * time.Hour
 
@@ -91,14 +88,14 @@ func (s source) sightings(ctx context.Context, name string, v, last *millpond.Ve
 			}
 			continue
 		}
-		was, err := s.paths(ctx, k, millpond.Key{Package: name, Version: last.Name, File: f.Name})
+		was, err := s.paths(ctx, k, last, millpond.Key{Package: name, Version: last.Name, File: f.Name})
 		if millpond.Is(err, millpond.NotFound) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		is, err := s.paths(ctx, k, millpond.Key{Package: name, Version: v.Name, File: f.Name})
+		is, err := s.paths(ctx, k, v, millpond.Key{Package: name, Version: v.Name, File: f.Name})
 		if err != nil {
 			return err
 		}
@@ -136,13 +133,13 @@ func (s sightings) next(was, is []uint64, now time.Time) sightings {
 }
 
 // paths are the hashes of all paths that a held index lists.
-func (s source) paths(ctx context.Context, k format.Keeper, key millpond.Key) ([]uint64, error) {
+func (s source) paths(ctx context.Context, k format.Keeper, v *millpond.Version, key millpond.Key) ([]uint64, error) {
 	c, err := k.Open(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	r, done, err := unpack(key.File, c, unpackedLimit)
+	r, done, err := unpack(key.File, c, unpackedSize(v, key.File))
 	if err != nil {
 		return nil, unreadable(key, err)
 	}
