@@ -33,6 +33,7 @@ import (
 //	/maven/bench/lib-VERSIONS an artifact with so many versions; each has a POM, and a jar of 1 MiB
 //	/layer/N/bench/lib-COUNT-SALT  the metadata of an artifact, of which the N-th layer has so many versions, the later half its own
 //	/v2/bench/image-LAYERS-BYTES-SALT an image; its blobs are there once its manifest was asked for
+//	/debian/                  an archive with one suite and one package
 //	/go/bench.example/NAME    a module with the one version v1.0.0 and a zip of BYTES if NAME is mod-BYTES-SALT
 type goods struct {
 	dir   string
@@ -131,6 +132,8 @@ func (g *goods) write(w io.Writer, path, host string) (kind string, err error) {
 		return "application/octet-stream", err
 	case strings.HasPrefix(path, "/v2/"):
 		return g.writeImage(w, path, host)
+	case strings.HasPrefix(path, "/debian/"):
+		return g.writeArchive(w, strings.TrimPrefix(path, "/debian/"), host)
 	case strings.HasPrefix(path, "/go/"):
 		return writeModule(w, strings.TrimPrefix(path, "/go/"))
 	}

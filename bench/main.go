@@ -46,6 +46,8 @@ var benches = []bench{
 	{name: "raw", run: rawFiles},
 	{name: "layers", run: layers},
 	{name: "images", run: images},
+	{name: "debian warm", run: debianWarm},
+	{name: "debian hosted", run: debianHosted},
 	{name: "start", run: start},
 	{name: "installs", run: installs, real: true},
 }

@@ -156,6 +156,12 @@ repositories:
     upstreams: [http://%[3]s/]
   images:
     format: oci
+  debian:
+    format: debian
+    upstreams: [http://%[3]s/debian/]
+  apt:
+    format: debian
+    read: [anonymous]
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

@@ -387,7 +387,10 @@ type Derivation struct {
 	// Have is an If-None-Match: the document may be given without its body if it is what the asker has.
 	Have string
 	// Keep is how many documents of the same name, derived from other stamps, stay: for readers who began with one of them.
+	// What has a Keep outlives a stop of the pond.
 	Keep int
+	// Linger is for how long one of them stays in any case after the next was derived. It wants a Keep.
+	Linger time.Duration
 }
 
 // A Question is a request to be relayed.
@@ -472,6 +475,33 @@ type Observer interface {
 	Recall(ctx context.Context, name string) ([]byte, error)
 	// Remember keeps a text of up to 1 MiB. That there is no room is no error.
 	Remember(ctx context.Context, name string, text []byte) error
+}
+
+// A Historian is a Repo that tells which forms of a document are kept. The pond's Repos are Historians.
+type Historian interface {
+	// Forms are those of a document that was derived with a Keep, latest first, and of one moment the greater stamp first.
+	// They may be lost at any time, as everything derived: newest first or not.
+	Forms(ctx context.Context, name string) ([]Form, error)
+	// Readership is a word that all callers have in common who may read the same names: for names of documents that are
+	// made of many packages. It is "all" for those who may read everything.
+	Readership() string
+}
+
+// A Form is a document as it was derived from one stamp.
+type Form struct {
+	Stamp string
+	Made  time.Time
+}
+
+// A Judger is a Repo that says what its rules and takedowns make of a file that no record lists: for indexes that are made
+// of an upstream's own. The pond's Repos are Judgers.
+type Judger interface {
+	// Judge is the error with which opening the file would be refused, by what its key and record say; nil if by nothing.
+	// The answer is good until a time, if that is not zero, and for as long as Judging is the same. It asks nobody and looks
+	// nothing up: a rule that needs more than that refuses.
+	Judge(k millpond.Key, f *millpond.File) (until time.Time, err error)
+	// Judging changes when rules, takedowns, claims or the caller's rights do.
+	Judging() string
 }
 
 // A Fronter is a Format that answers some requests for the root of the server itself.
