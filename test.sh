@@ -39,7 +39,10 @@ fi
 [ -z "$long" ] || command -v debootstrap >/dev/null || missing+=(debootstrap)
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null
+		apt-get update -q >/dev/null || echo "the lists of packages cannot be updated"
+		apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null || for one in "${missing[@]}"; do # what there is of them
+			apt-get install -yq --no-install-recommends "$one" >/dev/null || echo "$one cannot be installed; the scripts that need it are skipped"
+		done
 	else
 		echo "not installed, and this script cannot install them: ${missing[*]}; the scripts that need them are skipped"
 	fi
