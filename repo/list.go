@@ -185,7 +185,7 @@ func (b *bound) Loose(ctx context.Context, pkg, prefix string) ([]millpond.File,
 	if err := b.allowed(b.rights(), millpond.VerbPublish, pkg); err != nil {
 		return nil, err
 	}
-	v, err := b.hosted.version(ctx, pkg, "")
+	v, err := b.hosted.some(ctx, pkg, prefix)
 	if err != nil {
 		return nil, err
 	}

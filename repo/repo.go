@@ -66,6 +66,8 @@ type Config struct {
 	Unpublish bool  // versions may be deleted; their numbers stay taken
 	ReadOnly  bool  // nothing can be published here
 	MaxFile   int64 // bytes; 0 is 16 GiB
+
+	ClaimedOnly bool // a name that nothing was published under yet is taken only if a claim of the repository covers it
 }
 
 // An Upstream is a URL or a sibling.

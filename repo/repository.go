@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,7 @@ type Repository struct {
 	refs     *otter.Cache[refKey, hotRef]
 	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
+	changes       changes
 	recorded      recorded
 	sharing       shared
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
@@ -59,6 +61,7 @@ const (
 func newRepository(p *Pond, c Config) (*Repository, error) {
 	r := &Repository{pond: p, config: c, info: c.Format.Info(), seed: maphash.MakeSeed()}
 	r.hosted = &hosted{r}
+	r.changes.life = rand.Int64()
 	r.hostedChanges.Store(p.now().UnixNano()) // no list of an earlier life is taken for one of this
 	var err error
 	if r.policy, err = c.Policy.For(c.Format); err != nil {

@@ -130,6 +130,9 @@ func (s *session) Document(ctx context.Context, r format.Request) (*format.Docum
 	if s.layer.pond.offline() {
 		return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
 	}
+	if err := s.layer.gentle.wait(ctx, s.layer.pond.now(), r.Every); err != nil {
+		return nil, err
+	}
 	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again, Empty: r.Empty, Head: r.Head, Scope: r.Scope}
 	if r.Head {
 		return s.head(ctx, ask)

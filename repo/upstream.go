@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"millpond"
@@ -30,6 +31,8 @@ type upstream struct {
 	corrupt  *failures
 	refresh  *failures
 	anew     *failures // what was asked for again because a client wanted it
+	lastList atomic.Pointer[catalog.Answer]
+	gentle   gentle
 }
 
 func (l *upstream) layerName() string  { return l.name }
@@ -491,7 +494,12 @@ func (l *upstream) document(ctx context.Context, k millpond.Key, asking bool) (*
 	return d, nil
 }
 
+// names are those that the upstream lists. The words about the list are remembered: many ask whether it has changed.
 func (l *upstream) names(ctx context.Context, asking bool) (*nameList, error) {
+	last := l.lastList.Load()
+	if now := l.pond.now(); last != nil && stands(now, last.Checked, last.Fresh) && !TraceOf(ctx).Anew {
+		return l.listOf(ctx, last), nil
+	}
 	r, err := l.ask(ctx, inquiry{
 		Question: catalog.Question{Kind: "names"},
 		fresh:    max(l.repo.fresh(), 10*time.Minute), // politeness: it is tens of megabytes
@@ -509,19 +517,26 @@ func (l *upstream) names(ctx context.Context, asking bool) (*nameList, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := &nameList{fresh: r.Fresh}
-	for _, d := range r.Documents {
+	if r.stale == nil {
+		l.lastList.Store(r.Answer)
+	}
+	return l.listOf(ctx, r.Answer), nil
+}
+
+func (l *upstream) listOf(ctx context.Context, a *catalog.Answer) *nameList {
+	list := &nameList{fresh: a.Fresh}
+	for _, d := range a.Documents {
 		list.id += d.Text.Short()
 	}
 	list.each = func(yield func(format.Change, error) bool) {
 		s := l.session(ctx)
 		defer s.close()
-		s.local, s.kept = true, r.Documents
+		s.local, s.kept = true, a.Documents
 		for c, err := range l.format.Source(s).Changes(ctx, "") {
 			if !yield(c, err) || err != nil {
 				return
 			}
 		}
 	}
-	return list, nil
+	return list
 }

@@ -46,14 +46,14 @@ func randomPackage(r *rand.Rand) *millpond.Package {
 			}
 			v.Files = append(v.Files, f)
 			if strings.HasSuffix(f.Name, ".whl") && r.IntN(2) == 0 {
-				s := side(&f, Metadata, nil)
+				s := side(&f, f.Name+Metadata, beside(f.URL, Metadata), nil)
 				if r.IntN(2) == 0 {
 					s.Digests = []millpond.Digest{millpond.SHA256([]byte(s.Name))}
 				}
 				v.Files = append(v.Files, s)
 			}
 			if r.IntN(4) == 0 {
-				v.Files = append(v.Files, side(&f, Signature, nil))
+				v.Files = append(v.Files, side(&f, f.Name+Signature, beside(f.URL, Signature), nil))
 			}
 		}
 		p.Versions = append(p.Versions, v)

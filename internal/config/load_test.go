@@ -165,7 +165,7 @@ func TestErrors(t *testing.T) {
 		{"unknown key below", "log:\n  levle: info", `2: log: unknown key "levle"; did you mean level?`},
 		{"unknown key of a repository", "repositories:\n  p:\n    format: pypi\n    upstream: x", `4: repositories.p: unknown key "upstream"; did you mean upstreams?`},
 		{"an option of another format", "repositories:\n  p:\n    format: pypi\n    scope: x",
-			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, max_file, rules, fresh, absent, host, listen`},
+			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, claimed_only, max_file, rules, fresh, absent, host, listen`},
 		{"a misspelt option", "repositories:\n  p:\n    format: npm\n    lockfile: x", `4: repositories.p: unknown key "lockfile"; did you mean lock-file?`},
 		{"unknown key of an upstream", "repositories:\n  p:\n    format: pypi\n    upstreams:\n    - url: https://u.example/\n      user: x",
 			`6: repositories.p.upstreams[0]: unknown key "user"; did you mean username?`},

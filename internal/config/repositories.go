@@ -114,6 +114,7 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 		}
 	}
 	out.Volatile, out.Unpublish, out.ReadOnly, out.MaxFile = r.Volatile, r.Unpublish, !r.Hosted, int64(r.MaxFile)
+	out.ClaimedOnly = r.ClaimedOnly
 	if r.MaxFile == 0 {
 		b.wrong(path+".max_file", "nothing fits into 0 bytes; hosted: false takes no publishes")
 	}
@@ -313,6 +314,7 @@ func (b *builder) upstream(path string, u *Upstream, name string, r *Repository)
 	s := &out.Settings
 	s.URL = b.address(path, u.URL, "http", "https", "file")
 	s.Username, s.Password, s.Token, s.Netrc = u.Username, u.Password, u.Token, u.Netrc
+	s.Region, s.Session = u.Region, u.SessionToken
 	if s.URL != nil && s.URL.User != nil {
 		if u.Username == "" && u.Password == "" {
 			s.Username = s.URL.User.Username()
@@ -328,6 +330,15 @@ func (b *builder) upstream(path string, u *Upstream, name string, r *Repository)
 	}
 	if ways > 1 {
 		b.wrong(path, "one of username with password, token, and netrc can be used")
+	}
+	if s.Region != "" && (s.Username == "" || s.Password == "") {
+		b.wrong(path+".region", "requests are signed with username and password, the id and the secret of an access key")
+	}
+	if s.Region == "" && s.Session != "" {
+		b.wrong(path+".session_token", "it goes with region")
+	}
+	if strings.ContainsAny(s.Region, "/ \r\n,") {
+		b.wrong(path+".region", "%q is none", s.Region)
 	}
 	if len(u.Headers) > 0 {
 		s.Header = http.Header{}
