@@ -162,7 +162,7 @@ func TestFirstSeenDigestIsPublished(t *testing.T) {
 
 func TestCase18BrokenPromiseIsNotMade(t *testing.T) {
 	wheel := millpond.File{Name: "x-1-py3-none-any.whl", Size: 3}
-	corrupt := side(&wheel, Metadata, nil)
+	corrupt := side(&wheel, wheel.Name+Metadata, "", nil)
 	corrupt.Corrupt = true
 	p := &millpond.Package{Name: "x", Versions: []millpond.Version{{Name: "1", Files: []millpond.File{wheel, corrupt}}}}
 	for _, f := range []form{formJSON, formHTML} {
