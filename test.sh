@@ -24,9 +24,6 @@ command -v git >/dev/null || missing+=(git)
 command -v cargo >/dev/null || missing+=(cargo)
 command -v skopeo >/dev/null || missing+=(skopeo)
 command -v docker-registry >/dev/null || missing+=(docker-registry)
-command -v podman >/dev/null || missing+=(podman)
-command -v buildah >/dev/null || missing+=(buildah)
-command -v ctr >/dev/null || missing+=(containerd)
 command -v curl >/dev/null || missing+=(curl)
 command -v gpgv >/dev/null || missing+=(gpgv)
 command -v dpkg-buildpackage >/dev/null && command -v make >/dev/null || missing+=(dpkg-dev)
@@ -35,11 +32,10 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
-if [ -n "$long" ]; then # large, and for two scripts only, which are skipped without them
-	command -v vagrant >/dev/null || missing+=(vagrant)
-	command -v chromium >/dev/null || missing+=(chromium)
+if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
+	for client in vagrant chromium debootstrap podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
+	command -v ctr >/dev/null || missing+=(containerd)
 fi
-[ -z "$long" ] || command -v debootstrap >/dev/null || missing+=(debootstrap)
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null || echo "the lists of packages cannot be updated"
