@@ -21,6 +21,8 @@ type Hosted interface {
 	// FreeHostedPackage forgets a name and all that belongs to it. Conflict while a version of it is not deleted, or a file
 	// that belongs to none; NotFound if there is no such record.
 	FreeHostedPackage(repository, name string) error
+	// HostedRepositories lists the repositories that anything was ever published in, configured now or not, sorted.
+	HostedRepositories() ([]string, error)
 	// HostedNames yields the packages of a repository after a name, sorted by name.
 	HostedNames(repository, after string) iter.Seq2[*HostedPackage, error]
 

@@ -165,6 +165,9 @@ func (p *printer) repository(r *Repository) {
 	if r.Unpublish {
 		p.line("    unpublish: true")
 	}
+	if r.ClaimedOnly {
+		p.line("    claimed_only: true")
+	}
 	if r.MaxFile != defaultMaxFile {
 		p.line("    max_file: %s", policy.FormatSize(int64(r.MaxFile)))
 	}

@@ -43,6 +43,7 @@ type (
 		Rules     []string `json:"rules,omitempty"`
 		Volatile  bool     `json:"volatile,omitempty"`
 		Unpublish bool     `json:"unpublish,omitempty"`
+		Claimed   bool     `json:"claimed_only,omitempty"`
 		MaxFile   int64    `json:"max_file,omitempty"` // in bytes
 		Hosts     []string `json:"host,omitempty"`     // where it is the root
 		Listen    string   `json:"listen,omitempty"`
@@ -156,7 +157,7 @@ func (s *Server) listRepositories(c *call, _ nothing) ([]RepositoryDocument, err
 		one := RepositoryDocument{Name: m.name, Format: m.info.Name, URL: c.t.base(c.peer).JoinPath(m.name + "/").String(),
 			May: []millpond.Verb{}, Hosted: !m.config.ReadOnly, Claims: m.config.Claims, Merge: "hide"}
 		one.Rules, one.Volatile, one.Unpublish, one.MaxFile = m.config.Policy.Names(), m.config.Volatile, m.config.Unpublish, m.config.MaxFile
-		one.Hosts, one.Listen = m.config.Hosts, m.config.Listen
+		one.Hosts, one.Listen, one.Claimed = m.config.Hosts, m.config.Listen, m.config.ClaimedOnly
 		for _, u := range m.config.Upstreams {
 			switch {
 			case u.Sibling != "":

@@ -44,7 +44,8 @@ type response struct {
 	bytes        int64
 	counted      int64 // the length that was said, where it is left to net/http to say it; else 0
 	err          error
-	cut          error // why the rest of the answer may not be sent
+	note         string // for the log
+	cut          error  // why the rest of the answer may not be sent
 	aborted      bool
 	attrs        [24]slog.Attr // of the log line; here because a response is used again
 }
@@ -56,6 +57,31 @@ func (x *response) begin(s *Server, w http.ResponseWriter, r *http.Request, ex *
 
 // Failed notes why the request failed, for the log.
 func (x *response) Failed(err error) { x.err = err }
+
+// Noted implements what format.Note asks for.
+func (x *response) Noted(words string) {
+	x.note = words
+	if x.mount != nil {
+		x.server.notes.Store(x.mount.name, note{words, time.Now()})
+	}
+}
+
+// A note is what a format said of how its repository is used.
+type note struct {
+	words string
+	at    time.Time
+}
+
+// noteStands is how long a note is told.
+const noteStands = 10 * time.Minute
+
+// noteOf is what was noted of a repository lately; "" if nothing was.
+func (s *Server) noteOf(repository string, now time.Time) string {
+	if n, ok := s.notes.Load(repository); ok && now.Sub(n.(note).at) < noteStands {
+		return n.(note).words
+	}
+	return ""
+}
 
 // Answered notes what went out on a connection that was taken over, for the log.
 func (x *response) Answered(status int, bytes int64) {
