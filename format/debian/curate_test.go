@@ -249,3 +249,18 @@ func TestCuratedSources(t *testing.T) {
 		t.Errorf("Sources is\n%s", index)
 	}
 }
+
+// TestCuratedFirst: of an archive that forgets what it replaces, what a curated suite is made of is here before its first
+// Release is answered, and is asked for once.
+func TestCuratedFirst(t *testing.T) {
+	h, a := stocked(t, map[string]string{"curated": "*"})
+	a.ByHash = false
+	a.extra = map[string][]byte{"main/source/Sources": []byte("\n")}
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
+	good(t, h, inRelease, nil)
+	for path, want := range map[string]int{"binary-amd64/Packages": 0, "binary-amd64/Packages.gz": 1, "source/Sources": 1} {
+		h.Up.Want(t, "/debian/dists/stable/main/"+path, want)
+	}
+	h.Up.Refuse()
+	listedIn(t, h)
+}
