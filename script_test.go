@@ -159,10 +159,10 @@ func condition(name string) (bool, error) {
 		return reachable(), nil
 	case "crates":
 		return crates(), nil
+	case "long":
+		return os.Getenv("MILLPONDTEST_LONG") != "", nil
 	case "debs":
 		return debs(), nil
-	case "long":
-		return os.Getenv("SCRIPTTEST_LONG") != "", nil
 	case "root":
 		return os.Getuid() == 0, nil
 	}

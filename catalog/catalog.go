@@ -119,6 +119,8 @@ type Holding struct {
 type Holdings interface {
 	// Holding returns the record of a file, or NotFound.
 	Holding(ctx context.Context, layer string, k millpond.Key) (*Holding, error)
+	// Holder returns one of the files of a layer for which a blob is held, or NotFound.
+	Holder(ctx context.Context, layer string, d millpond.Digest) (*Holding, error)
 	// Held yields the holdings of one package (all packages, if pkg is ""), by version and file.
 	Held(ctx context.Context, layer, pkg string) iter.Seq2[*Holding, error]
 	// HeldAfter yields the holdings of a layer whose packages come after a name, by package, version and file.

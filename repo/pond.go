@@ -303,6 +303,7 @@ func (p *Pond) forgetAll() {
 		r.shown.InvalidateAll()
 		r.hot.InvalidateAll()
 		r.hostedChanges.Add(1)
+		r.changes.all()
 	}
 }
 

@@ -301,12 +301,24 @@ func testLoseBlob(t *testing.T, open Open) {
 	h.Blob = lost
 	must(t, c.PutHolding(ctx, h))
 	other := put(t, c, "l", "g", "other", at(1))
+	of, err := c.Holder(ctx, "l", lost)
+	must(t, err)
+	same(t, "holder", of, h)
+	for _, none := range []struct {
+		layer  string
+		digest millpond.Digest
+	}{{"k", lost}, {"l", sha("nothing")}, {"l", millpond.Digest{}}} {
+		_, err := c.Holder(ctx, none.layer, none.digest)
+		kind(t, "holder of none", err, millpond.NotFound)
+	}
 	must(t, c.PutDerived(ctx, &catalog.Derived{Repository: "r", Name: "n", Stamp: "s", Blob: lost, Size: 1}))
 	must(t, c.PutDerived(ctx, &catalog.Derived{Repository: "r", Name: "m", Stamp: "s", Blob: sha("other"), Size: 2}))
 
 	must(t, c.LoseBlob(ctx, lost))
 	must(t, c.LoseBlob(ctx, lost))
 	must(t, c.LoseBlob(ctx, millpond.Digest{}))
+	_, err = c.Holder(ctx, "l", lost)
+	kind(t, "holder of what is lost", err, millpond.NotFound)
 
 	h.Blob = millpond.Digest{}
 	got, err := c.Holding(ctx, "l", h.Key)

@@ -44,7 +44,8 @@ type response struct {
 	bytes        int64
 	counted      int64 // the length that was said, where it is left to net/http to say it; else 0
 	err          error
-	cut          error // why the rest of the answer may not be sent
+	note         string // for the log
+	cut          error  // why the rest of the answer may not be sent
 	aborted      bool
 	attrs        [24]slog.Attr // of the log line; here because a response is used again
 }
@@ -56,6 +57,31 @@ func (x *response) begin(s *Server, w http.ResponseWriter, r *http.Request, ex *
 
 // Failed notes why the request failed, for the log.
 func (x *response) Failed(err error) { x.err = err }
+
+// Noted implements what format.Note asks for.
+func (x *response) Noted(words string) {
+	x.note = words
+	if x.mount != nil {
+		x.server.notes.Store(x.mount.name, note{words, time.Now()})
+	}
+}
+
+// A note is what a format said of how its repository is used.
+type note struct {
+	words string
+	at    time.Time
+}
+
+// noteStands is how long a note is told.
+const noteStands = 10 * time.Minute
+
+// noteOf is what was noted of a repository lately; "" if nothing was.
+func (s *Server) noteOf(repository string, now time.Time) string {
+	if n, ok := s.notes.Load(repository); ok && now.Sub(n.(note).at) < noteStands {
+		return n.(note).words
+	}
+	return ""
+}
 
 // Answered notes what went out on a connection that was taken over, for the log.
 func (x *response) Answered(status int, bytes int64) {
@@ -259,9 +285,40 @@ type refusal struct {
 
 func (e *refusal) Error() string { return e.why }
 
+// plain is the error as others than the server know it.
+func plain(err error) error {
+	e, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return err
+	}
+	kind := e.kind
+	if kind == millpond.Internal {
+		kind = millpond.Invalid
+	}
+	return &millpond.Error{Kind: kind, Why: e.why}
+}
+
+// refuseSpoken answers an error as the format does whose repository was asked for, or whose clients ask for one that is not
+// there; false if none does.
+func (s *Server) refuseSpoken(x *response, r *http.Request, err error) bool {
+	t := s.table.Load()
+	name, _, _ := strings.Cut(strings.TrimPrefix(t.inner(r.URL), "/"), "/")
+	m := t.mounts[name]
+	if x.at != nil {
+		m = x.at.mount
+	}
+	for _, one := range t.order {
+		f, ok := one.config.Format.(format.Refuser)
+		if ok && (m == nil || m.info.Name == one.info.Name) {
+			return f.Refuse(x, r, time.Now(), plain(err))
+		}
+	}
+	return false
+}
+
 // fail answers with an error in plain words.
 func (s *Server) fail(x *response, r *http.Request, err error) {
-	if s.refuseRooted(x, r, err) {
+	if s.refuseRooted(x, r, err) || s.refuseSpoken(x, r, err) {
 		return
 	}
 	if millpond.Is(err, millpond.Unauthenticated) && len(x.Header()["Www-Authenticate"]) == 0 {
@@ -278,10 +335,7 @@ func (s *Server) fail(x *response, r *http.Request, err error) {
 		if e.challenge != "" {
 			x.Header().Set("Www-Authenticate", e.challenge)
 		}
-		err = &millpond.Error{Kind: e.kind, Why: e.why}
-		if e.kind == millpond.Internal {
-			err = &millpond.Error{Kind: millpond.Invalid, Why: e.why}
-		}
+		err = plain(e)
 	}
 	f.Body = why + "\n"
 	if hint != "" {

@@ -88,6 +88,7 @@ type Server struct {
 	headers  time.Duration // how long it may take to send a request's header
 
 	entrances entrances
+	notes     sync.Map // of note, by repository
 }
 
 // defaultPatience is how long a client may take nothing of what is sent to it.
