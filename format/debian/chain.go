@@ -23,7 +23,7 @@ import (
 const (
 	keptForms = 24              // of Releases and buckets, besides the newest
 	lingerFor = 5 * time.Minute // all that were the newest so lately stay as well
-	mostAhead = 3 * time.Second // by how much a date may run ahead of the clock: apt takes ten
+	mostAhead = 5 * time.Second // by how much a date may run ahead of the clock: apt takes ten
 	lookAgain = time.Hour       // after which the verdicts of rules are asked for again, whatever has changed
 )
 

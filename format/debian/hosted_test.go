@@ -153,7 +153,7 @@ func TestPublishing(t *testing.T) {
 				return
 			default:
 				put(n)
-				h.Pass(10 * time.Millisecond)
+				h.Pass(400 * time.Millisecond)
 			}
 		}
 	}()
