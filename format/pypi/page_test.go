@@ -46,14 +46,14 @@ func randomPackage(r *rand.Rand) *millpond.Package {
 			}
 			v.Files = append(v.Files, f)
 			if strings.HasSuffix(f.Name, ".whl") && r.IntN(2) == 0 {
-				s := side(&f, Metadata, nil)
+				s := side(&f, f.Name+Metadata, beside(f.URL, Metadata), nil)
 				if r.IntN(2) == 0 {
 					s.Digests = []millpond.Digest{millpond.SHA256([]byte(s.Name))}
 				}
 				v.Files = append(v.Files, s)
 			}
 			if r.IntN(4) == 0 {
-				v.Files = append(v.Files, side(&f, Signature, nil))
+				v.Files = append(v.Files, side(&f, f.Name+Signature, beside(f.URL, Signature), nil))
 			}
 		}
 		p.Versions = append(p.Versions, v)
@@ -162,7 +162,7 @@ func TestFirstSeenDigestIsPublished(t *testing.T) {
 
 func TestCase18BrokenPromiseIsNotMade(t *testing.T) {
 	wheel := millpond.File{Name: "x-1-py3-none-any.whl", Size: 3}
-	corrupt := side(&wheel, Metadata, nil)
+	corrupt := side(&wheel, wheel.Name+Metadata, "", nil)
 	corrupt.Corrupt = true
 	p := &millpond.Package{Name: "x", Versions: []millpond.Version{{Name: "1", Files: []millpond.File{wheel, corrupt}}}}
 	for _, f := range []form{formJSON, formHTML} {
