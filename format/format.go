@@ -62,6 +62,8 @@ type Info struct {
 	Bare bool
 	// Deletable says that what is hosted may be deleted also where the configuration says nothing of it.
 	Deletable bool
+	// Tombstones says that what was deleted here is Gone to its readers, with who did it and when, and not NotFound.
+	Tombstones bool
 	// Main names the file without which a version is of no use, where an index lists no files: a version that lacks it
 	// here is not held, whatever else of it is. Nil takes any file for it.
 	Main func(version string) string
