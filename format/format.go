@@ -470,6 +470,13 @@ type Lister interface {
 	List(ctx context.Context, w Walk) iter.Seq2[Listed, error]
 }
 
+// A Gatherer is a Reader that asks every layer for the same document. The pond's Repos are Gatherers.
+type Gatherer interface {
+	// Documents is Document of each upstream, in order, those of repositories below too: with an error where that one has none,
+	// or cannot be asked. The caller closes each.
+	Documents(ctx context.Context, k millpond.Key) iter.Seq2[*Document, error]
+}
+
 // A Looser is a Reader that lists the files of a package which belong to no version. The pond's Repos are Loosers.
 type Looser interface {
 	// Loose are those whose names begin with prefix and that have not expired, sorted by name. It is for those who may
