@@ -43,8 +43,9 @@ var doors = map[string][]string{
 	"internal/config":  {".", "fetch", "policy", "format", "repo"},
 	"internal/auth":    {".", "catalog", "format", "repo"},
 	"internal/audit":   {".", "catalog"},
+	"internal/backup":  {".", "blob", "blob/disk", "catalog", "catalog/sql", "repo"},
 	"internal/replica": {".", "blob", "catalog", "fetch", "format", "repo"},
-	"internal/cli":     {".", "blob", "blob/*", "catalog", "catalog/sql", "fetch", "policy", "format", "format/all", "mirror", "repo", "internal/audit", "internal/auth", "internal/config", "internal/replica", "internal/server", "internal/ui"},
+	"internal/cli":     {".", "blob", "blob/*", "catalog", "catalog/sql", "fetch", "policy", "format", "format/all", "mirror", "repo", "internal/audit", "internal/auth", "internal/backup", "internal/config", "internal/replica", "internal/server", "internal/ui"},
 
 	"cmd/*": {"internal/cli"},
 }
@@ -58,6 +59,7 @@ var testDoors = map[string][]string{
 	"internal/audit":  {"catalog/sql"},
 	"internal/server": {"catalog/sql", "format/all", "format/*"},
 	"internal/auth":   {"catalog/sql"},
+	"internal/backup": {"blob/disk/durable", "fetch", "format", "format/pypi"},
 	"internal/config": {"format/all", "format/*"},
 	"internal/cli":    {"format/*"},
 	".":               {"internal/cli"}, // the scripts drive the whole

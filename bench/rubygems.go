@@ -141,7 +141,7 @@ func rubygems(ctx context.Context, r *rig) error {
 			return err
 		}
 		began := time.Now()
-		if err := push(ctx, p, token, body); err != nil {
+		if err := pushGem(ctx, p, token, body); err != nil {
 			return err
 		}
 		tail, h, err := part(ctx, p, size-1)
@@ -225,7 +225,7 @@ func part(ctx context.Context, p *pond, from int) ([]byte, http.Header, error) {
 	return body, resp.Header, err
 }
 
-func push(ctx context.Context, p *pond, token string, body []byte) error {
+func pushGem(ctx context.Context, p *pond, token string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.addr+"/rubygems/api/v1/gems", bytes.NewReader(body))
 	if err != nil {
 		return err

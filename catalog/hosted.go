@@ -21,6 +21,8 @@ type Hosted interface {
 	// FreeHostedPackage forgets a name and all that belongs to it. Conflict while a version of it is not deleted, or a file
 	// that belongs to none; NotFound if there is no such record.
 	FreeHostedPackage(repository, name string) error
+	// HostedRepositories lists the repositories that anything was ever published in, configured now or not, sorted.
+	HostedRepositories() ([]string, error)
 	// HostedNames yields the packages of a repository after a name, sorted by name.
 	HostedNames(repository, after string) iter.Seq2[*HostedPackage, error]
 
@@ -36,6 +38,11 @@ type Hosted interface {
 	// PutHostedVersion replaces one version and all its files; the package's record must exist. Where only a few files
 	// differ no others are written.
 	PutHostedVersion(repository, pkg string, v *HostedVersion) error
+	// HostedSome is HostedVersion with those of its files alone whose names begin with prefix: it costs what they are.
+	HostedSome(repository, pkg, version, prefix string) (*HostedVersion, error)
+	// PutHostedFiles puts files of a version, and leaves its others and what else is told of it, if it is there. It costs what
+	// they are.
+	PutHostedFiles(repository, pkg string, v *HostedVersion) error
 	// DropHostedVersion removes the record of a version as if it had never been. NotFound if it never was.
 	DropHostedVersion(repository, pkg, version string) error
 	// HostedFile finds a file of a package by its name alone; of several versions' the one published last, those that

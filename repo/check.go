@@ -25,7 +25,8 @@ type CheckOptions struct {
 type Report struct {
 	Blobs, Bytes int64
 	Damage       []Damage
-	Orphans      int64 // blobs that nothing names: no damage, swept in time
+	Orphans      int64             // blobs that nothing names: no damage, swept in time
+	Unnamed      []millpond.Digest `json:",omitempty"` // which they are, the first thousand of them
 	Repaired     int
 }
 
@@ -102,7 +103,9 @@ func (p *Pond) checkBlobs(ctx context.Context, o CheckOptions, r *Report, seen m
 			return err
 		}
 		if !named[d] {
-			r.Orphans++
+			if r.Orphans++; len(r.Unnamed) < 1000 {
+				r.Unnamed = append(r.Unnamed, d)
+			}
 		}
 		what, err := p.checkBlob(ctx, o, r, d, -1)
 		if err != nil {

@@ -21,10 +21,11 @@ func (b *bound) lists(ctx context.Context, layers []layer) ([]*nameList, error) 
 		list, err := l.names(ctx, b.scope(fresh) != held)
 		switch {
 		case err == nil:
+			list.each = b.heard(l, list.each)
 			lists = append(lists, list)
 		case millpond.Is(err, millpond.Unsupported), millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Offline):
 			if up, ok := l.(*upstream); ok {
-				lists = append(lists, &nameList{id: up.name + " held", fresh: b.pond.now().Add(time.Minute), each: up.heldNames(ctx)})
+				lists = append(lists, &nameList{id: up.name + " held", fresh: b.pond.now().Add(time.Minute), each: b.heard(l, up.heldNames(ctx))})
 			}
 		default:
 			return nil, err

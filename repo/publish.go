@@ -38,39 +38,6 @@ func (b *bound) May(ctx context.Context, v millpond.Verb, pkg string) error {
 	return b.ours(ctx, pkg)
 }
 
-// ours refuses to begin hosting a name that an upstream is known to have, or that another repository claims.
-func (b *bound) ours(ctx context.Context, pkg string) error {
-	k := millpond.Key{Package: pkg}
-	if c := b.claimOf(pkg); c != nil {
-		if c.repository == b.config.Name {
-			return nil
-		}
-		return &millpond.Error{Kind: millpond.Denied, Key: k, Why: fmt.Sprintf("%s is claimed by %s (%s)", pkg, c.repository, c.text), Hint: "publish it there"}
-	}
-	p, err := b.hosted.record(ctx, pkg)
-	if err != nil || p != nil {
-		return err
-	}
-	for _, l := range b.layers {
-		up, ok := l.(*upstream)
-		if !ok {
-			continue
-		}
-		_, err := up.listing(ctx, pkg, false)
-		if err != nil {
-			// Of some formats files are read without the listing ever being asked for.
-			if held, e := up.holdings(ctx, pkg); e != nil || len(held) > 0 {
-				err = e
-			}
-		}
-		if err == nil {
-			return &millpond.Error{Kind: millpond.Denied, Key: k, Why: fmt.Sprintf("%s is a name of %s, which %s reads through to", pkg, up.name, b.config.Name),
-				Hint: fmt.Sprintf("to publish your own under that name an owner claims it first: millpond claim add %s %s", b.config.Name, pkg)}
-		}
-	}
-	return nil
-}
-
 // change runs f in a transaction of the caller's, whose rights are asked again inside it, and forgets what memory holds of
 // the package.
 func (b *bound) change(ctx context.Context, v millpond.Verb, pkg string, f func(tx catalog.Tx, rights Rights) error) error {
@@ -166,7 +133,8 @@ func (p *publishing) run() (*format.Receipt, error) {
 			return nil, err
 		}
 	}
-	if p.old, err = found(p.tx.HostedVersion(p.b.config.Name, p.r.Package, p.r.Version.Name)); err != nil {
+	few, err := p.readOld()
+	if err != nil {
 		return nil, err
 	}
 	v, err := p.version()
@@ -186,7 +154,11 @@ func (p *publishing) run() (*format.Receipt, error) {
 	if err := p.putPackage(); err != nil {
 		return nil, err
 	}
-	if err := p.tx.PutHostedVersion(p.b.config.Name, p.r.Package, v); err != nil {
+	put := p.tx.PutHostedVersion
+	if few {
+		put = p.tx.PutHostedFiles
+	}
+	if err := put(p.b.config.Name, p.r.Package, v); err != nil {
 		return nil, err
 	}
 	if p.r.Loose > 0 {
@@ -197,6 +169,25 @@ func (p *publishing) run() (*format.Receipt, error) {
 		return nil, err
 	}
 	return &format.Receipt{Version: &shown, New: true}, p.emit(v, moved)
+}
+
+// readOld reads the version as it is. Of the files that belong to none there may be thousands, so that those alone are read
+// which are published: few says so.
+func (p *publishing) readOld() (few bool, err error) {
+	if p.r.Loose > 0 && p.r.Version.Name == "" && len(p.r.Version.Files) > 0 {
+		prefix := p.r.Version.Files[0].Name
+		for i := range p.r.Version.Files {
+			for !strings.HasPrefix(p.r.Version.Files[i].Name, prefix) {
+				prefix = prefix[:len(prefix)-1]
+			}
+		}
+		p.old, err = found(p.tx.HostedSome(p.b.config.Name, p.r.Package, "", strings.ToValidUTF8(prefix, "")))
+		if few = p.old == nil || p.old.Deleted.IsZero(); few || err != nil {
+			return few, err
+		}
+	}
+	p.old, err = found(p.tx.HostedVersion(p.b.config.Name, p.r.Package, p.r.Version.Name))
+	return false, err
 }
 
 // again publishes what is there already: of what is named by its bytes the refs are set all the same.

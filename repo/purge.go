@@ -10,10 +10,17 @@ import (
 
 // eachHosted calls f for every version that is hosted, or was and is deleted, in every repository that anything is hosted in.
 func (p *Pond) eachHosted(ctx context.Context, f func(repository, pkg string, v *catalog.HostedVersion) error) error {
-	for _, r := range p.Repositories() {
+	var repositories []string // those too that are not configured, or not yet
+	if err := p.catalog.View(ctx, func(tx catalog.Tx) (err error) {
+		repositories, err = tx.HostedRepositories()
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, repository := range repositories {
 		var names []string
 		err := p.catalog.View(ctx, func(tx catalog.Tx) error {
-			for one, err := range tx.HostedNames(r.config.Name, "") {
+			for one, err := range tx.HostedNames(repository, "") {
 				if err != nil {
 					return err
 				}
@@ -28,7 +35,7 @@ func (p *Pond) eachHosted(ctx context.Context, f func(repository, pkg string, v 
 			var versions []*catalog.HostedVersion
 			err := p.catalog.View(ctx, func(tx catalog.Tx) error {
 				versions = nil
-				for v, err := range tx.HostedVersions(r.config.Name, name) {
+				for v, err := range tx.HostedVersions(repository, name) {
 					if err != nil {
 						return err
 					}
@@ -40,7 +47,7 @@ func (p *Pond) eachHosted(ctx context.Context, f func(repository, pkg string, v 
 				return err
 			}
 			for _, v := range versions {
-				if err := f(r.config.Name, name, v); err != nil {
+				if err := f(repository, name, v); err != nil {
 					return err
 				}
 			}

@@ -66,6 +66,8 @@ type Config struct {
 	Unpublish bool  // versions may be deleted; their numbers stay taken
 	ReadOnly  bool  // nothing can be published here
 	MaxFile   int64 // bytes; 0 is 16 GiB
+
+	ClaimedOnly bool // a name that nothing was published under yet is taken only if a claim of the repository covers it
 }
 
 // An Upstream is a URL or a sibling.
@@ -73,6 +75,8 @@ type Upstream struct {
 	fetch.Settings
 	Sibling string // name of another repository of the same format; Settings' URL is nil then
 	Merge   string // "hide" or "union"; "" is the repository's, and union for a sibling
+	// Names are patterns, written as claims are, of the names that it is asked about; none is all.
+	Names   []string
 	Options map[string]string
 }
 

@@ -37,6 +37,12 @@ type gotten struct {
 
 func (l *upstream) session(context.Context) *session { return &session{layer: l} }
 
+// Close closes what the session has open.
+func (s *session) Close() error {
+	s.close()
+	return nil
+}
+
 func (s *session) close() {
 	for _, c := range s.open {
 		c.Close()

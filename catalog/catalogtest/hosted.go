@@ -171,6 +171,16 @@ func testHostedPackages(t *testing.T, open Open) {
 			return names
 		}
 		each(t, c, func(t *testing.T, tx catalog.Tx) {
+			repositories, err := tx.HostedRepositories()
+			must(t, err)
+			for _, name := range []string{"order", "order2"} { // other tests have made more
+				if !slices.Contains(repositories, name) {
+					t.Errorf("repositories: got %q, want %s among them", repositories, name)
+				}
+			}
+			if !slices.IsSorted(repositories) || len(slices.Compact(slices.Clone(repositories))) != len(repositories) {
+				t.Errorf("repositories: got %q, want them sorted, each once", repositories)
+			}
 			same(t, "all", names(tx, ""), want)
 			same(t, "after one", names(tx, "p0300"), want[301:])
 			same(t, "after one that is not there", names(tx, "p03000"), want[301:])

@@ -178,7 +178,7 @@ func TestMigrationOfFirst(t *testing.T) {
 		dir := t.TempDir()
 		first(t, filepath.Join(dir, changesName), n)
 		c, log := opened(t, dir)
-		if !log.has("migrated", "from=1", "to=3") || !exists(dir, changesName+".schema-1") {
+		if !log.has("migrated", "from=1", "to=4") || !exists(dir, changesName+".schema-1") {
 			t.Errorf("the log says nothing of a migration, or there is no snapshot: %q", log.lines)
 		}
 		migrated(t, c, int64(n))

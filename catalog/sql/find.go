@@ -47,22 +47,26 @@ func (c *Catalog) Find(ctx context.Context, f catalog.Filter) iter.Seq2[*millpon
 	}
 }
 
-// find yields what matches between two numbers, page by page. Of the columns that are asked for, the index of the one that
-// most likely has the fewest events is used; all indexes give events in the order of their numbers.
-func (c *Catalog) find(ctx context.Context, f catalog.Filter, after, before int64, where []string, args []any, yield func(*millpond.Event, error) bool) {
+// query is the statement that reads a page of what matches, and its arguments but for the two numbers that it lies between and
+// the size of the page. Of the columns that are asked for, the index of the one that most likely has the fewest events is
+// used; all indexes give events in the order of their numbers, and hold what else is likely to be asked for beside them.
+func query(f catalog.Filter, where []string, args []any) (string, []any) {
 	for i := range where {
 		where[i] = byNoIndex + where[i]
 	}
 	use := ""
 	for _, cond := range []struct{ column, value string }{
-		{"package", f.Package}, {"actor", f.Actor}, {"verb", f.Verb}, {"repository", f.Repository}, {"version", f.Version},
+		{"package", f.Package}, {"version", f.Version}, {"actor", f.Actor}, {"verb", f.Verb}, {"repository", f.Repository},
 	} {
 		if cond.value == "" {
 			continue
 		}
-		if use == "" && cond.column != "version" {
+		if use == "" {
 			use = cond.column
 			where = append(where, cond.column+" = ?")
+			if use == "version" {
+				where = append(where, "version <> ''") // as its index says
+			}
 		} else {
 			where = append(where, byNoIndex+cond.column+" = ?")
 		}
@@ -73,7 +77,12 @@ func (c *Catalog) find(ctx context.Context, f catalog.Filter, after, before int6
 	if f.Newest {
 		order = "seq DESC"
 	}
-	text := eventColumns + " WHERE " + strings.Join(where, " AND ") + " ORDER BY " + order + " LIMIT ?"
+	return eventColumns + " WHERE " + strings.Join(where, " AND ") + " ORDER BY " + order + " LIMIT ?", args
+}
+
+// find yields what matches between two numbers, page by page.
+func (c *Catalog) find(ctx context.Context, f catalog.Filter, after, before int64, where []string, args []any, yield func(*millpond.Event, error) bool) {
+	text, args := query(f, where, args)
 	left := f.Limit
 	for {
 		size := eventPage

@@ -65,6 +65,22 @@ func notHosted(repository string, k millpond.Key) error {
 	return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("no %s was published in %s", k, repository)}
 }
 
+// repositoryAfter seeks in the index: a repository costs one look-up however many packages it has.
+const repositoryAfter = `SELECT repository FROM packages WHERE repository > ? ORDER BY repository LIMIT 1`
+
+// HostedRepositories is as catalog.Hosted says.
+func (r *records) HostedRepositories() ([]string, error) {
+	var all []string
+	last := ""
+	for {
+		found, err := r.one(repositoryAfter, []any{last}, &last)
+		if err != nil || !found {
+			return all, err
+		}
+		all = append(all, last)
+	}
+}
+
 // HostedNames is as catalog.Hosted says; after "" are all.
 func (r *records) HostedNames(repository, after string) iter.Seq2[*catalog.HostedPackage, error] {
 	return func(yield func(*catalog.HostedPackage, error) bool) {

@@ -48,7 +48,7 @@ func openChanges(ctx context.Context, dir string, o Options) (*file, error) {
 	f, err := openFile(ctx, filepath.Join(dir, changesName), everyCommit, s, o)
 	if millpond.Is(err, millpond.Corrupt) {
 		e, _ := errors.AsType[*millpond.Error](err)
-		e.Hint = fmt.Sprintf("restore %s from a backup of the data directory (remove %s-wal, %s-shm and %s first); cached packages need no backup",
+		e.Hint = fmt.Sprintf("restore %s from a backup of the data directory (remove %s-wal, %s-shm and %s first), or all of it with millpond backup restore; cached packages need no backup",
 			changesName, changesName, changesName, filepath.Base(damagedName(changesName)))
 	}
 	return f, err

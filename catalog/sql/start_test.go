@@ -305,7 +305,7 @@ func steps(t *testing.T, next string) schema {
 	t.Helper()
 	s, err := changesSchema()
 	must(t, err)
-	m := fstest.MapFS{"00004_more.sql": {Data: []byte("-- +goose Up\n" + next)}}
+	m := fstest.MapFS{"00005_more.sql": {Data: []byte("-- +goose Up\n" + next)}}
 	names, err := fs.Glob(s.steps, "*.sql")
 	must(t, err)
 	for _, name := range names {
@@ -323,10 +323,10 @@ func TestMigration(t *testing.T) {
 	c, _ := opened(t, dir)
 	must(t, set(c, "kept", "true"))
 	closed(t, c)
-	must(t, os.WriteFile(path+".schema-3.part", []byte("of a snapshot that was killed"), 0o600))
+	must(t, os.WriteFile(path+".schema-4.part", []byte("of a snapshot that was killed"), 0o600))
 
 	o := Options{Log: slog.New(slog.DiscardHandler), Now: time.Now}
-	_, err := openFile(context.Background(), path, everyCommit, steps(t, "CREATE TABLE more (n INTEGER); PRAGMA user_version = 4; INSERT INTO nowhere VALUES (1);"), o)
+	_, err := openFile(context.Background(), path, everyCommit, steps(t, "CREATE TABLE more (n INTEGER); PRAGMA user_version = 5; INSERT INTO nowhere VALUES (1);"), o)
 	if err == nil {
 		t.Fatal("a step that fails gave no error")
 	}
@@ -337,7 +337,7 @@ func TestMigration(t *testing.T) {
 	closed(t, c)
 
 	for range 2 {
-		f, err := openFile(context.Background(), path, everyCommit, steps(t, "CREATE TABLE more (n INTEGER); INSERT INTO more VALUES (7); PRAGMA user_version = 4;"), o)
+		f, err := openFile(context.Background(), path, everyCommit, steps(t, "CREATE TABLE more (n INTEGER); INSERT INTO more VALUES (7); PRAGMA user_version = 5;"), o)
 		must(t, err)
 		var n int
 		must(t, f.read.QueryRow("SELECT SUM(n) FROM more").Scan(&n))
@@ -347,9 +347,9 @@ func TestMigration(t *testing.T) {
 		must(t, f.close())
 	}
 	_, _, err = try(dir)
-	refused(t, "the program before, on the newer schema", err, millpond.Unsupported, "newer millpond", "schema is 4", "knows 3")
+	refused(t, "the program before, on the newer schema", err, millpond.Unsupported, "newer millpond", "schema is 5", "knows 4")
 
-	must(t, os.Rename(path+".schema-3", path))
+	must(t, os.Rename(path+".schema-4", path))
 	c, _ = opened(t, dir)
 	if v := setting(t, c, "kept"); v != "true" {
 		t.Errorf("the snapshot: got %q; want what was there", v)

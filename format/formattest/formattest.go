@@ -199,6 +199,7 @@ var publishing = []struct {
 	{"a yank is shown, and the file still served", yanked},
 	{"one event for each change, and none for reads", oneEventEach},
 	{"what is hosted hides the upstream", hostedHides},
+	{"a publish asks no upstream, and claimed_only wants a claim for every new name", coldNames},
 	{"what is hosted joins the upstream, and nothing is mixed", hostedJoins},
 	{"a deleted name stays hidden", deletedHides},
 	{"what is published under a claim asks no upstream", publishClaimed},

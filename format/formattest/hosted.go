@@ -295,6 +295,49 @@ func hostedHides(t *testing.T, e Ecosystem) {
 	h.shown("another name", e.Other, rs[0])
 }
 
+// coldNames: whether a name is an upstream's is judged by what is kept, for a question would tell it a name of ours. Where
+// that is too little, only claimed names are taken.
+func coldNames(t *testing.T, e Ecosystem) {
+	h := New(t, e, func(c *repo.Config) { c.ClaimedOnly = true })
+	rs := e.releases()
+	ours := rs[1]
+	ours.Variant = 1
+	e.Put(h.Up, e.Package, rs...) // and nobody has asked for it
+	h.Want("a new name that nobody claims", e.Publish(h.As(Owner), e.Package, ours), http.StatusForbidden)
+	h.WantLog("refused")
+	c := h.Config("r", h.Up)
+	c.ClaimedOnly, c.Claims = true, []string{e.Claim}
+	h.Configure(repo.Settings{}, c)
+	h.Published("what is claimed", e.Publish(h.As(Owner), e.Package, ours))
+	want := []string{"publish", "publish"}
+	oneName := e.record(e.Package, rs[1]).Package == e.record(e.Package, rs[2]).Package // of some formats a path is a package
+	if oneName {
+		c.Claims = nil
+		h.Configure(repo.Settings{}, c)
+		again := rs[2]
+		again.Variant = 1
+		h.Published("a name that is hosted already", e.Publish(h.As(Owner), e.Package, again))
+		want = append(want, "publish")
+	}
+	c.ClaimedOnly, c.Claims = false, nil
+	h.Configure(repo.Settings{}, c)
+	e.Put(h.Up, e.Other, rs...)
+	other := rs[0]
+	other.Variant = 1
+	h.Published("an upstream's name that nobody has read", e.Publish(h.As(Owner), e.Other, other))
+	if n := h.Up.Count("", ""); n != 0 {
+		t.Errorf("publishing cost %d upstream requests: %v", n, h.Up.Requests(""))
+	}
+	h.shown("it hides the upstream's", e.Other, other)
+	if oneName {
+		h.absent("the upstream's", e.Other, rs[1])
+	}
+	if n := h.Up.Count("", ""); n != 0 {
+		t.Errorf("hosted names cost %d upstream requests: %v", n, h.Up.Requests(""))
+	}
+	h.WantLog("published", want...)
+}
+
 // hostedJoins: where the repository unites, a version comes whole from the first layer that has it.
 func hostedJoins(t *testing.T, e Ecosystem) {
 	h := New(t, e, func(c *repo.Config) { c.Union = true })

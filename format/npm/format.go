@@ -33,6 +33,7 @@ func (Format) Info() format.Info {
 			{Name: optLockfile, Default: "rewrite", Help: "rewrite: addresses of files name this pond; keep: they stay the upstream's, and only npm comes back here"},
 			{Name: optScope, Default: "", Help: "of an upstream: the scopes it is asked about (\"@acme @tools\"), or is not asked about (\"!@acme\"); empty asks it about every name"},
 			{Name: optManifest, Default: "refuse", Help: "refuse or warn: what becomes of a publish whose manifest is not that of its tarball"},
+			{Name: optRoots, Help: format.RootsHelp},
 		},
 		SetUp:     setUp,
 		Upstreams: upstreams,

@@ -35,6 +35,7 @@ type press struct {
 	up       *faulty.Server
 	url      string // of the repository, with a slash at its end
 	accounts *book
+	records  catalog.Catalog
 }
 
 // rights are verbs.
@@ -92,6 +93,7 @@ func newPress(t *testing.T, changes ...func(*repo.Config)) *press {
 	ctx := context.Background()
 	p := &press{t: t, up: faulty.New(t), accounts: &book{tokens: map[string]*format.Token{}}}
 	records, err := sql.Open(ctx, t.TempDir(), sql.Options{})
+	p.records = records
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha1"
 	"crypto/sha512"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"hash"
@@ -173,17 +172,18 @@ func plainBody(r *http.Request) (io.Reader, error) {
 
 // A publication is a version that was checked and can be published.
 type publication struct {
-	name    string
-	version string
-	meta    json.RawMessage // the manifest, as a row has it
-	about   map[string]json.RawMessage
-	tags    []string
-	licence string
-	digests []millpond.Digest
-	packed  *packed
-	bundle  []byte // attestations; nil if there are none
-	kind    string // their predicate's type
-	differs string // in what the manifest is other than the tarball's
+	name     string
+	version  string
+	meta     json.RawMessage // the manifest, as a row has it
+	about    map[string]json.RawMessage
+	tags     []string
+	licence  string
+	digests  []millpond.Digest
+	packed   *packed
+	bundle   []byte // attestations; nil if there are none
+	kind     string // their predicate's type
+	verified string // what became of them, for the log
+	differs  string // in what the manifest is other than the tarball's
 }
 
 // check judges a publish: the parts of it must agree about what is published.
@@ -253,7 +253,7 @@ func (h *handler) check(name string, s *sent, up *tarballUpload) (*publication, 
 	if pub.about["readme"] == nil && s.Readme.Kind() == '"' {
 		pub.about["readme"] = compact(s.Readme)
 	}
-	return pub, pub.attest()
+	return pub, pub.attest(h.repo)
 }
 
 // attached is the member of versions that a tarball is of: clients send other versions along, which are not published.
@@ -368,41 +368,6 @@ func compact(v jsontext.Value) json.RawMessage {
 	return bytes.ToValidUTF8(json.RawMessage(v), []byte("\ufffd"))
 }
 
-// attest checks that the attestations, if there are any, are about the tarball.
-func (pub *publication) attest() error {
-	if pub.bundle == nil {
-		return nil
-	}
-	var b struct {
-		Envelope struct {
-			Payload string `json:"payload"`
-		} `json:"dsseEnvelope"`
-	}
-	if err := json.Unmarshal(pub.bundle, &b); err != nil {
-		return refused("the .sigstore is no JSON")
-	}
-	payload, err := base64.StdEncoding.DecodeString(b.Envelope.Payload)
-	if err != nil {
-		return refused("the .sigstore has a payload that is not base64")
-	}
-	var statement struct {
-		PredicateType string `json:"predicateType"`
-		Subject       []struct {
-			Digest map[string]string `json:"digest"`
-		} `json:"subject"`
-	}
-	if err := json.Unmarshal(payload, &statement); err != nil {
-		return refused("the .sigstore has no statement in it")
-	}
-	for _, subject := range statement.Subject {
-		if subject.Digest["sha512"] == pub.digests[0].Hex() {
-			pub.kind = statement.PredicateType
-			return nil
-		}
-	}
-	return refused("the .sigstore is not about the tarball that it comes with")
-}
-
 // publish commits the bytes and makes the version visible.
 func (pub *publication) publish(ctx context.Context, repo format.Repo, up *tarballUpload) (*format.Receipt, error) {
 	blob, err := up.Commit(ctx)
@@ -426,8 +391,15 @@ func (pub *publication) publish(ctx context.Context, repo format.Repo, up *tarba
 		}
 		r.Version.Files = append(r.Version.Files, *f)
 	}
+	detail := map[string]string{}
 	if pub.differs != "" {
-		if r.Detail, err = json.Marshal(map[string]string{"manifest": pub.differs}); err != nil {
+		detail["manifest"] = pub.differs
+	}
+	if pub.bundle != nil {
+		detail["attestations"] = pub.verified
+	}
+	if len(detail) > 0 {
+		if r.Detail, err = json.Marshal(detail); err != nil {
 			return nil, err
 		}
 	}

@@ -8,19 +8,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"millpond"
+	"millpond/format"
 )
+
+// optRoots is the option that says what attestations are verified by.
+const optRoots = "attestation_roots"
 
 // What an attestation may state (PEP 740).
 const (
 	predicateSLSA    = "https://slsa.dev/provenance/v1"
 	predicatePublish = "/attestations/publish/v1" // how it ends: the index that vouches stands before it
 	statementType    = "https://in-toto.io/Statement/v1"
+	payloadType      = "application/vnd.in-toto+json"
 )
 
 // provenanceOf checks the attestations that came with a file, and returns the provenance document that is kept beside it.
-// No trust root is known here, so no signature is verified; what is stated must be about this very file. The parser refuses
-// names that stand twice, of which two readers could take either.
-func provenanceOf(text, file string, sum millpond.Digest, claims []byte) ([]byte, error) {
+// What is stated must be about this very file; signatures are verified by what is trusted, none if that is nil. The parser
+// refuses names that stand twice, of which two readers could take either.
+func provenanceOf(text, file string, sum millpond.Digest, claims []byte, trust *format.Trust) ([]byte, error) {
 	var all []jsontext.Value
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		return nil, invalid("attestations: they are no JSON array: %v", err)
@@ -30,7 +35,7 @@ func provenanceOf(text, file string, sum millpond.Digest, claims []byte) ([]byte
 	}
 	stated := map[string]bool{}
 	for _, one := range all {
-		predicate, err := checkAttestation(one, file, sum)
+		predicate, err := checkAttestation(one, file, sum, trust, claims)
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +103,7 @@ func publisherOf(claims []byte) ([]byte, error) {
 }
 
 // checkAttestation returns what the attestation states, if it states it of this file.
-func checkAttestation(text []byte, file string, sum millpond.Digest) (string, error) {
+func checkAttestation(text []byte, file string, sum millpond.Digest, trust *format.Trust, claims []byte) (string, error) {
 	var a struct {
 		Version  int `json:"version"`
 		Material struct {
@@ -116,10 +121,16 @@ func checkAttestation(text []byte, file string, sum millpond.Digest) (string, er
 	if a.Version != 1 {
 		return "", invalid("attestations: one is of version %d; 1 is expected", a.Version)
 	}
-	for what, value := range map[string]string{"certificate": a.Material.Certificate, "signature": a.Envelope.Signature} {
-		if b, err := base64.StdEncoding.DecodeString(value); err != nil || len(b) == 0 {
-			return "", invalid("attestations: one has no %s", what)
+	signed := format.Signed{Type: payloadType}
+	for _, one := range []struct {
+		what, value string
+		into        *[]byte
+	}{{"certificate", a.Material.Certificate, &signed.Certificate}, {"signature", a.Envelope.Signature, &signed.Signature}} {
+		b, err := base64.StdEncoding.DecodeString(one.value)
+		if err != nil || len(b) == 0 {
+			return "", invalid("attestations: one has no %s", one.what)
 		}
+		*one.into = b
 	}
 	if len(a.Material.Transparency) == 0 {
 		return "", invalid("attestations: one has no transparency entry")
@@ -154,7 +165,14 @@ func checkAttestation(text []byte, file string, sum millpond.Digest) (string, er
 	if got := strings.ToLower(subject.Digest["sha256"]); got != sum.Hex() {
 		return "", invalid("attestations: one is about a file with sha256 %.80q; the one that came has %s", got, sum.Hex())
 	}
-	return s.Predicate, nil
+	if trust == nil {
+		return s.Predicate, nil
+	}
+	signed.Payload = raw
+	for _, e := range a.Material.Transparency {
+		signed.Entries = append(signed.Entries, []byte(e))
+	}
+	return s.Predicate, trust.Verify(&signed, claims)
 }
 
 // sameFileName compares two file names by what they say: project, version and tags in any spelling.

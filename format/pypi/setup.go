@@ -32,6 +32,9 @@ func (Format) Info() format.Info {
 			Name:    "legacy",
 			Default: "refuse",
 			Help:    "allow takes eggs, installers and old kinds of archives too when they are published.",
+		}, {
+			Name: optRoots,
+			Help: format.RootsHelp,
 		}},
 		SetUp:     setUp,
 		Upstreams: upstreams,

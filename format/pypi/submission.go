@@ -31,7 +31,8 @@ type submission struct {
 	read     fileName
 	metadata []byte // METADATA or PKG-INFO; nil of an old kind of file
 	core     *coreMetadata
-	attested []byte // the provenance; nil if there is none
+	attested []byte        // the provenance; nil if there is none
+	trust    *format.Trust // what it was verified by
 }
 
 // receive takes the file's bytes in, hashing them as they come. The caller ends the submission.
@@ -135,7 +136,9 @@ func (s *submission) check() error {
 		}
 	}
 	if s.form.has("attestations") {
-		s.attested, err = provenanceOf(s.form.one("attestations"), s.name, s.sums["sha256"], s.repo.Who().Claims)
+		if s.trust, err = format.ReadTrust(s.repo.Option(optRoots)); err == nil {
+			s.attested, err = provenanceOf(s.form.one("attestations"), s.name, s.sums["sha256"], s.repo.Who().Claims, s.trust)
+		}
 	}
 	return err
 }
@@ -299,7 +302,7 @@ func (s *submission) publish(ctx context.Context) (*format.Receipt, error) {
 	}
 	r := format.Release{Package: s.project, Display: s.display, Version: v, Grows: true}
 	if s.attested != nil {
-		r.Detail = json.RawMessage(`{"attestations":"not verified"}`)
+		r.Detail = json.RawMessage(`{"attestations":"` + s.trust.Word() + `"}`)
 	}
 	r.Settle = func(now *format.Hosting, r *format.Release) error { return settle(now, r, files) }
 	return s.repo.Publish(ctx, r)

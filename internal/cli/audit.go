@@ -14,34 +14,7 @@ import (
 	"time"
 
 	"millpond"
-)
-
-// The pond's documents about changes.
-type (
-	eventDocument struct {
-		Seq        int64     `json:"seq"`
-		Time       time.Time `json:"time"`
-		Actor      string    `json:"actor"`
-		Verb       string    `json:"verb"`
-		Repository string    `json:"repository"`
-		Package    string    `json:"package"`
-		Version    string    `json:"version"`
-		File       string    `json:"file"`
-	}
-	headDocument struct {
-		Epoch int64     `json:"epoch"`
-		Seq   int64     `json:"seq"`
-		Hash  string    `json:"hash"`
-		Time  time.Time `json:"time,omitzero"`
-	}
-	verifiedDocument struct {
-		OK     bool         `json:"ok"`
-		Events int64        `json:"events"`
-		Head   headDocument `json:"head"`
-		Epoch  int64        `json:"epoch,omitempty"`
-		Seq    int64        `json:"seq,omitempty"`
-		Why    string       `json:"why,omitempty"`
-	}
+	"millpond/internal/server"
 )
 
 type auditCommand struct {
@@ -113,7 +86,7 @@ func (c *auditCommand) Run(ctx context.Context, p *Process) error {
 func showEvents(w io.Writer, lines io.Reader) error {
 	d := json.NewDecoder(lines)
 	for {
-		var e eventDocument
+		var e server.EventDocument
 		err := d.Decode(&e)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -148,16 +121,14 @@ func readTime(s string, now time.Time) (time.Time, error) {
 
 // verify lets the pond read its whole log, and compares it with heads that were noted elsewhere.
 func (c *auditCommand) verify(ctx context.Context, p *Process) error {
-	in := struct {
-		Heads []headDocument `json:"heads,omitempty"`
-	}{}
+	in := server.VerifyDocument{}
 	if c.Heads != "" {
 		var err error
 		if in.Heads, err = readHeads(c.Heads); err != nil {
 			return err
 		}
 	}
-	var out verifiedDocument
+	var out server.VerifiedDocument
 	if err := c.call(ctx, request{method: "POST", path: []string{"audit", "verify"}, in: in}, &out); err != nil {
 		return err
 	}
@@ -185,7 +156,7 @@ func (c *auditCommand) verify(ctx context.Context, p *Process) error {
 }
 
 // readHeads reads the heads of a file; none if there is no such file yet.
-func readHeads(path string) ([]headDocument, error) {
+func readHeads(path string) ([]server.HeadDocument, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -193,13 +164,13 @@ func readHeads(path string) ([]headDocument, error) {
 	if err != nil {
 		return nil, err
 	}
-	var heads []headDocument
+	var heads []server.HeadDocument
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for n := 1; lines.Scan(); n++ {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		var h headDocument
+		var h server.HeadDocument
 		if err := json.Unmarshal(lines.Bytes(), &h); err != nil || h.Hash == "" {
 			return nil, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%s:%d: no head of a log", path, n)}
 		}
@@ -208,7 +179,7 @@ func readHeads(path string) ([]headDocument, error) {
 	return heads, lines.Err()
 }
 
-func noteHead(path string, h headDocument) error {
+func noteHead(path string, h server.HeadDocument) error {
 	text, err := json.Marshal(h)
 	if err != nil {
 		return err

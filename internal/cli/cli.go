@@ -40,6 +40,7 @@ type commands struct {
 	Init   initCommand    `cmd:"" group:"pond" help:"Write a configuration from what the clients of this machine are set up with."`
 	Config configCommands `cmd:"" group:"pond" help:"Look at the configuration."`
 	Check  checkCommand   `cmd:"" group:"pond" help:"Look for damage in the data."`
+	Backup backupCommands `cmd:"" group:"pond" help:"Copy the data while the pond serves on, and restore such a copy."`
 	Why    whyCommand     `cmd:"" group:"pond" help:"Say what becomes of a package or a version, and why."`
 	Stats  statsCommand   `cmd:"" group:"pond" help:"Show what a running pond holds, and how its upstreams are."`
 	Status statusCommand  `cmd:"" group:"pond" help:"Say which pond is meant, whether it is well, and who you are to it."`

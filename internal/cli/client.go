@@ -106,6 +106,27 @@ func (r *remote) call(ctx context.Context, q request, out any) error {
 	return nil
 }
 
+// tell asks for a change, and says that it was made.
+func (a *api) tell(ctx context.Context, p *Process, q request, words string, args ...any) error {
+	if err := a.call(ctx, q, nil); err != nil {
+		return err
+	}
+	return a.done(p, words, args...)
+}
+
+// list asks for a list, and draws each of what is in it.
+func list[T any](ctx context.Context, a *api, p *Process, path []string, draw func(row func(cells ...any), one T)) error {
+	all := []T{}
+	if err := a.call(ctx, request{method: "GET", path: path}, &all); err != nil {
+		return err
+	}
+	return a.show(p, all, func(row func(...any)) {
+		for _, one := range all {
+			draw(row, one)
+		}
+	})
+}
+
 // ask sends one question of the kinds that have one Answer. It waits as long as the pond works.
 func (r *remote) ask(ctx context.Context, method, path string, query url.Values) (*server.Answer, error) {
 	var a server.Answer

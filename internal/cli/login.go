@@ -13,37 +13,6 @@ import (
 	"millpond/internal/server"
 )
 
-// The pond's documents about the caller.
-type (
-	whoDocument struct {
-		Name   string    `json:"name"`
-		Token  string    `json:"token,omitempty"`
-		Client string    `json:"client,omitempty"`
-		Groups []string  `json:"groups,omitempty"`
-		May    []mayList `json:"may"`
-	}
-	mayList struct {
-		Repository string   `json:"repository"`
-		Verbs      []string `json:"verbs"`
-	}
-	statusDocument struct {
-		Version      string                      `json:"version"`
-		Instance     string                      `json:"instance"`
-		Ready        bool                        `json:"ready"`
-		Why          string                      `json:"why,omitempty"`
-		Offline      bool                        `json:"offline"`
-		URL          string                      `json:"url"`
-		Caller       string                      `json:"caller"`
-		Repositories []server.RepositoryDocument `json:"repositories"`
-	}
-	ticketDocument struct {
-		ID      string    `json:"id"`
-		URL     string    `json:"url"`
-		Expires time.Time `json:"expires"`
-		Every   float64   `json:"every"`
-	}
-)
-
 type loginCommand struct {
 	api
 	Pond      *url.URL `arg:"" optional:"" help:"The pond, such as https://pond.example/."`
@@ -64,7 +33,7 @@ func (c *loginCommand) AfterApply(p *Process) error {
 func (c *loginCommand) Run(ctx context.Context, p *Process) (err error) {
 	given := c.Token
 	c.Token = "" // whoever logs in is nobody yet
-	var t tokenDocument
+	var t server.TokenDocument
 	switch {
 	case c.Setup:
 		err = c.first(ctx, p, &t)
@@ -73,7 +42,7 @@ func (c *loginCommand) Run(ctx context.Context, p *Process) (err error) {
 	case c.User != "":
 		var password string
 		if password, err = p.secret("password of " + c.User); err == nil {
-			err = c.call(ctx, request{method: "POST", path: []string{"login"}, in: map[string]string{"name": c.User, "password": password}}, &t)
+			err = c.call(ctx, request{method: "POST", path: []string{"login"}, in: server.LoginDocument{Name: c.User, Password: password}}, &t)
 		}
 	default:
 		err = c.browser(ctx, p, &t)
@@ -115,7 +84,7 @@ func (c *loginCommand) Run(ctx context.Context, p *Process) (err error) {
 }
 
 // first makes the first user of a new pond.
-func (c *loginCommand) first(ctx context.Context, p *Process, t *tokenDocument) error {
+func (c *loginCommand) first(ctx context.Context, p *Process, t *server.TokenDocument) error {
 	if c.User == "" {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "--setup makes a user: what are they called?", Hint: "add --user NAME"}
 	}
@@ -127,26 +96,26 @@ func (c *loginCommand) first(ctx context.Context, p *Process, t *tokenDocument) 
 	if err != nil {
 		return err
 	}
-	return c.call(ctx, request{method: "POST", path: []string{"setup"}, in: map[string]string{"secret": secret, "name": c.User, "password": password}}, t)
+	return c.call(ctx, request{method: "POST", path: []string{"setup"}, in: server.SetupDocument{Secret: secret, Name: c.User, Password: password}}, t)
 }
 
 // known asks the pond whose the token is, before it is remembered.
-func (c *loginCommand) known(ctx context.Context, p *Process) (tokenDocument, error) {
+func (c *loginCommand) known(ctx context.Context, p *Process) (server.TokenDocument, error) {
 	secret, err := p.secret("token")
 	if err != nil {
-		return tokenDocument{}, err
+		return server.TokenDocument{}, err
 	}
 	c.Token = strings.TrimSpace(secret)
 	who, err := c.who(ctx)
 	if err != nil {
-		return tokenDocument{}, err
+		return server.TokenDocument{}, err
 	}
-	return tokenDocument{ID: who.Token, Secret: c.Token, Owner: who.Name}, nil
+	return server.TokenDocument{ID: who.Token, Secret: c.Token, Owner: who.Name}, nil
 }
 
 // browser shows where the person logs in, and waits until they have.
-func (c *loginCommand) browser(ctx context.Context, p *Process, t *tokenDocument) error {
-	var ticket ticketDocument
+func (c *loginCommand) browser(ctx context.Context, p *Process, t *server.TokenDocument) error {
+	var ticket server.TicketDocument
 	if err := c.call(ctx, request{method: "POST", path: []string{"login", "tickets"}}, &ticket); err != nil {
 		return err
 	}
@@ -218,8 +187,8 @@ func (c *whoamiCommand) Run(ctx context.Context, p *Process) error {
 	})
 }
 
-func (r *remote) who(ctx context.Context) (*whoDocument, error) {
-	d := &whoDocument{}
+func (r *remote) who(ctx context.Context) (*server.WhoDocument, error) {
+	d := &server.WhoDocument{}
 	return d, r.call(ctx, request{method: "GET", path: []string{"whoami"}}, d)
 }
 
@@ -227,7 +196,7 @@ type statusCommand struct{ api }
 
 // Run says which pond is meant, how it is, and who the caller is to it. It fails if the pond is not ready.
 func (c *statusCommand) Run(ctx context.Context, p *Process) error {
-	var d statusDocument
+	var d server.StatusDocument
 	if err := c.call(ctx, request{method: "GET", path: []string{"status"}}, &d); err != nil {
 		return err
 	}

@@ -16,14 +16,10 @@ type what struct {
 	Package    string `arg:"" help:"The package's name."`
 }
 
-// change asks for a change of a package.
-func (a *api) change(ctx context.Context, w what, verb string, c server.Change) error {
-	return a.call(ctx, request{method: "POST", path: []string{"repositories", w.Repository, "packages", w.Package, verb}, in: c}, nil)
-}
-
-// words of a change: "demo 1.0".
-func (w what) words(version, file string) string {
-	return millpond.Key{Package: w.Package, Version: version, File: file}.String()
+// change asks for a change of a package, and says that it was made: words hold a %s for what was changed, "demo 1.0".
+func (a *api) change(ctx context.Context, p *Process, w what, verb string, c server.Change, words string) error {
+	return a.tell(ctx, p, request{method: "POST", path: []string{"repositories", w.Repository, "packages", w.Package, verb}, in: c},
+		words, millpond.Key{Package: w.Package, Version: c.Version, File: c.File})
 }
 
 type showCommand struct {
@@ -99,36 +95,32 @@ func splitVersion(s string) (name, version string) {
 	return s, ""
 }
 
-type yankCommand struct {
+// A release is a command about a version, or one file of it.
+type release struct {
 	api
 	what
 	Release string `arg:"" name:"version" help:"The version."`
 	File    string `arg:"" optional:"" help:"One file of it."`
-	Why     string `help:"What those are told who use it." placeholder:"WORDS"`
+}
+
+type yankCommand struct {
+	release
+	Why string `help:"What those are told who use it." placeholder:"WORDS"`
 }
 
 // Run withdraws a version or a file.
 func (c *yankCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.change(ctx, c.what, "yank", server.Change{Version: c.Release, File: c.File, Why: c.Why}); err != nil {
-		return err
-	}
-	return c.done(p, "yanked %s", c.words(c.Release, c.File))
+	return c.change(ctx, p, c.what, "yank", server.Change{Version: c.Release, File: c.File, Why: c.Why}, "yanked %s")
 }
 
 type unyankCommand struct {
-	api
-	what
-	Release string `arg:"" name:"version" help:"The version."`
-	File    string `arg:"" optional:"" help:"One file of it."`
-	Why     string `help:"Why, for the log." placeholder:"WORDS"`
+	release
+	Why string `help:"Why, for the log." placeholder:"WORDS"`
 }
 
 // Run takes a yank back.
 func (c *unyankCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.change(ctx, c.what, "unyank", server.Change{Version: c.Release, File: c.File, Why: c.Why}); err != nil {
-		return err
-	}
-	return c.done(p, "took the yank of %s back", c.words(c.Release, c.File))
+	return c.change(ctx, p, c.what, "unyank", server.Change{Version: c.Release, File: c.File, Why: c.Why}, "took the yank of %s back")
 }
 
 type deleteCommand struct {
@@ -148,10 +140,7 @@ func (c *deleteCommand) Run(ctx context.Context, p *Process) error {
 	if c.Release != "" && c.All {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "--all and a version were named: which is meant?"}
 	}
-	if err := c.change(ctx, c.what, "delete", server.Change{Version: c.Release, File: c.File, Why: c.Why}); err != nil {
-		return err
-	}
-	return c.done(p, "deleted %s; its name stays taken", c.words(c.Release, c.File))
+	return c.change(ctx, p, c.what, "delete", server.Change{Version: c.Release, File: c.File, Why: c.Why}, "deleted %s; its name stays taken")
 }
 
 type restoreCommand struct {
@@ -163,10 +152,7 @@ type restoreCommand struct {
 
 // Run brings back what was deleted.
 func (c *restoreCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.change(ctx, c.what, "restore", server.Change{Version: c.Release, File: c.File}); err != nil {
-		return err
-	}
-	return c.done(p, "restored %s", c.words(c.Release, c.File))
+	return c.change(ctx, p, c.what, "restore", server.Change{Version: c.Release, File: c.File}, "restored %s")
 }
 
 type mergeCommand struct {
@@ -178,10 +164,7 @@ type mergeCommand struct {
 // Run says what becomes of other layers' versions.
 func (c *mergeCommand) Run(ctx context.Context, p *Process) error {
 	in := server.Merge{Merge: strings.TrimSuffix(c.How, "default")}
-	if err := c.call(ctx, request{method: "PUT", path: []string{"repositories", c.Repository, "packages", c.Package, "merge"}, in: in}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "%s in %s: merge %s", c.Package, c.Repository, c.How)
+	return c.tell(ctx, p, request{method: "PUT", path: []string{"repositories", c.Repository, "packages", c.Package, "merge"}, in: in}, "%s in %s: merge %s", c.Package, c.Repository, c.How)
 }
 
 type takedownCommands struct {
@@ -231,14 +214,8 @@ type takedownListCommand struct{ api }
 
 // Run lists takedowns.
 func (c *takedownListCommand) Run(ctx context.Context, p *Process) error {
-	out := []server.TakedownDocument{}
-	if err := c.call(ctx, request{method: "GET", path: []string{"takedowns"}}, &out); err != nil {
-		return err
-	}
-	return c.show(p, out, func(row func(...any)) {
-		for _, t := range out {
-			row(t.ID, takedownWords(&t), t.Time, t.By, t.Why)
-		}
+	return list(ctx, &c.api, p, []string{"takedowns"}, func(row func(...any), t server.TakedownDocument) {
+		row(t.ID, takedownWords(&t), t.Time, t.By, t.Why)
 	})
 }
 
@@ -250,15 +227,14 @@ type takedownLiftCommand struct {
 
 // Run lifts a takedown.
 func (c *takedownLiftCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "DELETE", path: []string{"takedowns", c.ID}, query: url.Values{"why": {c.Why}}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "lifted %s", c.ID)
+	return c.tell(ctx, p, request{method: "DELETE", path: []string{"takedowns", c.ID}, query: url.Values{"why": {c.Why}}}, "lifted %s", c.ID)
 }
 
 type repoCommands struct {
 	List repoListCommand `cmd:"" default:"withargs" help:"List the repositories."`
 	Show repoShowCommand `cmd:"" help:"Show how a repository is set up."`
+
+	Retention repoRetentionCommand `cmd:"" help:"List what its options say is to go at the next sweep. Nothing is changed."`
 }
 
 type repoShowCommand struct {
@@ -299,6 +275,9 @@ func (c *repoShowCommand) Run(ctx context.Context, p *Process) error {
 		row("hosted", r.Hosted)
 		row("volatile", r.Volatile)
 		row("unpublish", r.Unpublish)
+		if r.Claimed {
+			row("claimed only", r.Claimed)
+		}
 		if r.MaxFile > 0 {
 			row("max file", size64(r.MaxFile))
 		}
@@ -343,28 +322,19 @@ type claimAddCommand struct {
 // Run claims names.
 func (c *claimAddCommand) Run(ctx context.Context, p *Process) error {
 	in := server.ClaimDocument{Repository: c.Repository, Pattern: c.Pattern, Merge: c.Merge, Force: c.Force}
-	if err := c.call(ctx, request{method: "POST", path: []string{"claims"}, in: in}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "%s is claimed for %s: no upstream is asked about it", c.Pattern, c.Repository)
+	return c.tell(ctx, p, request{method: "POST", path: []string{"claims"}, in: in}, "%s is claimed for %s: no upstream is asked about it", c.Pattern, c.Repository)
 }
 
 type claimListCommand struct{ api }
 
 // Run lists claims.
 func (c *claimListCommand) Run(ctx context.Context, p *Process) error {
-	out := []server.ClaimDocument{}
-	if err := c.call(ctx, request{method: "GET", path: []string{"claims"}}, &out); err != nil {
-		return err
-	}
-	return c.show(p, out, func(row func(...any)) {
-		for _, x := range out {
-			by := x.By
-			if x.Configured {
-				by = "the configuration"
-			}
-			row(x.Repository, x.Pattern, x.Merge, by, x.Time)
+	return list(ctx, &c.api, p, []string{"claims"}, func(row func(...any), x server.ClaimDocument) {
+		by := x.By
+		if x.Configured {
+			by = "the configuration"
 		}
+		row(x.Repository, x.Pattern, x.Merge, by, x.Time)
 	})
 }
 
@@ -376,8 +346,5 @@ type claimRemoveCommand struct {
 
 // Run gives a claim up.
 func (c *claimRemoveCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "DELETE", path: []string{"claims"}, query: url.Values{"repository": {c.Repository}, "pattern": {c.Pattern}}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "%s is no claim of %s any more", c.Pattern, c.Repository)
+	return c.tell(ctx, p, request{method: "DELETE", path: []string{"claims"}, query: url.Values{"repository": {c.Repository}, "pattern": {c.Pattern}}}, "%s is no claim of %s any more", c.Pattern, c.Repository)
 }

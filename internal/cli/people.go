@@ -25,21 +25,15 @@ func (c *userListCommand) Run(ctx context.Context, p *Process) error {
 }
 
 func (a *api) listUsers(ctx context.Context, p *Process, path string) error {
-	out := []server.UserDocument{}
-	if err := a.call(ctx, request{method: "GET", path: []string{path}}, &out); err != nil {
-		return err
-	}
-	return a.show(p, out, func(row func(...any)) {
-		for _, u := range out {
-			kind := "person"
-			if u.Service {
-				kind = strings.TrimSuffix("service of "+u.Owner, " of ")
-			}
-			if u.Disabled {
-				kind += ", disabled"
-			}
-			row(u.Name, kind, u.Display, u.Email, u.Groups)
+	return list(ctx, a, p, []string{path}, func(row func(...any), u server.UserDocument) {
+		kind := "person"
+		if u.Service {
+			kind = strings.TrimSuffix("service of "+u.Owner, " of ")
 		}
+		if u.Disabled {
+			kind += ", disabled"
+		}
+		row(u.Name, kind, u.Display, u.Email, u.Groups)
 	})
 }
 
@@ -62,10 +56,7 @@ func (c *userAddCommand) Run(ctx context.Context, p *Process) error {
 			return err
 		}
 	}
-	if err := c.call(ctx, request{method: "POST", path: []string{"users"}, in: in}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "added %s; what they may do says 'millpond grant add'", c.Name)
+	return c.tell(ctx, p, request{method: "POST", path: []string{"users"}, in: in}, "added %s; what they may do says 'millpond grant add'", c.Name)
 }
 
 // somebody is a command about one person or service.
@@ -78,30 +69,21 @@ type userRemoveCommand struct{ somebody }
 
 // Run forgets somebody.
 func (c *userRemoveCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "DELETE", path: []string{"users", c.Name}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "removed %s", c.Name)
+	return c.tell(ctx, p, request{method: "DELETE", path: []string{"users", c.Name}}, "removed %s", c.Name)
 }
 
 type userDisableCommand struct{ somebody }
 
 // Run ends all that somebody can do.
 func (c *userDisableCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "POST", path: []string{"users", c.Name, "disable"}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "disabled %s: their tokens and logins have ended", c.Name)
+	return c.tell(ctx, p, request{method: "POST", path: []string{"users", c.Name, "disable"}}, "disabled %s: their tokens and logins have ended", c.Name)
 }
 
 type userEnableCommand struct{ somebody }
 
 // Run lets somebody log in again.
 func (c *userEnableCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "POST", path: []string{"users", c.Name, "enable"}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "enabled %s", c.Name)
+	return c.tell(ctx, p, request{method: "POST", path: []string{"users", c.Name, "enable"}}, "enabled %s", c.Name)
 }
 
 type userPasswordCommand struct {
@@ -111,7 +93,7 @@ type userPasswordCommand struct {
 
 // Run sets a password. What is piped in are lines: of one's own first the current one, then the new one.
 func (c *userPasswordCommand) Run(ctx context.Context, p *Process) error {
-	var me whoDocument
+	var me server.WhoDocument
 	if err := c.call(ctx, request{method: "GET", path: []string{"whoami"}}, &me); err != nil {
 		return err
 	}
@@ -126,10 +108,7 @@ func (c *userPasswordCommand) Run(ctx context.Context, p *Process) error {
 	if in.Password, err = p.newSecret("new password of " + c.Name); err != nil {
 		return err
 	}
-	if err := c.call(ctx, request{method: "PUT", path: []string{"users", c.Name, "password"}, in: in}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "the password of %s is set", c.Name)
+	return c.tell(ctx, p, request{method: "PUT", path: []string{"users", c.Name, "password"}, in: in}, "the password of %s is set", c.Name)
 }
 
 type groupCommands struct {
@@ -142,14 +121,8 @@ type groupListCommand struct{ api }
 
 // Run lists groups.
 func (c *groupListCommand) Run(ctx context.Context, p *Process) error {
-	out := []server.GroupDocument{}
-	if err := c.call(ctx, request{method: "GET", path: []string{"groups"}}, &out); err != nil {
-		return err
-	}
-	return c.show(p, out, func(row func(...any)) {
-		for _, g := range out {
-			row(g.Name, g.Title, g.Members)
-		}
+	return list(ctx, &c.api, p, []string{"groups"}, func(row func(...any), g server.GroupDocument) {
+		row(g.Name, g.Title, g.Members)
 	})
 }
 
@@ -163,10 +136,7 @@ type groupAddCommand struct {
 // Run makes a group, or puts people into one.
 func (c *groupAddCommand) Run(ctx context.Context, p *Process) error {
 	if len(c.Members) == 0 {
-		if err := c.call(ctx, request{method: "POST", path: []string{"groups"}, in: server.NewGroup{Name: c.Name, Title: c.Title}}, nil); err != nil {
-			return err
-		}
-		return c.done(p, "made the group %s", c.Name)
+		return c.tell(ctx, p, request{method: "POST", path: []string{"groups"}, in: server.NewGroup{Name: c.Name, Title: c.Title}}, "made the group %s", c.Name)
 	}
 	for _, m := range c.Members {
 		if err := c.call(ctx, request{method: "PUT", path: []string{"groups", c.Name, "members", m}}, nil); err != nil {
@@ -185,10 +155,7 @@ type groupRemoveCommand struct {
 // Run takes people out of a group, or forgets it.
 func (c *groupRemoveCommand) Run(ctx context.Context, p *Process) error {
 	if len(c.Members) == 0 {
-		if err := c.call(ctx, request{method: "DELETE", path: []string{"groups", c.Name}}, nil); err != nil {
-			return err
-		}
-		return c.done(p, "removed the group %s", c.Name)
+		return c.tell(ctx, p, request{method: "DELETE", path: []string{"groups", c.Name}}, "removed the group %s", c.Name)
 	}
 	for _, m := range c.Members {
 		if err := c.call(ctx, request{method: "DELETE", path: []string{"groups", c.Name, "members", m}}, nil); err != nil {
@@ -222,10 +189,7 @@ type serviceAddCommand struct {
 
 // Run adds a service.
 func (c *serviceAddCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "POST", path: []string{"services"}, in: server.NewService{Name: c.Name, Display: c.Display}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "added %s; next 'millpond grant add user:%s …' and 'millpond service token %s'", c.Name, c.Name, c.Name)
+	return c.tell(ctx, p, request{method: "POST", path: []string{"services"}, in: server.NewService{Name: c.Name, Display: c.Display}}, "added %s; next 'millpond grant add user:%s …' and 'millpond service token %s'", c.Name, c.Name, c.Name)
 }
 
 type serviceTokenCommand struct {
@@ -253,20 +217,14 @@ type serviceRevokeCommand struct {
 
 // Run ends a service's token.
 func (c *serviceRevokeCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "DELETE", path: []string{"services", c.Service, "tokens", c.ID}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "revoked %s", c.ID)
+	return c.tell(ctx, p, request{method: "DELETE", path: []string{"services", c.Service, "tokens", c.ID}}, "revoked %s", c.ID)
 }
 
 type serviceRemoveCommand struct{ somebody }
 
 // Run forgets a service.
 func (c *serviceRemoveCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "DELETE", path: []string{"services", c.Name}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "removed %s", c.Name)
+	return c.tell(ctx, p, request{method: "DELETE", path: []string{"services", c.Name}}, "removed %s", c.Name)
 }
 
 type grantCommands struct {
@@ -279,14 +237,8 @@ type grantListCommand struct{ api }
 
 // Run lists grants.
 func (c *grantListCommand) Run(ctx context.Context, p *Process) error {
-	out := []auth.Grant{}
-	if err := c.call(ctx, request{method: "GET", path: []string{"grants"}}, &out); err != nil {
-		return err
-	}
-	return c.show(p, out, func(row func(...any)) {
-		for _, g := range out {
-			row(g.ID, g.Subject, g.Role, g.Repository, g.Names, g.By)
-		}
+	return list(ctx, &c.api, p, []string{"grants"}, func(row func(...any), g auth.Grant) {
+		row(g.ID, g.Subject, g.Role, g.Repository, g.Names, g.By)
 	})
 }
 
@@ -317,8 +269,5 @@ type grantRemoveCommand struct {
 
 // Run takes a grant back.
 func (c *grantRemoveCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "DELETE", path: []string{"grants", c.ID}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "took %s back", c.ID)
+	return c.tell(ctx, p, request{method: "DELETE", path: []string{"grants", c.ID}}, "took %s back", c.ID)
 }

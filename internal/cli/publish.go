@@ -27,22 +27,13 @@ type publishCommand struct {
 	Option     map[string]string `help:"An option of the format's own." placeholder:"NAME=VALUE"`
 }
 
-// A publishedDocument says what came of one file.
-type publishedDocument struct {
-	Repository string `json:"repository"`
-	Package    string `json:"package"`
-	Version    string `json:"version,omitempty"`
-	File       string `json:"file,omitempty"`
-	New        bool   `json:"new"`
-}
-
 // Run publishes one file after the other. What was published before one is refused stays published: doing it again is safe.
 func (c *publishCommand) Run(ctx context.Context, p *Process) error {
 	to, f, err := c.target(ctx, p)
 	if err != nil {
 		return err
 	}
-	done := []publishedDocument{}
+	done := []server.PublishedDocument{}
 	for _, path := range c.Paths {
 		one, err := c.publishPath(ctx, p, to, f, path)
 		if err != nil {
@@ -100,7 +91,7 @@ func (c *publishCommand) target(ctx context.Context, p *Process) (string, format
 	return "", nil, &millpond.Error{Kind: millpond.Invalid, Why: "there are several repositories that you may publish to: " + strings.Join(names, ", "), Hint: "name one with --repository"}
 }
 
-func (c *publishCommand) publishPath(ctx context.Context, p *Process, to string, f format.Format, path string) (*publishedDocument, error) {
+func (c *publishCommand) publishPath(ctx context.Context, p *Process, to string, f format.Format, path string) (*server.PublishedDocument, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -144,7 +135,7 @@ func (c *publishCommand) publishPath(ctx context.Context, p *Process, to string,
 	return c.publishFile(ctx, p, to, name, packed, size)
 }
 
-func (c *publishCommand) publishFile(ctx context.Context, p *Process, to, name string, file io.Reader, size int64) (*publishedDocument, error) {
+func (c *publishCommand) publishFile(ctx context.Context, p *Process, to, name string, file io.Reader, size int64) (*server.PublishedDocument, error) {
 	options := url.Values{}
 	for key, value := range c.Option {
 		options.Set(key, value)
@@ -159,7 +150,7 @@ func (c *publishCommand) publishFile(ctx context.Context, p *Process, to, name s
 		defer bar.Close()
 		body = io.TeeReader(file, bar)
 	}
-	var out publishedDocument
+	var out server.PublishedDocument
 	err := c.call(ctx, request{method: "POST", path: []string{"repositories", to, "publish", name}, query: options, body: body, size: size}, &out)
 	if err != nil {
 		return nil, fmt.Errorf("publish %s: %w", name, err)

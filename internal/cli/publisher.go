@@ -5,20 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
-)
 
-// A publisherDocument says which CI jobs may publish which names.
-type publisherDocument struct {
-	ID         string            `json:"id,omitempty"`
-	Name       string            `json:"name"`
-	Issuer     string            `json:"issuer"`
-	Claims     map[string]string `json:"claims"`
-	Repository string            `json:"repository"`
-	Names      []string          `json:"names"`
-	Created    time.Time         `json:"created,omitzero"`
-	By         string            `json:"by,omitempty"`
-}
+	"millpond/internal/server"
+)
 
 type publisherCommands struct {
 	List   publisherListCommand   `cmd:"" default:"withargs" help:"List publisher rules."`
@@ -30,18 +19,12 @@ type publisherListCommand struct{ api }
 
 // Run lists publisher rules.
 func (c *publisherListCommand) Run(ctx context.Context, p *Process) error {
-	out := []publisherDocument{}
-	if err := c.call(ctx, request{method: "GET", path: []string{"publishers"}}, &out); err != nil {
-		return err
-	}
-	return c.show(p, out, func(row func(...any)) {
-		for _, x := range out {
-			var claims []string
-			for _, name := range slices.Sorted(maps.Keys(x.Claims)) {
-				claims = append(claims, fmt.Sprintf("%s=%s", name, x.Claims[name]))
-			}
-			row(x.ID, x.Name, x.Repository, x.Names, x.Issuer, claims)
+	return list(ctx, &c.api, p, []string{"publishers"}, func(row func(...any), x server.PublisherDocument) {
+		var claims []string
+		for _, name := range slices.Sorted(maps.Keys(x.Claims)) {
+			claims = append(claims, fmt.Sprintf("%s=%s", name, x.Claims[name]))
 		}
+		row(x.ID, x.Name, x.Repository, x.Names, x.Issuer, claims)
 	})
 }
 
@@ -56,7 +39,7 @@ type publisherAddCommand struct {
 
 // Run lets jobs publish.
 func (c *publisherAddCommand) Run(ctx context.Context, p *Process) error {
-	in, out := publisherDocument{Name: c.Name, Issuer: c.Issuer, Claims: c.Claim, Repository: c.Repository, Names: c.Names}, publisherDocument{}
+	in, out := server.PublisherDocument{Name: c.Name, Issuer: c.Issuer, Claims: c.Claim, Repository: c.Repository, Names: c.Names}, server.PublisherDocument{}
 	if err := c.call(ctx, request{method: "POST", path: []string{"publishers"}, in: in}, &out); err != nil {
 		return err
 	}
@@ -73,8 +56,5 @@ type publisherRemoveCommand struct {
 
 // Run takes a rule back.
 func (c *publisherRemoveCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "DELETE", path: []string{"publishers", c.ID}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "removed %s", c.ID)
+	return c.tell(ctx, p, request{method: "DELETE", path: []string{"publishers", c.ID}}, "removed %s", c.ID)
 }

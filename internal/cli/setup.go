@@ -11,6 +11,7 @@ import (
 
 	"millpond"
 	"millpond/format"
+	"millpond/internal/server"
 )
 
 type setUpCommand struct {
@@ -55,7 +56,7 @@ func (c *setUpCommand) Run(ctx context.Context, p *Process) error {
 	if c.WithToken {
 		host, _ := os.Hostname() // without it the name says less
 		in := map[string]any{"name": strings.TrimSuffix(c.Client+" on "+host, " on "), "repositories": []string{repository}}
-		var t tokenDocument
+		var t server.TokenDocument
 		if err := c.call(ctx, request{method: "POST", path: []string{"tokens"}, in: in}, &t); err != nil {
 			return err
 		}

@@ -6,22 +6,8 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/internal/server"
 )
-
-// A tokenDocument is a token; its secret is there when it is made, and never again.
-type tokenDocument struct {
-	ID           string    `json:"id,omitempty"`
-	Secret       string    `json:"secret,omitempty"`
-	S3           string    `json:"s3_secret,omitempty"` // the secret access key, whose id is ID
-	Name         string    `json:"name,omitempty"`
-	Owner        string    `json:"owner,omitempty"`
-	Created      time.Time `json:"created,omitzero"`
-	Used         time.Time `json:"used,omitzero"`
-	Expires      time.Time `json:"expires,omitzero"`
-	Verbs        []string  `json:"verbs,omitempty"`
-	Repositories []string  `json:"repositories,omitempty"`
-	Names        []string  `json:"names,omitempty"`
-}
 
 type tokenCommands struct {
 	List     tokenListCommand     `cmd:"" default:"withargs" help:"List your tokens."`
@@ -38,48 +24,36 @@ func (c *tokenListCommand) Run(ctx context.Context, p *Process) error {
 }
 
 func (a *api) listTokens(ctx context.Context, p *Process, path ...string) error {
-	out := []tokenDocument{}
-	if err := a.call(ctx, request{method: "GET", path: path}, &out); err != nil {
-		return err
-	}
-	return a.show(p, out, func(row func(...any)) {
-		for _, t := range out {
-			used := "never used"
-			if !t.Used.IsZero() {
-				used = "used " + when(t.Used)
-			}
-			row(t.ID, t.Name, "until "+when(t.Expires), used, t.Verbs, t.Repositories, t.Names)
+	return list(ctx, a, p, path, func(row func(...any), t server.TokenDocument) {
+		used := "never used"
+		if !t.Used.IsZero() {
+			used = "used " + when(t.Used)
 		}
+		row(t.ID, t.Name, "until "+when(t.Expires), used, t.Verbs, t.Repositories, t.Names)
 	})
 }
 
 // A tokenWish is what a new token shall be for.
 type tokenWish struct {
 	api
-	Name       string        `help:"What you call it." placeholder:"WORDS"`
-	For        time.Duration `help:"How long it is good, such as 720h; 30 days if nothing is said, a year at most." placeholder:"TIME"`
-	Verb       []string      `help:"What it is for: read, publish, yank …; all that you may, if nothing is said." placeholder:"VERB"`
-	Repository []string      `help:"Patterns of repositories; all if nothing is said." placeholder:"PATTERN"`
-	Package    []string      `help:"Patterns of packages; all if nothing is said." placeholder:"PATTERN"`
-	S3         bool          `name:"s3" help:"Print it as an access key id and a secret access key, for aws, s3cmd and rclone."`
+	Name       string          `help:"What you call it." placeholder:"WORDS"`
+	For        time.Duration   `help:"How long it is good, such as 720h; 30 days if nothing is said, a year at most." placeholder:"TIME"`
+	Verb       []millpond.Verb `help:"What it is for: read, publish, yank …; all that you may, if nothing is said." placeholder:"VERB"`
+	Repository []string        `help:"Patterns of repositories; all if nothing is said." placeholder:"PATTERN"`
+	Package    []string        `help:"Patterns of packages; all if nothing is said." placeholder:"PATTERN"`
+	S3         bool            `name:"s3" help:"Print it as an access key id and a secret access key, for aws, s3cmd and rclone."`
 }
 
 // make makes the token and prints its secret, and nothing else, to standard output.
 func (w *tokenWish) make(ctx context.Context, p *Process, path ...string) error {
-	in := struct {
-		Name         string    `json:"name,omitempty"`
-		Expires      time.Time `json:"expires,omitzero"`
-		Verbs        []string  `json:"verbs,omitempty"`
-		Repositories []string  `json:"repositories,omitempty"`
-		Names        []string  `json:"names,omitempty"`
-	}{Name: w.Name, Verbs: w.Verb, Repositories: w.Repository, Names: w.Package}
+	in := server.NewToken{Name: w.Name, Verbs: w.Verb, Repositories: w.Repository, Names: w.Package}
 	if w.For < 0 {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "--for is a time to come"}
 	}
 	if w.For > 0 {
 		in.Expires = time.Now().Add(w.For).UTC().Truncate(time.Second)
 	}
-	var out tokenDocument
+	var out server.TokenDocument
 	if err := w.call(ctx, request{method: "POST", path: path, in: in}, &out); err != nil {
 		return err
 	}
@@ -92,7 +66,7 @@ func (w *tokenWish) make(ctx context.Context, p *Process, path ...string) error 
 	return w.printToken(p, &out)
 }
 
-func (o *output) printToken(p *Process, t *tokenDocument) error {
+func (o *output) printToken(p *Process, t *server.TokenDocument) error {
 	if o.JSON {
 		return printJSON(p.Out, t)
 	}
@@ -117,10 +91,7 @@ type tokenRevokeCommand struct {
 
 // Run ends a token.
 func (c *tokenRevokeCommand) Run(ctx context.Context, p *Process) error {
-	if err := c.call(ctx, request{method: "DELETE", path: []string{"tokens", c.ID}}, nil); err != nil {
-		return err
-	}
-	return c.done(p, "revoked %s", c.ID)
+	return c.tell(ctx, p, request{method: "DELETE", path: []string{"tokens", c.ID}}, "revoked %s", c.ID)
 }
 
 type tokenExchangeCommand struct {
@@ -132,19 +103,15 @@ type tokenExchangeCommand struct {
 
 // Run exchanges an identity token, and sends no other along.
 func (c *tokenExchangeCommand) Run(ctx context.Context, p *Process) error {
-	in := struct {
-		Identity   string `json:"token"`
-		Repository string `json:"repository"`
-		Package    string `json:"package,omitempty"`
-	}{c.Identity, c.Repository, c.Package}
-	if in.Identity == "" {
+	in := server.ExchangeDocument{Token: c.Identity, Repository: c.Repository, Package: c.Package}
+	if in.Token == "" {
 		var err error
-		if in.Identity, err = p.secret("identity token"); err != nil {
+		if in.Token, err = p.secret("identity token"); err != nil {
 			return err
 		}
 	}
 	c.Token = ""
-	var out tokenDocument
+	var out server.TokenDocument
 	if err := c.call(ctx, request{method: "POST", path: []string{"oidc", "exchange"}, in: in}, &out); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ repositories:
     own: ["group:owners"]
     volatile: true
     unpublish: true
+    claimed_only: true
     max_file: 2GiB
   mirror: {format: golang, hosted: false}
 `
@@ -48,10 +49,10 @@ func TestAuth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []string{"true false false false 17179869184", "false true true false 2147483648", "false false false true 17179869184"} {
+	for i, want := range []string{"true false false false false 17179869184", "false true true false true 2147483648", "false false false true false 17179869184"} {
 		r := all[i]
-		if got := fmt.Sprint(r.Public, r.Volatile, r.Unpublish, r.ReadOnly, r.MaxFile); got != want {
-			t.Errorf("%s: public, volatile, unpublish, read only, largest file: %s, want %s", r.Name, got, want)
+		if got := fmt.Sprint(r.Public, r.Volatile, r.Unpublish, r.ReadOnly, r.ClaimedOnly, r.MaxFile); got != want {
+			t.Errorf("%s: public, volatile, unpublish, read only, claimed only, largest file: %s, want %s", r.Name, got, want)
 		}
 	}
 	r := &c.Repos[1]

@@ -132,6 +132,21 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestNamesOfAnUpstream(t *testing.T) {
+	c := load(t, "repositories:\n  p: {format: pypi, upstreams: [{url: 'https://upstream.example/', names: [acme-*, one]}]}", env())
+	all, err := c.Repositories(formats())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(all[0].Upstreams[0].Names); got != "[acme-* one]" {
+		t.Errorf("names = %s", got)
+	}
+	none := "repositories:\n  p: {format: pypi, upstreams: [{url: 'https://upstream.example/', names: ['']}]}"
+	if _, err := Load(write(t, none), env(), formats()); err == nil || !strings.Contains(err.Error(), "upstreams[0].names[0]") {
+		t.Errorf("an empty pattern: got %v, want to hear where it stands", err)
+	}
+}
+
 func TestPlacesOfARepositorysOwn(t *testing.T) {
 	c := load(t, "public_url: https://pond.example\nread: anonymous\nrepositories:\n  p: {format: pypi, host: [P.example., q.example], listen: 'http://:3142'}", env())
 	all, err := c.Repositories(formats())
@@ -150,7 +165,7 @@ func TestErrors(t *testing.T) {
 		{"unknown key below", "log:\n  levle: info", `2: log: unknown key "levle"; did you mean level?`},
 		{"unknown key of a repository", "repositories:\n  p:\n    format: pypi\n    upstream: x", `4: repositories.p: unknown key "upstream"; did you mean upstreams?`},
 		{"an option of another format", "repositories:\n  p:\n    format: pypi\n    scope: x",
-			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, max_file, rules, fresh, absent, host, listen`},
+			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, claimed_only, max_file, rules, fresh, absent, host, listen`},
 		{"a misspelt option", "repositories:\n  p:\n    format: npm\n    lockfile: x", `4: repositories.p: unknown key "lockfile"; did you mean lock-file?`},
 		{"unknown key of an upstream", "repositories:\n  p:\n    format: pypi\n    upstreams:\n    - url: https://u.example/\n      user: x",
 			`6: repositories.p.upstreams[0]: unknown key "user"; did you mean username?`},

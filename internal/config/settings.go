@@ -145,6 +145,9 @@ type Repository struct {
 	Volatile bool `key:"volatile" default:"false"`
 	// Versions that were published may be deleted. Their numbers stay taken.
 	Unpublish bool `key:"unpublish" default:"false"`
+	// A name that is new here can be published only if a claim covers it. Else any name can that no upstream is known to
+	// have; none of them is asked.
+	ClaimedOnly bool `key:"claimed_only" default:"false"`
 	// The largest file that can be published.
 	MaxFile Size `key:"max_file" default:"16GiB"`
 	// What may be read. See "rules" below.
@@ -175,6 +178,8 @@ type Upstream struct {
 	Repository string `key:"repository" type:"name"`
 	// What it is called in messages and records. What was kept from an upstream is known by this name.
 	Name string `key:"name" type:"word" default:"its host"`
+	// Patterns of the names that it is asked about, written as claims are; it hears of no others. Empty is all.
+	Names []string `key:"names" type:"list of patterns"`
 	// As for the repository, but for this upstream alone.
 	Merge string `key:"merge" type:"word" default:"the repository's, and union for a sibling"`
 	// Basic authentication, sent to the URL's own origin only.
@@ -182,6 +187,10 @@ type Upstream struct {
 	Password string `key:"password" type:"secret"`
 	// Bearer authentication, instead.
 	Token string `key:"token" type:"secret"`
+	// The region of a bucket: requests are signed as S3 wants it, with an access key's id as username and its secret as password.
+	Region string `key:"region" type:"word"`
+	// The session token of an access key that is lent for a time.
+	SessionToken string `key:"session_token" type:"secret"`
 	// Take name and password from the netrc file of the pond's user, instead.
 	Netrc bool `key:"netrc" default:"false"`
 	// Further headers, sent to the URL's own origin only.

@@ -43,6 +43,7 @@ type (
 		Rules     []string `json:"rules,omitempty"`
 		Volatile  bool     `json:"volatile,omitempty"`
 		Unpublish bool     `json:"unpublish,omitempty"`
+		Claimed   bool     `json:"claimed_only,omitempty"`
 		MaxFile   int64    `json:"max_file,omitempty"` // in bytes
 		Hosts     []string `json:"host,omitempty"`     // where it is the root
 		Listen    string   `json:"listen,omitempty"`
@@ -140,6 +141,7 @@ func packageRoutes() []route {
 		op("POST", of+"/packages/{package}/unyank", millpond.VerbYank, inPath, "Takes a yank back.", func(s *Server, c *call, in Change) (nothing, error) { return nothing{}, s.yank(c, in, false) }),
 		op("POST", of+"/packages/{package}/delete", millpond.VerbDelete, inPath, "Removes a package, a version or a file.", (*Server).deletePackage),
 		op("POST", of+"/packages/{package}/restore", millpond.VerbDelete, inPath, "Brings back what was deleted.", (*Server).restorePackage),
+		op("GET", of+"/retention", millpond.VerbDelete, inPath, "What the options of a repository say is to go at the next sweep. Nothing is changed.", (*Server).showRetention),
 		op("PUT", of+"/packages/{package}/merge", millpond.VerbGrant, inPath, "Says what becomes of other layers' versions of a name.", (*Server).mergePackage),
 		publish,
 		op("POST", "/-/api/promote", millpond.VerbPromote, inBody, "Brings what one repository hosts into another, all of it or nothing.", (*Server).promote),
@@ -155,7 +157,7 @@ func (s *Server) listRepositories(c *call, _ nothing) ([]RepositoryDocument, err
 		one := RepositoryDocument{Name: m.name, Format: m.info.Name, URL: c.t.base(c.peer).JoinPath(m.name + "/").String(),
 			May: []millpond.Verb{}, Hosted: !m.config.ReadOnly, Claims: m.config.Claims, Merge: "hide"}
 		one.Rules, one.Volatile, one.Unpublish, one.MaxFile = m.config.Policy.Names(), m.config.Volatile, m.config.Unpublish, m.config.MaxFile
-		one.Hosts, one.Listen = m.config.Hosts, m.config.Listen
+		one.Hosts, one.Listen, one.Claimed = m.config.Hosts, m.config.Listen, m.config.ClaimedOnly
 		for _, u := range m.config.Upstreams {
 			switch {
 			case u.Sibling != "":

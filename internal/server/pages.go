@@ -79,6 +79,17 @@ func (s *Server) drawLogin(c *call, status int, p *ui.Login) error {
 	return send(c.response, c.r, status, b.String())
 }
 
+// drawRefusal draws the page again, with what went wrong; what is nobody's fault but the pond's stays an error.
+func (s *Server) drawRefusal(c *call, err error, p *ui.Login) error {
+	kind := millpond.KindOf(err)
+	if kind == millpond.Internal {
+		return err
+	}
+	c.Failed(err)
+	p.Alarm, p.Hint = format.Words(err)
+	return s.drawLogin(c, kind.Status(), p)
+}
+
 // readForm reads a form of the pond's own pages.
 func readForm(r *http.Request) (url.Values, error) {
 	r.Body = http.MaxBytesReader(nil, r.Body, 64<<10)
@@ -102,13 +113,7 @@ func (s *Server) logIn(c *call) error {
 	}
 	session, err := people.LogIn(c.r.Context(), c.caller.Client, form.Get("name"), form.Get("password"))
 	if err != nil {
-		if kind := millpond.KindOf(err); kind != millpond.Internal {
-			c.Failed(err)
-			p := &ui.Login{Ticket: form.Get("ticket"), Next: form.Get("next"), Typed: form.Get("name")}
-			p.Alarm, p.Hint = format.Words(err)
-			return s.drawLogin(c, kind.Status(), p)
-		}
-		return err
+		return s.drawRefusal(c, err, &ui.Login{Ticket: form.Get("ticket"), Next: form.Get("next"), Typed: form.Get("name")})
 	}
 	return c.enterPages(session, nextPage(form.Get("ticket"), form.Get("next")))
 }
@@ -143,9 +148,11 @@ func (c *call) enterPages(session *auth.Session, next string) error {
 }
 
 // sendTo redirects a browser to a page of the pond's own.
-func (c *call) sendTo(path string) error {
+func (c *call) sendTo(path string) error { return c.redirect(c.t.under + path) }
+
+func (c *call) redirect(to string) error {
 	h := c.Header()
-	h.Set("Location", c.t.under+path)
+	h.Set("Location", to)
 	h["Cache-Control"] = noStore
 	h.Set("Content-Length", "0")
 	c.WriteHeader(http.StatusSeeOther)
@@ -162,14 +169,7 @@ func (s *Server) approveLogin(c *call) error {
 		return err
 	}
 	if err := people.ApproveTicket(c.r.Context(), c.caller, form.Get("ticket")); err != nil {
-		kind := millpond.KindOf(err)
-		if kind == millpond.Internal {
-			return err
-		}
-		c.Failed(err)
-		p := &ui.Login{}
-		p.Alarm, p.Hint = format.Words(err)
-		return s.drawLogin(c, kind.Status(), p)
+		return s.drawRefusal(c, err, &ui.Login{})
 	}
 	return s.drawLogin(c, http.StatusOK, &ui.Login{Done: "The client that waited has its token. You can close this page."})
 }
@@ -205,12 +205,7 @@ func (s *Server) toProvider(c *call) error {
 		return err
 	}
 	http.SetCookie(c.response, c.cookie(pageCookie, "__Host-"+pageCookie, to.Cookie, 600))
-	h := c.Header()
-	h.Set("Location", to.URL)
-	h["Cache-Control"] = noStore
-	h.Set("Content-Length", "0")
-	c.WriteHeader(http.StatusSeeOther)
-	return nil
+	return c.redirect(to.URL)
 }
 
 func (s *Server) fromProvider(c *call) error {
@@ -234,14 +229,7 @@ func (s *Server) fromProvider(c *call) error {
 		session, next, err = people.FinishOIDC(c.r.Context(), c.caller.Client, given.Value, q.Get("state"), q.Get("code"))
 	}
 	if err != nil {
-		kind := millpond.KindOf(err)
-		if kind == millpond.Internal {
-			return err
-		}
-		c.Failed(err)
-		p := &ui.Login{}
-		p.Alarm, p.Hint = format.Words(err)
-		return s.drawLogin(c, kind.Status(), p)
+		return s.drawRefusal(c, err, &ui.Login{})
 	}
 	http.SetCookie(c.response, c.cookie(pageCookie, "__Host-"+pageCookie, "", -1))
 	return c.enterPages(session, auth.LocalPath(next))

@@ -285,9 +285,40 @@ type refusal struct {
 
 func (e *refusal) Error() string { return e.why }
 
+// plain is the error as others than the server know it.
+func plain(err error) error {
+	e, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return err
+	}
+	kind := e.kind
+	if kind == millpond.Internal {
+		kind = millpond.Invalid
+	}
+	return &millpond.Error{Kind: kind, Why: e.why}
+}
+
+// refuseSpoken answers an error as the format does whose repository was asked for, or whose clients ask for one that is not
+// there; false if none does.
+func (s *Server) refuseSpoken(x *response, r *http.Request, err error) bool {
+	t := s.table.Load()
+	name, _, _ := strings.Cut(strings.TrimPrefix(t.inner(r.URL), "/"), "/")
+	m := t.mounts[name]
+	if x.at != nil {
+		m = x.at.mount
+	}
+	for _, one := range t.order {
+		f, ok := one.config.Format.(format.Refuser)
+		if ok && (m == nil || m.info.Name == one.info.Name) {
+			return f.Refuse(x, r, time.Now(), plain(err))
+		}
+	}
+	return false
+}
+
 // fail answers with an error in plain words.
 func (s *Server) fail(x *response, r *http.Request, err error) {
-	if s.refuseRooted(x, r, err) {
+	if s.refuseRooted(x, r, err) || s.refuseSpoken(x, r, err) {
 		return
 	}
 	if millpond.Is(err, millpond.Unauthenticated) && len(x.Header()["Www-Authenticate"]) == 0 {
@@ -304,10 +335,7 @@ func (s *Server) fail(x *response, r *http.Request, err error) {
 		if e.challenge != "" {
 			x.Header().Set("Www-Authenticate", e.challenge)
 		}
-		err = &millpond.Error{Kind: e.kind, Why: e.why}
-		if e.kind == millpond.Internal {
-			err = &millpond.Error{Kind: millpond.Invalid, Why: e.why}
-		}
+		err = plain(e)
 	}
 	f.Body = why + "\n"
 	if hint != "" {

@@ -240,6 +240,13 @@ func (d *Dir) Link(name, to string) error {
 	return d.do(Call{Op: OpLink, Name: name, To: to}, func() error { return d.root.Link(name, to) })
 }
 
+// LinkIn gives a file from outside a name in the Dir too.
+func (d *Dir) LinkIn(outside, to string) error {
+	return d.do(Call{Op: OpLink, Name: outside, To: to}, func() error {
+		return os.Link(outside, filepath.Join(d.root.Name(), filepath.FromSlash(to)))
+	})
+}
+
 // Rename gives a file another name, and drops what had it.
 func (d *Dir) Rename(name, to string) error {
 	return d.do(Call{Op: OpRename, Name: name, To: to}, func() error { return d.root.Rename(name, to) })
