@@ -29,6 +29,7 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
+[ -z "$long" ] || command -v chromium >/dev/null || missing+=(chromium) # looks at pages
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null
@@ -101,6 +102,7 @@ if [ -n "$long" ]; then
 	say "the long loops"
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m ./catalog/...
 	go test -race -timeout 120m ./blob/disk ./repo -args -long
+	go test -timeout 10m -run InABrowser ./internal/server -args -long
 	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase01|TestMany' ./format/debian
 else
 	echo "the long loops (a thousand kills, power cuts at every call) were not run: ./test.sh --long runs them"
