@@ -154,13 +154,20 @@ var homeFiles = map[string]string{
 	".config/go/telemetry/mode": "off",
 }
 
-// condition adds [real]: the upstreams of this machine's own clients can be reached; and [crates]: that of its cargo can.
+// condition adds [real]: the upstreams of this machine's own clients can be reached; [crates] and [debs]: that of its cargo, or
+// of its apt, can; [long]: what takes minutes runs too; and [root].
 func condition(name string) (bool, error) {
-	if name == "real" {
+	switch name {
+	case "real":
 		return reachable(), nil
-	}
-	if name == "crates" {
+	case "crates":
 		return crates(), nil
+	case "long":
+		return os.Getenv("MILLPONDTEST_LONG") != "", nil
+	case "debs":
+		return debs(), nil
+	case "root":
+		return os.Getuid() == 0, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
@@ -183,4 +190,18 @@ var crates = sync.OnceValue(func() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return exec.CommandContext(ctx, "cargo", "info", "--quiet", "cfg-if").Run() == nil
+})
+
+var debs = sync.OnceValue(func() bool {
+	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)dists/$(RELEASE)/InRelease").Output()
+	first, _, _ := strings.Cut(string(out), "\n")
+	if err != nil || !strings.HasPrefix(first, "http") {
+		return false
+	}
+	resp, err := (&http.Client{Timeout: 10 * time.Second}).Get(first)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 })

@@ -6,6 +6,7 @@ cd "$(dirname "$0")"
 say() { printf '\n== %s\n' "$*"; }
 long=
 [ "${1:-}" = --long ] && long=1
+export MILLPONDTEST_LONG="$long"
 
 # Tools of our own go into a folder of the user's cache, so that nothing of the machine is changed but what apt installs.
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/millpond-test"
@@ -25,14 +26,23 @@ command -v skopeo >/dev/null || missing+=(skopeo)
 command -v docker-registry >/dev/null || missing+=(docker-registry)
 command -v curl >/dev/null || missing+=(curl)
 command -v gpgv >/dev/null || missing+=(gpgv)
+command -v dpkg-buildpackage >/dev/null && command -v make >/dev/null || missing+=(dpkg-dev)
+command -v dput >/dev/null || missing+=(dput)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
-[ -z "$long" ] || command -v chromium >/dev/null || missing+=(chromium) # looks at pages
+if [ -n "$long" ]; then # large, and for two scripts only, which are skipped without them
+	command -v vagrant >/dev/null || missing+=(vagrant)
+	command -v chromium >/dev/null || missing+=(chromium)
+fi
+[ -z "$long" ] || command -v debootstrap >/dev/null || missing+=(debootstrap)
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null
+		apt-get update -q >/dev/null || echo "the lists of packages cannot be updated"
+		apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null || for one in "${missing[@]}"; do # what there is of them
+			apt-get install -yq --no-install-recommends "$one" >/dev/null || echo "$one cannot be installed; the scripts that need it are skipped"
+		done
 	else
 		echo "not installed, and this script cannot install them: ${missing[*]}; the scripts that need them are skipped"
 	fi
@@ -103,7 +113,8 @@ if [ -n "$long" ]; then
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m ./catalog/...
 	go test -race -timeout 120m ./blob/disk ./repo -args -long
 	go test -timeout 10m -run InABrowser ./internal/server -args -long
-	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase01|TestMany' ./format/debian
+	go test -timeout 10m -run TestCase06ManyParts ./format/raw -args -long
+	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase0[12]|TestMany' ./format/debian
 else
-	echo "the long loops (a thousand kills, power cuts at every call) were not run: ./test.sh --long runs them"
+	echo "the long loops (a thousand kills, power cuts at every call) and the largest real builds were not run: ./test.sh --long runs them"
 fi

@@ -29,7 +29,11 @@ import (
 //	/simple/page-FILES/       a project with so many files, of which none can be had
 //	/npm/pkg-VERSIONS-BYTES   a package with so many versions, described by so many bytes each; all tarballs are 20 KiB
 //	/cargo/                   a sparse index of the crates crate-VERSIONS
+//	/gems/                    a compact index of 200,000 gems
 //	/maven/bench/lib-VERSIONS an artifact with so many versions; each has a POM, and a jar of 1 MiB
+//	/layer/N/bench/lib-COUNT-SALT  the metadata of an artifact, of which the N-th layer has so many versions, the later half its own
+//	/v2/bench/image-LAYERS-BYTES-SALT an image; its blobs are there once its manifest was asked for
+//	/debian/                  an archive with one suite and one package
 //	/go/bench.example/NAME    a module with the one version v1.0.0 and a zip of BYTES if NAME is mod-BYTES-SALT
 type goods struct {
 	dir   string
@@ -109,6 +113,8 @@ func (g *goods) write(w io.Writer, path, host string) (kind string, err error) {
 		return "application/json", writePackument(w, strings.TrimPrefix(path, "/npm/"), int(n), int(size), host)
 	case scan(path, "/maven/bench/lib-%d/", &n):
 		return writeArtifact(w, path, int(n))
+	case scan(path, "/layer/%d/bench/lib-%d-%s", &n, &size, &salt) && strings.HasSuffix(salt, "/maven-metadata.xml"):
+		return "application/xml", writeLayer(w, strings.Split(path, "/")[4], int(n*size/2), int(size))
 	case scan(path, "/pear/rest/r/list_%d/%s", &n, &salt):
 		return "text/xml", writeReleases(w, int(n), salt)
 	case path == "/cargo/config.json":
@@ -116,6 +122,18 @@ func (g *goods) write(w io.Writer, path, host string) (kind string, err error) {
 		return "application/json", err
 	case strings.HasPrefix(path, "/cargo/cr/at/crate-"):
 		return "text/plain", writeCrateIndex(w, strings.TrimPrefix(path, "/cargo/cr/at/"))
+	case strings.HasPrefix(path, "/gems/"):
+		return writeGems(w, path)
+	case path == "/v2/":
+		_, err = io.WriteString(w, "{}")
+		return "application/json", err
+	case scan(path, "/layers/%d/%s", &size, &salt):
+		_, err = io.CopyN(w, &pattern{newBlock(salt), 0}, size)
+		return "application/octet-stream", err
+	case strings.HasPrefix(path, "/v2/"):
+		return g.writeImage(w, path, host)
+	case strings.HasPrefix(path, "/debian/"):
+		return g.writeArchive(w, strings.TrimPrefix(path, "/debian/"), host)
 	case strings.HasPrefix(path, "/go/"):
 		return writeModule(w, strings.TrimPrefix(path, "/go/"))
 	}
@@ -287,6 +305,18 @@ func writeArtifact(w io.Writer, path string, n int) (kind string, err error) {
 		return "application/java-archive", err
 	}
 	return "", fmt.Errorf("there is no %s", path)
+}
+
+// writeLayer writes the metadata of n versions of an artifact, from one on.
+func writeLayer(w io.Writer, artifact string, from, n int) error {
+	_, err := fmt.Fprintf(w, "<metadata><groupId>bench</groupId><artifactId>%s</artifactId><versioning><versions>", artifact)
+	for i := from; i < from+n && err == nil; i++ {
+		_, err = fmt.Fprintf(w, "<version>1.%d</version>", i)
+	}
+	if err == nil {
+		_, err = io.WriteString(w, "</versions><lastUpdated>20200102030405</lastUpdated></versioning></metadata>")
+	}
+	return err
 }
 
 // writeCrateIndex writes the lines of a crate, "crate-VERSIONS".

@@ -42,6 +42,12 @@ var benches = []bench{
 	{name: "large documents", run: largeDocuments},
 	{name: "modules", run: modules},
 	{name: "publishing", run: publishing},
+	{name: "rubygems", run: rubygems},
+	{name: "raw", run: rawFiles},
+	{name: "layers", run: layers},
+	{name: "images", run: images},
+	{name: "debian warm", run: debianWarm},
+	{name: "debian hosted", run: debianHosted},
 	{name: "start", run: start},
 	{name: "installs", run: installs, real: true},
 }

@@ -59,7 +59,7 @@ func installs(ctx context.Context, r *rig) error {
 				return err
 			}
 			direct = least(direct, took)
-			p, err := r.adopting(ctx)
+			p, err := r.adopting(ctx, "")
 			if err != nil {
 				return err
 			}
@@ -87,13 +87,16 @@ func least(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// adopting starts an empty pond without a configuration: it reads from where this machine's clients do.
-func (r *rig) adopting(ctx context.Context) (*pond, error) {
+// adopting starts a pond without a configuration: it reads from where this machine's clients do. Its data are in dir; "" is a
+// new one.
+func (r *rig) adopting(ctx context.Context, dir string) (*pond, error) {
 	addr, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	dir := r.folder("pond")
+	if dir == "" {
+		dir = r.folder("pond")
+	}
 	p, err := r.start(launch(ctx, "pond", addr, "/-/readyz", dir+".log", r.options.pond, "serve", "--data", dir, "--listen", addr))
 	return &pond{p, dir}, err
 }

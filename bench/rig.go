@@ -142,6 +142,26 @@ repositories:
   cargo:
     format: cargo
     upstreams: [http://%[3]s/cargo/]
+  rubygems:
+    format: rubygems
+    upstreams: [http://%[3]s/gems/]
+  layers:
+    format: maven
+    upstreams: [http://%[3]s/layer/0/, http://%[3]s/layer/1/, http://%[3]s/layer/2/, http://%[3]s/layer/3/, http://%[3]s/layer/4/]
+    merge: union
+  raw:
+    format: raw
+  oci:
+    format: oci
+    upstreams: [http://%[3]s/]
+  images:
+    format: oci
+  debian:
+    format: debian
+    upstreams: [http://%[3]s/debian/]
+  apt:
+    format: debian
+    read: [anonymous]
 `
 
 // newPond starts an empty pond; with data it starts one on what is there.

@@ -171,6 +171,9 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h["Content-Type"], h["Etag"] = []string{m.kind}, []string{m.tag}
+	if strings.HasPrefix(path, "/v2/") {
+		h["Docker-Content-Digest"] = []string{"sha256:" + m.sha256}
+	}
 	f, err := os.Open(m.name)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -33,6 +33,11 @@ func (r Row) ratioAtMost(most float64) Row {
 	return r.aim(fmt.Sprintf("≤ %.2f ×", most), r.Ratio <= most)
 }
 
+// ratioAtLeast aims at a ratio from above.
+func (r Row) ratioAtLeast(least float64) Row {
+	return r.aim(fmt.Sprintf("≥ %.2f ×", least), r.Ratio >= least)
+}
+
 // atMost aims at a figure.
 func (r Row) atMost(most float64) Row {
 	return r.aim("≤ "+figure(most, r.Unit), r.Pond <= most)

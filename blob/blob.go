@@ -78,6 +78,12 @@ type Declarer interface {
 	Declare(algorithms ...string)
 }
 
+// Checker tells whether what was written has digests, before it is sealed. Writers that hash as they write implement it.
+type Checker interface {
+	// Check is Corrupt if the bytes written so far have not every digest in want; they stay as they are in any case.
+	Check(ctx context.Context, want ...millpond.Digest) error
+}
+
 // Aside takes a damaged blob out of service: it is NotFound from then on, until its bytes are sealed anew. Stores whose
 // bytes can rot implement it.
 type Aside interface {

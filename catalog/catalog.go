@@ -119,6 +119,8 @@ type Holding struct {
 type Holdings interface {
 	// Holding returns the record of a file, or NotFound.
 	Holding(ctx context.Context, layer string, k millpond.Key) (*Holding, error)
+	// Holder returns one of the files of a layer for which a blob is held, or NotFound.
+	Holder(ctx context.Context, layer string, d millpond.Digest) (*Holding, error)
 	// Held yields the holdings of one package (all packages, if pkg is ""), by version and file.
 	Held(ctx context.Context, layer, pkg string) iter.Seq2[*Holding, error]
 	// HeldAfter yields the holdings of a layer whose packages come after a name, by package, version and file.
@@ -140,8 +142,9 @@ type Derived struct {
 	Type                              string
 	Blob                              millpond.Digest
 	Size                              int64
-	Modified                          time.Time // when the stamp's first form was derived
-	Keep                              int       // how many others of the name's family stay, latest first; not recorded
+	Modified                          time.Time     // when the stamp's first form was derived
+	Keep                              int           // how many others of the name's family stay, latest first; not recorded
+	Linger                            time.Duration // for how long another one stays after the next was derived; not recorded
 }
 
 // Derivations keep computed documents. They can be lost at any time.
@@ -149,8 +152,11 @@ type Derivations interface {
 	// Derived returns one encoding of a document, or NotFound.
 	Derived(ctx context.Context, repository, name, stamp, encoding string) (*Derived, error)
 	// PutDerived keeps it and drops what was derived under the same name from another stamp. Names that are the same up to a
-	// NUL are a family, of which the latest Keep stay besides.
+	// NUL are a family, of which the latest Keep stay besides, and those that have had a successor for no longer than Linger.
 	PutDerived(ctx context.Context, d *Derived) error
+	// Family lists what is kept of a family, latest first, and of one moment the greater name first: Name is without what
+	// they have in common, the NUL included.
+	Family(ctx context.Context, repository, name string) ([]Derived, error)
 }
 
 // A Use is when a blob was last read.

@@ -38,6 +38,11 @@ type Hosted interface {
 	// PutHostedVersion replaces one version and all its files; the package's record must exist. Where only a few files
 	// differ no others are written.
 	PutHostedVersion(repository, pkg string, v *HostedVersion) error
+	// HostedSome is HostedVersion with those of its files alone whose names begin with prefix: it costs what they are.
+	HostedSome(repository, pkg, version, prefix string) (*HostedVersion, error)
+	// PutHostedFiles puts files of a version, and leaves its others and what else is told of it, if it is there. It costs what
+	// they are.
+	PutHostedFiles(repository, pkg string, v *HostedVersion) error
 	// DropHostedVersion removes the record of a version as if it had never been. NotFound if it never was.
 	DropHostedVersion(repository, pkg, version string) error
 	// HostedFile finds a file of a package by its name alone; of several versions' the one published last, those that

@@ -79,6 +79,8 @@ func (u *Upstream) dress(r *http.Request) {
 			r.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 		}
 		switch {
+		case u.settings.Region != "":
+			u.sign(r, u.e.now())
 		case u.token != "":
 			r.Header.Set("Authorization", "Bearer "+u.token)
 		case u.username != "" || u.password != "":

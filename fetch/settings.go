@@ -17,6 +17,10 @@ type Settings struct {
 	Netrc              bool
 	Header             http.Header // further headers, to URL's origin only
 
+	// Region is that of a bucket whose requests are signed with AWS Signature Version 4: Username is the id of the access key
+	// then, Password its secret, and Session the token of a key that is lent for a time, if it is one.
+	Region, Session string
+
 	// Also are origins ("https://files.example") that documents and redirects of this upstream may point at. "*", the
 	// default where it is empty, means every https origin with a public address.
 	Also []string

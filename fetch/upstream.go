@@ -36,7 +36,7 @@ type Upstream struct {
 	bearer    bearer
 	agent     string
 
-	username, password, token string // secrets: in no error and no log
+	username, password, token, session string // secrets: in no error and no log
 
 	connect, first, idle time.Duration
 	least                int64
@@ -103,7 +103,7 @@ func (e *Engine) newUpstream(s Settings) (u *Upstream, key string, err error) {
 		return nil, "", ban("it has no URL")
 	}
 	s = s.clone()
-	u = &Upstream{e: e, settings: s, username: s.Username, password: s.Password, token: s.Token,
+	u = &Upstream{e: e, settings: s, username: s.Username, password: s.Password, token: s.Token, session: s.Session,
 		connect: connectLimit, first: orDefault(s.FirstByte, 10*time.Second), idle: orDefault(s.Idle, 30*time.Second),
 		least: orDefault(s.MinRate, 1<<10), slots: semaphore.NewWeighted(int64(orDefault(s.Connections, 64))),
 		relays: semaphore.NewWeighted(mostRelays), breakers: map[string]*breaker{}}
@@ -130,6 +130,9 @@ func (e *Engine) newUpstream(s Settings) (u *Upstream, key string, err error) {
 		if u.username, u.password, err = netrcFor(s.URL); err != nil {
 			return nil, "", err
 		}
+	}
+	if s.Region != "" && (u.username == "" || u.password == "") {
+		return nil, "", ban("region: requests are signed with username and password, the id and the secret of an access key")
 	}
 	if u.also, err = newAlso(s.Also); err != nil {
 		return nil, "", err

@@ -9,6 +9,7 @@ package format
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"iter"
 	"net/http"
@@ -71,6 +72,12 @@ type Info struct {
 	// Doubt is how long an upstream must go on saying that something it knew does not exist until it is believed; nil is ten
 	// minutes. option is Tools.Option of the repository.
 	Doubt func(option func(name string) string) time.Duration
+	// Lasts is how long a ref of that name is served without asking its upstream; 0 is as long as Fresh, and nil is that for all.
+	// option is Tools.Option of the repository.
+	Lasts func(option func(name string) string, ref string) time.Duration
+	// Previous reports whether a ref of an upstream whose target the rules hide is served with the last target before it that
+	// they do not hide; nil is never. option is Tools.Option of the repository.
+	Previous func(option func(name string) string) bool
 	// Slow is how long a reader waits for an upstream when an older answer is kept; zero means 2 s.
 	Slow time.Duration
 	// Options are the settings a repository of this format has beyond those of every repository.
@@ -126,7 +133,8 @@ type Source interface {
 	File(ctx context.Context, k millpond.Key) (*millpond.File, error)
 	// Ref resolves a mutable name now.
 	Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
-	// Document reads a further mutable document of a package, which k.File names in the format's own words.
+	// Document reads a further mutable document of a package, which k.File names in the format's own words. Where it is one of
+	// several pages it reads them all, and returns the first; see Document.More.
 	Document(ctx context.Context, k millpond.Key) (*Document, error)
 	// Changes yields the names changed since a cursor, in the upstream's order; "" lists all.
 	Changes(ctx context.Context, since string) iter.Seq2[Change, error]
@@ -179,12 +187,22 @@ type Asking struct {
 	Scope string
 	// Limit is how large the file may be; 0 is no limit of the format's.
 	Limit int64
+	// Shared says that other packages of the upstream may have the very same file: where its bytes are held for one of them, by
+	// the sha256 that is declared, they are not downloaded again once the upstream has said that this package has it too.
+	Shared bool
 }
 
 // A Newer is a Source that can tell which of two listings is newer, by their package's records. A listing older than the
 // kept one is a lagging copy: it is not taken.
 type Newer interface {
 	Newer(kept, got *millpond.Package) bool
+}
+
+// A Leader is a Format that knows from one file which others are wanted with it. Where Tools.Ahead has fetched the file, it
+// fetches those as well, one after the other. Leads need not read r, and not to its end. option is Tools.Option of the
+// repository.
+type Leader interface {
+	Leads(k millpond.Key, r io.Reader, option func(name string) string) []millpond.Key
 }
 
 // An Exempter is a Format some of whose files are opened whatever the rules say: what clients read of versions that they
@@ -198,6 +216,12 @@ type Exempter interface {
 // one claim of the configuration. Without it a claim is a plain pattern.
 type Claimer interface {
 	Covers(claim, name string) bool
+}
+
+// A Grouper is a Format some of whose versions are forms of one: where layers are joined, all versions of a group come from
+// the first layer that has any. It is pure and cheap.
+type Grouper interface {
+	Group(version string) string
 }
 
 // A Change is a name that an upstream lists.
@@ -240,7 +264,10 @@ type Request struct {
 	Limit  int64  // of the text, after decompression; 0 is 128 MiB
 	Fresh  bool   // ask caches on the way to ask the origin (no-cache)
 	Empty  bool   // an empty text is an answer; otherwise it is BadUpstream
-	Head   bool   // only the header is asked for, by HEAD: the Document has no text, and nothing is kept
+	// Every is how far apart requests with one may be sent to this upstream, whoever sends them, for questions that it should
+	// not be bothered with. One that would wait for more than two seconds is Throttled, and not sent.
+	Every time.Duration
+	Head  bool // only the header is asked for, by HEAD: the Document has no text, and nothing is kept
 	// Scope is what a token is asked for, where the upstream answers with a challenge that names who gives tokens (RFC 6750,
 	// as container registries do). One that grants the scope and is then refused for having too little is NotFound. "" takes
 	// no such token.
@@ -259,6 +286,9 @@ type Document struct {
 	Unchanged bool   // the same text as when this question was last answered, by the same reading of it
 	Layer     string // whose it is
 	Header    http.Header
+	// More are what Repo.Document's Source has read after it for the same answer, such as further pages, in that order. They
+	// are closed with it.
+	More []*Document
 }
 
 // Reader returns a reader of the whole text.
@@ -357,7 +387,10 @@ type Derivation struct {
 	// Have is an If-None-Match: the document may be given without its body if it is what the asker has.
 	Have string
 	// Keep is how many documents of the same name, derived from other stamps, stay: for readers who began with one of them.
+	// What has a Keep outlives a stop of the pond.
 	Keep int
+	// Linger is for how long one of them stays in any case after the next was derived. It wants a Keep.
+	Linger time.Duration
 }
 
 // A Question is a request to be relayed.
@@ -429,12 +462,68 @@ type Sharer interface {
 	Shared(name string, make func() any) any
 }
 
+// An Observer is a Repo for handlers that keep a text about all names up to date. The pond's Repos are Observers.
+type Observer interface {
+	// Changed tells which names of what is hosted, here and in the repositories below, have changed since it gave a mark,
+	// and the mark to give next; "" begins. ok is false if it cannot tell: then all of them may have. A name is told after
+	// its change is made, perhaps twice.
+	Changed(mark string) (names []string, next string, ok bool)
+	// Below is Stamp(ctx, "") without what is hosted here: it stands while only such names change as Changed tells.
+	Below(ctx context.Context) (stamp string, err error)
+	// Recall returns what was last remembered under a name, also before the pond was started anew; nil if there is nothing.
+	// It may be lost at any time. Nothing is remembered for callers who may not read all names.
+	Recall(ctx context.Context, name string) ([]byte, error)
+	// Remember keeps a text of up to 1 MiB. That there is no room is no error.
+	Remember(ctx context.Context, name string, text []byte) error
+}
+
+// A Historian is a Repo that tells which forms of a document are kept. The pond's Repos are Historians.
+type Historian interface {
+	// Forms are those of a document that was derived with a Keep, latest first, and of one moment the greater stamp first.
+	// They may be lost at any time, as everything derived: newest first or not.
+	Forms(ctx context.Context, name string) ([]Form, error)
+	// Readership is a word that all callers have in common who may read the same names: for names of documents that are
+	// made of many packages. It is "all" for those who may read everything.
+	Readership() string
+}
+
+// A Form is a document as it was derived from one stamp.
+type Form struct {
+	Stamp string
+	Made  time.Time
+}
+
+// A Judger is a Repo that says what its rules and takedowns make of a file that no record lists: for indexes that are made
+// of an upstream's own. The pond's Repos are Judgers.
+type Judger interface {
+	// Judge is the error with which opening the file would be refused, by what its key and record say; nil if by nothing.
+	// The answer is good until a time, if that is not zero, and for as long as Judging is the same. It asks nobody and looks
+	// nothing up: a rule that needs more than that refuses.
+	Judge(k millpond.Key, f *millpond.File) (until time.Time, err error)
+	// Judging changes when rules, takedowns, claims or the caller's rights do.
+	Judging() string
+}
+
 // A Fronter is a Format that answers some requests for the root of the server itself.
 type Fronter interface {
 	// Front answers a GET of the root, if it is one that the format's clients send, and reports whether it was. names are
 	// the repositories of the format that the caller may read.
 	Front(w http.ResponseWriter, r *http.Request, names []string) bool
 }
+
+// A Refuser is a Format whose clients read refusals in words of their own, also of requests that never come to its handler:
+// those with a bad credential above all.
+type Refuser interface {
+	// Refuse answers such a request for a repository of the format, or for no repository that there is, if its clients sent
+	// it, and reports whether they did. It goes by the request alone.
+	Refuse(w http.ResponseWriter, r *http.Request, now time.Time, err error) bool
+}
+
+// What is wrong with a signed request, for formats whose clients are told by a code. An error wraps them that has its own words.
+var (
+	ErrSignature = errors.New("the signature does not fit")
+	ErrSkew      = errors.New("the date is too far from now")
+)
 
 // A Lister is a Reader that yields names in order from any of them on, without a list of them all. The pond's Repos are
 // Listers.

@@ -426,3 +426,11 @@ func Report(w http.ResponseWriter, err error) {
 		f.Failed(err)
 	}
 }
+
+// Note gives words for those who run the pond: to the request's log line, and for a while to who asks how the repository is. A
+// ResponseWriter that keeps them has a method Noted(string).
+func Note(w http.ResponseWriter, words string) {
+	if n, ok := w.(interface{ Noted(string) }); ok {
+		n.Noted(words)
+	}
+}

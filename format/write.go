@@ -65,6 +65,8 @@ type Upload interface {
 	Package() string
 	// Size is how much was written.
 	Size() int64
+	// Check is Corrupt if what was written so far has not every digest in want. The bytes stay, for more or for Commit.
+	Check(ctx context.Context, want ...millpond.Digest) error
 	// Commit seals the bytes, durably, and returns their sha256. Corrupt, and nothing is kept, if they have not every
 	// digest in want.
 	Commit(ctx context.Context, want ...millpond.Digest) (millpond.Digest, error)

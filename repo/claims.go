@@ -84,7 +84,8 @@ func (p *Pond) claimsOf(r *Repository) []*claim {
 // A claimTable is all claims, by format.
 type claimTable struct{ byFormat map[string][]*claim }
 
-// loadClaims reads the claims that were made while the pond runs, and joins them with the configuration's.
+// loadClaims reads the claims that were made while the pond runs, and joins them with the configuration's. The caller holds
+// p.showing until s is what all see.
 func (p *Pond) loadClaims(ctx context.Context, s *state) error {
 	table := &claimTable{byFormat: map[string][]*claim{}}
 	for _, r := range s.repositories {
@@ -248,7 +249,9 @@ func (p *Pond) changeClaims(ctx context.Context, b *bound, f func(tx catalog.Tx)
 	if err := b.change(ctx, millpond.VerbGrant, "", func(tx catalog.Tx, _ Rights) error { return f(tx) }); err != nil {
 		return err
 	}
+	p.showing.Lock()
 	err := p.loadClaims(ctx, p.state.Load())
+	p.showing.Unlock()
 	p.forgetAll()
 	return err
 }

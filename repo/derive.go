@@ -120,6 +120,11 @@ func (p *Pond) write(ctx context.Context, key derivedKey, as format.Derivation, 
 		modified = p.now().Truncate(time.Second)
 	}
 	d := &derived{content: millpond.Content{Size: out.size, Type: kind, Encoding: key.encoding, Modified: modified}}
+	if out.w == nil && as.Keep > 0 && out.full == nil {
+		if err := out.begin(); err != nil { // it is to outlive this process
+			return nil, err
+		}
+	}
 	if out.w == nil {
 		d.body = append([]byte{}, out.small...) // not nil, though the document be empty
 		d.content.Digest = millpond.SHA256(d.body)
@@ -141,13 +146,35 @@ func (p *Pond) write(ctx context.Context, key derivedKey, as format.Derivation, 
 	d.content.Digest = digest
 	err = p.catalog.PutDerived(ctx, &catalog.Derived{
 		Repository: key.repository, Name: name, Stamp: key.stamp, Encoding: key.encoding,
-		Type: kind, Blob: digest, Size: out.size, Modified: modified, Keep: as.Keep,
+		Type: kind, Blob: digest, Size: out.size, Modified: modified, Keep: as.Keep, Linger: as.Linger,
 	})
 	if err := p.spare(ctx, "derived document "+key.name, err); err != nil {
 		return nil, err
 	}
 	p.derived.Set(key, d)
 	return d, nil
+}
+
+// Forms implements format.Historian.
+func (b *bound) Forms(ctx context.Context, name string) ([]format.Form, error) {
+	family, err := b.pond.catalog.Family(ctx, b.config.Name, name)
+	if err != nil {
+		return nil, err
+	}
+	forms := make([]format.Form, len(family))
+	for i := range family {
+		forms[i] = format.Form{Stamp: family[i].Stamp, Made: family[i].Modified}
+	}
+	return forms, nil
+}
+
+// Readership implements format.Historian.
+func (b *bound) Readership() string {
+	scope := b.rights().Scope(millpond.VerbRead, b.config.Name)
+	if scope == "*" {
+		return "all"
+	}
+	return millpond.SHA256([]byte(scope)).Short()
 }
 
 // encode runs write through the encoding's compressor.

@@ -185,6 +185,23 @@ func (l *hosted) version(ctx context.Context, pkg, version string) (v *catalog.H
 	return v, err
 }
 
+// versionOf is the version of a file, with that file at least.
+func (l *hosted) versionOf(ctx context.Context, k millpond.Key) (v *catalog.HostedVersion, err error) {
+	if k.Version != "" {
+		return l.version(ctx, k.Package, k.Version)
+	}
+	return l.some(ctx, k.Package, k.File)
+}
+
+// some are the files that belong to no version whose names begin with prefix.
+func (l *hosted) some(ctx context.Context, pkg, prefix string) (v *catalog.HostedVersion, err error) {
+	err = l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		v, err = tx.HostedSome(l.name(), pkg, "", prefix)
+		return err
+	})
+	return v, err
+}
+
 func (l *hosted) holds(ctx context.Context, pkg string) (map[[2]string]bool, error) {
 	got, err := l.listing(ctx, pkg, false)
 	if millpond.Is(err, millpond.NotFound) {
@@ -205,7 +222,7 @@ func (l *hosted) holds(ctx context.Context, pkg string) (map[[2]string]bool, err
 // open opens a hosted file. f is its record; nil has it looked up.
 func (l *hosted) open(ctx context.Context, k millpond.Key, f *millpond.File, o opening) (*millpond.Content, error) {
 	if f == nil {
-		v, err := l.version(ctx, k.Package, k.Version)
+		v, err := l.versionOf(ctx, k)
 		if err != nil {
 			return nil, err
 		}

@@ -44,19 +44,19 @@ func (r *Repository) list(ctx context.Context, w format.Walk) iter.Seq2[format.L
 	for _, l := range r.layers {
 		switch l := l.(type) {
 		case *upstream:
-			merged = inOrder(merged, r.outside(l.listHeld(ctx, w)))
+			merged = inOrder(merged, r.outside(l, l.listHeld(ctx, w)))
 		case *sibling:
-			merged = inOrder(merged, r.outside(l.repo.list(ctx, w)))
+			merged = inOrder(merged, r.outside(l, l.repo.list(ctx, w)))
 		}
 	}
 	return merged
 }
 
-// outside leaves out what is ours of what other layers list.
-func (r *Repository) outside(all iter.Seq2[format.Listed, error]) iter.Seq2[format.Listed, error] {
+// outside leaves out of what another layer lists what is ours, and what it is not asked about.
+func (r *Repository) outside(l layer, all iter.Seq2[format.Listed, error]) iter.Seq2[format.Listed, error] {
 	return func(yield func(format.Listed, error) bool) {
 		for one, err := range all {
-			if err == nil && r.claimed(one.Name) {
+			if err == nil && (r.claimed(one.Name) || !r.hears(l, one.Name)) {
 				continue
 			}
 			if !yield(one, err) {
@@ -185,7 +185,7 @@ func (b *bound) Loose(ctx context.Context, pkg, prefix string) ([]millpond.File,
 	if err := b.allowed(b.rights(), millpond.VerbPublish, pkg); err != nil {
 		return nil, err
 	}
-	v, err := b.hosted.version(ctx, pkg, "")
+	v, err := b.hosted.some(ctx, pkg, prefix)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"millpond"
 	"millpond/catalog"
+	"millpond/format"
 )
 
 // merge brings the layers' words together. hide: the first layer that has the name is the package. union: each version
@@ -37,7 +38,7 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 		fmt.Fprintf(id, "hosted %s\n", own.id)
 		v.check = own.checked
 		if len(own.pkg.Versions) > 0 || !r.hides(rec) {
-			join(out, own.pkg, r.config.Format.Compare)
+			join(out, own.pkg, r.config.Format)
 		}
 		found = len(own.pkg.Versions) > 0
 		if r.hides(rec) {
@@ -94,7 +95,7 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 			v.fresh = got.fresh
 		}
 		fmt.Fprintf(id, "%s %s\n", l.layerName(), got.id)
-		join(out, got.pkg, r.config.Format.Compare)
+		join(out, got.pkg, r.config.Format)
 		found, joins = true, false // what is hosted joins the first that has the name
 	}
 	if !found {
@@ -138,7 +139,7 @@ func (r *Repository) listingOf(ctx context.Context, l layer, name string, s scop
 }
 
 // join adds to a package what another layer has and it has not.
-func join(out, more *millpond.Package, compare func(a, b string) int) {
+func join(out, more *millpond.Package, f format.Format) {
 	if len(out.Parts) == 0 {
 		out.Versions = slices.Clone(more.Versions)
 		out.Refs = slices.Clone(more.Refs)
@@ -147,12 +148,20 @@ func join(out, more *millpond.Package, compare func(a, b string) int) {
 		out.Blocked = more.Blocked
 		return
 	}
+	compare := f.Compare
+	groups := map[string]bool{}
+	grouper, grouped := f.(format.Grouper)
+	if grouped {
+		for i := range out.Versions {
+			groups[grouper.Group(out.Versions[i].Name)] = true
+		}
+	}
 	have := slices.Clone(out.Versions)
 	slices.SortFunc(have, func(a, b millpond.Version) int { return compare(a.Name, b.Name) })
 	for i := range more.Versions {
 		// Two spellings of one version (1.0, 1.0.0) are one: its files are never mixed.
 		_, found := slices.BinarySearchFunc(have, more.Versions[i].Name, func(v millpond.Version, name string) int { return compare(v.Name, name) })
-		if !found {
+		if !found && !(grouped && groups[grouper.Group(more.Versions[i].Name)]) {
 			out.Versions = append(out.Versions, more.Versions[i])
 		}
 	}

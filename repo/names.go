@@ -14,17 +14,18 @@ import (
 	"millpond/format"
 )
 
-// lists asks the layers for their names. A layer that cannot list is legal: what is held of it is shown then.
-func (b *bound) lists(ctx context.Context) ([]*nameList, error) {
+// lists asks layers for their names. A layer that cannot list is legal: what is held of it is shown then.
+func (b *bound) lists(ctx context.Context, layers []layer) ([]*nameList, error) {
 	var lists []*nameList
-	for _, l := range b.all() {
+	for _, l := range layers {
 		list, err := l.names(ctx, b.scope(fresh) != held)
 		switch {
 		case err == nil:
+			list.each = b.heard(l, list.each)
 			lists = append(lists, list)
 		case millpond.Is(err, millpond.Unsupported), millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Offline):
 			if up, ok := l.(*upstream); ok {
-				lists = append(lists, &nameList{id: up.name + " held", fresh: b.pond.now().Add(time.Minute), each: up.heldNames(ctx)})
+				lists = append(lists, &nameList{id: up.name + " held", fresh: b.pond.now().Add(time.Minute), each: b.heard(l, up.heldNames(ctx))})
 			}
 		default:
 			return nil, err
@@ -54,7 +55,11 @@ func (l *upstream) heldNames(ctx context.Context) iter.Seq2[format.Change, error
 }
 
 func (b *bound) namesStamp(ctx context.Context) (string, time.Time, error) {
-	lists, err := b.lists(ctx)
+	return b.namesStampOf(ctx, b.all())
+}
+
+func (b *bound) namesStampOf(ctx context.Context, layers []layer) (string, time.Time, error) {
+	lists, err := b.lists(ctx, layers)
 	if err != nil {
 		return "", time.Time{}, err
 	}
@@ -87,7 +92,7 @@ func (b *bound) Names(ctx context.Context) iter.Seq2[format.Change, error] {
 		err := b.readable("")
 		var lists []*nameList
 		if err == nil {
-			lists, err = b.lists(ctx)
+			lists, err = b.lists(ctx, b.all())
 		}
 		if err != nil {
 			yield(format.Change{}, err)

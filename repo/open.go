@@ -123,6 +123,10 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	}
 	t.Result = "miss"
 	began := time.Now()
+	if c, err := l.fromOther(ctx, k, f, h, o); c != nil || err != nil {
+		t.Upstream += time.Since(began)
+		return c, l.noteAbsence(ctx, k, err)
+	}
 	c, err := l.fetch(ctx, k, f, h, o.mode)
 	if millpond.Is(err, millpond.NotFound) {
 		if other := l.elsewhere(ctx, k, f); other != nil {
@@ -131,6 +135,44 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	}
 	t.Upstream += time.Since(began)
 	return c, l.noteAbsence(ctx, k, err)
+}
+
+// fromOther opens a file whose bytes are held for another package of this upstream; nil if there are none. The upstream itself
+// must say that this package has the file, and in that very size: a reader gets no bytes by knowing their digest.
+func (l *upstream) fromOther(ctx context.Context, k millpond.Key, f *millpond.File, h *catalog.Holding, o opening) (*millpond.Content, error) {
+	how := askingOf(l.format.Source(l.session(ctx)), k)
+	if !how.Shared || o.mode == Pass {
+		return nil, nil
+	}
+	var digest millpond.Digest
+	for _, d := range f.Digests {
+		if d.Algorithm() == "sha256" {
+			digest = d
+		}
+	}
+	other, err := l.pond.catalog.Holder(ctx, l.id, digest)
+	if err != nil || h != nil && !h.SHA256.IsZero() && h.SHA256 != digest {
+		return nil, others(err)
+	}
+	if _, err := l.pond.blobs.Stat(ctx, digest); err != nil {
+		return nil, others(err) // it is fetched
+	}
+	size, err := l.size(ctx, k, f, how)
+	if millpond.Is(err, millpond.NotFound) {
+		return nil, err
+	}
+	if err != nil || size != other.Size {
+		return nil, ctx.Err() // it cannot be told: it is fetched
+	}
+	if err := l.sealed(ctx, k, f, h, fetch.Sealed{Blob: digest, Size: size}); err != nil {
+		return nil, err
+	}
+	c, err := l.pond.openHeld(ctx, &catalog.Holding{Blob: digest, Size: size, Type: f.Type, Modified: l.pond.now().Truncate(time.Second)}, false)
+	if err != nil {
+		return nil, others(err) // its bytes went meanwhile
+	}
+	TraceOf(ctx).hit(digest, false)
+	return c, nil
 }
 
 // elsewhere is a file at the other address that its format knows; nil if there is none.
@@ -238,25 +280,23 @@ func (l *upstream) stat(ctx context.Context, k millpond.Key, f *millpond.File) (
 	return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: fmt.Sprintf("%s answered %d to a question for the size of %s", l.name, resp.StatusCode, k)}
 }
 
-// size asks for the size of a file that never changes, once.
+// size asks for the size of a file that never changes, once, whoever asks meanwhile.
 func (l *upstream) size(ctx context.Context, k millpond.Key, f *millpond.File, how format.Asking) (int64, error) {
-	q := catalog.Question{Layer: l.id, Kind: "size", Package: k.Package, Name: k.Version + "\x00" + k.File}
-	if a, err := l.pond.catalog.Answer(ctx, q); err == nil {
-		return strconv.ParseInt(string(a.Record), 10, 64)
-	} else if !millpond.Is(err, millpond.NotFound) {
-		return 0, err
-	}
-	head, err := l.up.Head(ctx, fetch.File{URL: f.URL, Accept: how.Accept, Scope: how.Scope})
+	r, err := l.ask(ctx, inquiry{
+		Question: catalog.Question{Kind: "size", Package: k.Package, Name: k.Version + "\x00" + k.File},
+		fresh:    100 * 365 * 24 * time.Hour,
+		read: func(ctx context.Context, _ *session, _ *catalog.Answer) ([]byte, error) {
+			head, err := l.up.Head(ctx, fetch.File{URL: f.URL, Accept: how.Accept, Scope: how.Scope})
+			if err != nil {
+				return nil, err
+			}
+			return strconv.AppendInt(nil, head.Size, 10), nil
+		},
+	}, true)
 	if err != nil {
 		return 0, err
 	}
-	size := head.Size
-	if size < 0 {
-		return size, nil
-	}
-	now := l.pond.now()
-	put := l.pond.catalog.PutAnswer(ctx, &catalog.Answer{Question: q, Record: strconv.AppendInt(nil, size, 10), Checked: now, Changed: now})
-	return size, l.pond.spare(ctx, "the size of "+k.String(), put)
+	return strconv.ParseInt(string(r.Record), 10, 64)
 }
 
 // fetch begins or joins the download of a file.

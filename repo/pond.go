@@ -38,6 +38,7 @@ type Pond struct {
 
 	state     atomic.Pointer[state]
 	takedowns atomic.Pointer[[]*Takedown]
+	showing   sync.Mutex // held from a reading of takedowns or claims until all see it, so that an older reading never replaces a newer one
 
 	derived  *otter.Cache[derivedKey, *derived]
 	stamps   *otter.Cache[string, time.Time] // since when readers see what a stamp stands for
@@ -165,6 +166,8 @@ func (p *Pond) Configure(ctx context.Context, s Settings, repositories []Config)
 	if err := checkRings(next.repositories); err != nil {
 		return err
 	}
+	p.showing.Lock()
+	defer p.showing.Unlock()
 	if err := p.loadClaims(ctx, next); err != nil {
 		return err
 	}
@@ -300,6 +303,7 @@ func (p *Pond) forgetAll() {
 		r.shown.InvalidateAll()
 		r.hot.InvalidateAll()
 		r.hostedChanges.Add(1)
+		r.changes.all()
 	}
 }
 

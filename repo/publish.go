@@ -61,7 +61,10 @@ func (p *Pond) forgetHosted(repository, pkg string) {
 	if r := p.Repository(repository); r != nil {
 		r.hostedChanges.Add(1)
 	}
-	p.forgetViews(pkg)
+	p.forgetViews(pkg) // before the change is told: who is told reads anew
+	if r := p.Repository(repository); r != nil {
+		r.changes.add(pkg)
+	}
 }
 
 // Publish implements format.Writer.
@@ -130,7 +133,8 @@ func (p *publishing) run() (*format.Receipt, error) {
 			return nil, err
 		}
 	}
-	if p.old, err = found(p.tx.HostedVersion(p.b.config.Name, p.r.Package, p.r.Version.Name)); err != nil {
+	few, err := p.readOld()
+	if err != nil {
 		return nil, err
 	}
 	v, err := p.version()
@@ -150,7 +154,11 @@ func (p *publishing) run() (*format.Receipt, error) {
 	if err := p.putPackage(); err != nil {
 		return nil, err
 	}
-	if err := p.tx.PutHostedVersion(p.b.config.Name, p.r.Package, v); err != nil {
+	put := p.tx.PutHostedVersion
+	if few {
+		put = p.tx.PutHostedFiles
+	}
+	if err := put(p.b.config.Name, p.r.Package, v); err != nil {
 		return nil, err
 	}
 	if p.r.Loose > 0 {
@@ -161,6 +169,25 @@ func (p *publishing) run() (*format.Receipt, error) {
 		return nil, err
 	}
 	return &format.Receipt{Version: &shown, New: true}, p.emit(v, moved)
+}
+
+// readOld reads the version as it is. Of the files that belong to none there may be thousands, so that those alone are read
+// which are published: few says so.
+func (p *publishing) readOld() (few bool, err error) {
+	if p.r.Loose > 0 && p.r.Version.Name == "" && len(p.r.Version.Files) > 0 {
+		prefix := p.r.Version.Files[0].Name
+		for i := range p.r.Version.Files {
+			for !strings.HasPrefix(p.r.Version.Files[i].Name, prefix) {
+				prefix = prefix[:len(prefix)-1]
+			}
+		}
+		p.old, err = found(p.tx.HostedSome(p.b.config.Name, p.r.Package, "", strings.ToValidUTF8(prefix, "")))
+		if few = p.old == nil || p.old.Deleted.IsZero(); few || err != nil {
+			return few, err
+		}
+	}
+	p.old, err = found(p.tx.HostedVersion(p.b.config.Name, p.r.Package, p.r.Version.Name))
+	return false, err
 }
 
 // again publishes what is there already: of what is named by its bytes the refs are set all the same.

@@ -40,7 +40,7 @@ func (b *bound) refToMemory(l layer, pkg string, ref millpond.Ref, of uint64) {
 	switch l.(type) {
 	case *hosted:
 	case *upstream:
-		hot.until = ref.Checked.Add(b.fresh())
+		hot.until = ref.Checked.Add(b.lasts(ref.Name))
 	default:
 		return // the other repository's own memory has it
 	}

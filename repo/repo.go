@@ -75,6 +75,8 @@ type Upstream struct {
 	fetch.Settings
 	Sibling string // name of another repository of the same format; Settings' URL is nil then
 	Merge   string // "hide" or "union"; "" is the repository's, and union for a sibling
+	// Names are patterns, written as claims are, of the names that it is asked about; none is all.
+	Names   []string
 	Options map[string]string
 }
 

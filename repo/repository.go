@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,8 @@ type Repository struct {
 	hosted *hosted
 	layers []layer // upstreams and siblings, in order
 	claims []*claim
-	policy *policy.Policy // the configuration's, in the spelling of the format; nil lets everything pass
+	only   map[string][]*claim // of layers that may hear of some names alone, by layer: those names
+	policy *policy.Policy      // the configuration's, in the spelling of the format; nil lets everything pass
 	fills  []fill
 
 	views    *otter.Cache[viewKey, *view]
@@ -35,6 +37,7 @@ type Repository struct {
 	refs     *otter.Cache[refKey, hotRef]
 	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
+	changes       changes
 	recorded      recorded
 	sharing       shared
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
@@ -58,6 +61,7 @@ const (
 func newRepository(p *Pond, c Config) (*Repository, error) {
 	r := &Repository{pond: p, config: c, info: c.Format.Info(), seed: maphash.MakeSeed()}
 	r.hosted = &hosted{r}
+	r.changes.life = rand.Int64()
 	r.hostedChanges.Store(p.now().UnixNano()) // no list of an earlier life is taken for one of this
 	var err error
 	if r.policy, err = c.Policy.For(c.Format); err != nil {
@@ -134,6 +138,16 @@ func (r *Repository) connect(all map[string]*Repository) error {
 			return fmt.Errorf("repository %s: upstream %s: %w", r.config.Name, u.Name, err)
 		}
 		r.layers = append(r.layers, l)
+		for _, text := range u.Names {
+			one, err := newClaim(r, text, "")
+			if err != nil {
+				return fmt.Errorf("repository %s: upstream %s: names: %w", r.config.Name, u.Name, err)
+			}
+			if r.only == nil {
+				r.only = map[string][]*claim{}
+			}
+			r.only[u.Name] = append(r.only[u.Name], one)
+		}
 	}
 	return nil
 }
@@ -203,7 +217,7 @@ func (r *Repository) layer(name string) layer {
 // layersFor are the layers below the hosted one that may hear of a name: a claimed one is nobody's business but ours.
 func (r *Repository) layersFor(name string) []layer {
 	if !r.claimed(name) {
-		return r.layers
+		return r.hearing(r.layers, name)
 	}
 	var ours []layer
 	for _, l := range r.layers {
@@ -211,7 +225,7 @@ func (r *Repository) layersFor(name string) []layer {
 			ours = append(ours, l)
 		}
 	}
-	return ours
+	return r.hearing(ours, name)
 }
 
 // all are the layers with the hosted one first.
@@ -287,6 +301,10 @@ func (r *Repository) unknown(name string) error {
 		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
 			Why:  fmt.Sprintf("%s is claimed by %s and nothing of that name is published here", name, r.config.Name),
 			Hint: "publish it here; no upstream is asked for claimed names"}
+	}
+	if len(r.layers) > 0 {
+		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
+			Why: fmt.Sprintf("%s has no %s, and none of its upstreams is to be asked about such a name", r.config.Name, name)}
 	}
 	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
 		Why: fmt.Sprintf("%s has no %s and reads through to no upstream", r.config.Name, name)}
@@ -485,9 +503,29 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 			return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg, Version: ref.Target})
 		}
 		b.refToMemory(l, pkg, ref, of)
-		return ref, b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
+		err = b.judge(ctx, l, millpond.Key{Package: pkg, Version: ref.Target}, nil, b.scope(known))
+		if up, ok := l.(*upstream); ok && millpond.Is(err, millpond.Blocked) && b.info.Previous != nil && b.info.Previous(b.option) {
+			return b.formerRef(ctx, up, pkg, ref, err)
+		}
+		return ref, err
 	}
 	return millpond.Ref{}, firstError(b.nothingLeft(ctx, pkg), last)
+}
+
+// formerRef is a ref with the last target before the one it has that may be read; why is the answer if there is none.
+func (b *bound) formerRef(ctx context.Context, l *upstream, pkg string, ref millpond.Ref, why error) (millpond.Ref, error) {
+	before, err := l.former(ctx, pkg, ref.Name)
+	if err != nil {
+		return ref, err
+	}
+	for _, target := range before {
+		if b.takenDown(pkg, target) != nil || b.judge(ctx, l, millpond.Key{Package: pkg, Version: target}, nil, b.scope(known)) != nil {
+			continue
+		}
+		ref.Target = target
+		return ref, nil
+	}
+	return ref, why
 }
 
 // nothingLeft says that there were versions of a package, and that all were deleted or taken down; nil if that is not so, or

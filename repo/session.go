@@ -37,6 +37,12 @@ type gotten struct {
 
 func (l *upstream) session(context.Context) *session { return &session{layer: l} }
 
+// Close closes what the session has open.
+func (s *session) Close() error {
+	s.close()
+	return nil
+}
+
 func (s *session) close() {
 	for _, c := range s.open {
 		c.Close()
@@ -123,6 +129,9 @@ func (s *session) Document(ctx context.Context, r format.Request) (*format.Docum
 	}
 	if s.layer.pond.offline() {
 		return nil, s.layer.offline(catalog.Question{Package: redacted(abs)})
+	}
+	if err := s.layer.gentle.wait(ctx, s.layer.pond.now(), r.Every); err != nil {
+		return nil, err
 	}
 	ask := fetch.Request{URL: abs, Accept: r.Accept, Limit: r.Limit, Fresh: r.Fresh || s.again, Empty: r.Empty, Head: r.Head, Scope: r.Scope}
 	if r.Head {

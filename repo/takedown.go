@@ -37,8 +37,10 @@ func (t *Takedown) blocked(k millpond.Key) error {
 	return &millpond.Error{Kind: millpond.Blocked, Key: k, Why: t.words(), Hint: "use another version; its operator can lift the takedown"}
 }
 
-// loadTakedowns reads them all.
+// loadTakedowns reads them all. What was committed before the call stands when it returns.
 func (p *Pond) loadTakedowns(ctx context.Context) error {
+	p.showing.Lock()
+	defer p.showing.Unlock()
 	var all []*Takedown
 	err := p.catalog.View(ctx, func(tx catalog.Tx) error {
 		all = nil

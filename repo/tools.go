@@ -110,11 +110,27 @@ func (b *bound) Ahead(_ context.Context, keys ...millpond.Key) {
 	}
 	for _, k := range keys {
 		b.pond.ahead(func(ctx context.Context) {
-			c, err := b.read(ctx, k, opening{asking: true, ahead: true})
-			if err == nil && c.ReadSeekCloser != nil {
-				drain(c)
-			}
+			b.fetchAhead(ctx, k, 0)
 		})
+	}
+}
+
+// mostLed is how far a file may lead: to others, and from those to others again.
+const mostLed = 4
+
+// fetchAhead fetches a file that nobody waits for, and those that it leads to. Who comes for one that failed hears why.
+func (b *bound) fetchAhead(ctx context.Context, k millpond.Key, depth int) {
+	c, err := b.read(ctx, k, opening{asking: true, ahead: true})
+	if err != nil || c.ReadSeekCloser == nil {
+		return
+	}
+	var led []millpond.Key
+	if leader, ok := b.config.Format.(format.Leader); ok && depth < mostLed {
+		led = leader.Leads(k, c, b.option)
+	}
+	drain(c)
+	for _, k := range led {
+		b.fetchAhead(ctx, k, depth+1)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"millpond"
@@ -91,6 +92,24 @@ func (u *upload) Write(p []byte) (int, error) {
 		return 0, u.b.tooLarge(u.most)
 	}
 	return u.Writer.Write(p)
+}
+
+// Check implements format.Upload. A store that does not hash as it writes has the bytes read once more.
+func (u *upload) Check(ctx context.Context, want ...millpond.Digest) error {
+	want = computable(want)
+	if c, ok := u.Writer.(blob.Checker); ok {
+		return c.Check(ctx, want...)
+	}
+	for _, d := range want {
+		sum := d.Hash()
+		if _, err := io.Copy(sum, io.NewSectionReader(u.Writer, 0, u.Size())); err != nil {
+			return err
+		}
+		if got, err := millpond.NewDigest(d.Algorithm(), sum.Sum(nil)); err != nil || got != d {
+			return &millpond.Error{Kind: millpond.Corrupt, Why: fmt.Sprintf("the bytes have %s, not %s as declared", got, d), Err: err}
+		}
+	}
+	return nil
 }
 
 // Commit implements format.Upload.

@@ -5,6 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"millpond"
@@ -28,6 +31,8 @@ type upstream struct {
 	corrupt  *failures
 	refresh  *failures
 	anew     *failures // what was asked for again because a client wanted it
+	lastList atomic.Pointer[catalog.Answer]
+	gentle   gentle
 }
 
 func (l *upstream) layerName() string  { return l.name }
@@ -398,19 +403,53 @@ func (l *upstream) describe(ctx context.Context, pkg, version string, asking boo
 	return decodeVersion(r.Record, l.name)
 }
 
+// lasts is how long a ref is served without asking its upstream.
+func (r *Repository) lasts(name string) time.Duration {
+	if r.info.Lasts != nil {
+		if d := r.info.Lasts(r.option, name); d > 0 {
+			return d
+		}
+	}
+	return r.fresh()
+}
+
 func (l *upstream) ref(ctx context.Context, pkg, name string, asking bool) (millpond.Ref, error) {
 	r, err := l.ask(ctx, inquiry{
 		Question: catalog.Question{Kind: "ref", Package: pkg, Name: name},
-		fresh:    l.repo.fresh(),
+		fresh:    l.repo.lasts(name),
 		read: func(ctx context.Context, s *session, kept *catalog.Answer) ([]byte, error) {
 			ref, err := l.format.Source(s).Ref(ctx, pkg, name)
-			return []byte(ref.Target), err
+			if err != nil || kept == nil || l.repo.info.Previous == nil {
+				return []byte(ref.Target), err
+			}
+			return movedTo(ref.Target, kept.Record), nil
 		},
 	}, asking)
 	if err != nil {
 		return millpond.Ref{}, err
 	}
-	return millpond.Ref{Name: name, Target: string(r.Record), Layer: l.name, Checked: r.Checked}, nil
+	target, _, _ := strings.Cut(string(r.Record), "\n")
+	return millpond.Ref{Name: name, Target: target, Layer: l.name, Checked: r.Checked}, nil
+}
+
+// mostTargets is how many targets of a ref are remembered: a line of its record each, the last one first.
+const mostTargets = 20
+
+// movedTo is the record of a ref that points at target now.
+func movedTo(target string, before []byte) []byte {
+	all := strings.Split(string(before), "\n")
+	all = slices.DeleteFunc(all, func(old string) bool { return old == target })
+	all = append([]string{target}, all...)
+	return []byte(strings.Join(all[:min(len(all), mostTargets)], "\n"))
+}
+
+// former are the targets that a ref had before, the last one first.
+func (l *upstream) former(ctx context.Context, pkg, name string) ([]string, error) {
+	a, err := l.pond.catalog.Answer(ctx, catalog.Question{Layer: l.id, Kind: "ref", Package: pkg, Name: name})
+	if err != nil || a.Absent {
+		return nil, others(err)
+	}
+	return strings.Split(string(a.Record), "\n")[1:], nil
 }
 
 func (l *upstream) document(ctx context.Context, k millpond.Key, asking bool) (*format.Document, error) {
@@ -433,17 +472,34 @@ func (l *upstream) document(ctx context.Context, k millpond.Key, asking bool) (*
 		return nil, fmt.Errorf("document %s of %s: the answer rests on no document", k, l.name)
 	}
 	s := l.session(ctx)
-	d, err := s.reopen(ctx, &r.Documents[0])
+	var d *format.Document
+	for i := range r.Documents {
+		one, e := s.reopen(ctx, &r.Documents[i])
+		if err = e; err != nil {
+			break
+		}
+		if one.Unchanged = false; i == 0 {
+			d = one
+		} else {
+			d.More = append(d.More, one)
+		}
+	}
 	if err != nil {
+		s.close()
 		// The kept body is gone: the next asker reads it anew.
 		l.pond.catalog.Confirm(ctx, r.Question, r.Checked, time.Time{})
 		return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: "the kept document is damaged; it will be read anew", Err: err}
 	}
-	d.Unchanged, d.Closer = false, s.open[0]
+	d.Closer = s
 	return d, nil
 }
 
+// names are those that the upstream lists. The words about the list are remembered: many ask whether it has changed.
 func (l *upstream) names(ctx context.Context, asking bool) (*nameList, error) {
+	last := l.lastList.Load()
+	if now := l.pond.now(); last != nil && stands(now, last.Checked, last.Fresh) && !TraceOf(ctx).Anew {
+		return l.listOf(ctx, last), nil
+	}
 	r, err := l.ask(ctx, inquiry{
 		Question: catalog.Question{Kind: "names"},
 		fresh:    max(l.repo.fresh(), 10*time.Minute), // politeness: it is tens of megabytes
@@ -461,19 +517,26 @@ func (l *upstream) names(ctx context.Context, asking bool) (*nameList, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := &nameList{fresh: r.Fresh}
-	for _, d := range r.Documents {
+	if r.stale == nil {
+		l.lastList.Store(r.Answer)
+	}
+	return l.listOf(ctx, r.Answer), nil
+}
+
+func (l *upstream) listOf(ctx context.Context, a *catalog.Answer) *nameList {
+	list := &nameList{fresh: a.Fresh}
+	for _, d := range a.Documents {
 		list.id += d.Text.Short()
 	}
 	list.each = func(yield func(format.Change, error) bool) {
 		s := l.session(ctx)
 		defer s.close()
-		s.local, s.kept = true, r.Documents
+		s.local, s.kept = true, a.Documents
 		for c, err := range l.format.Source(s).Changes(ctx, "") {
 			if !yield(c, err) || err != nil {
 				return
 			}
 		}
 	}
-	return list, nil
+	return list
 }

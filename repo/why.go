@@ -134,6 +134,11 @@ func (r *Repository) layerWords(ctx context.Context, name, version string) []Lay
 	var out []LayerWord
 	for _, l := range r.layers {
 		w := LayerWord{Layer: l.layerName()}
+		if !r.hears(l, name) {
+			w.State = "is not asked about such names"
+			out = append(out, w)
+			continue
+		}
 		got, err := l.listing(ctx, name, !r.pond.offline())
 		switch {
 		case millpond.Is(err, millpond.NotFound):

@@ -27,6 +27,9 @@ func (w *Writer) Commit(ctx context.Context, want ...millpond.Digest) (millpond.
 		return millpond.Digest{}, err
 	}
 	d, err := w.judge(ctx, want)
+	if wrong, ok := errors.AsType[*millpond.Error](err); ok && wrong.Kind == millpond.Corrupt {
+		wrong.Why, wrong.Err = wrong.Why+"; nothing was kept", w.discard()
+	}
 	if err != nil {
 		return millpond.Digest{}, err
 	}
@@ -37,6 +40,17 @@ func (w *Writer) Commit(ctx context.Context, want ...millpond.Digest) (millpond.
 	w.release()
 	_ = w.s.dir.Remove(w.name()) // the blob is safe under its own name; Tidy will find this one
 	return d, nil
+}
+
+// Check is as blob.Checker says.
+func (w *Writer) Check(ctx context.Context, want ...millpond.Digest) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return err
+	}
+	_, err := w.judge(ctx, want)
+	return err
 }
 
 // judge compares the bytes with the digests in want, and returns their sha256.
@@ -53,8 +67,7 @@ func (w *Writer) judge(ctx context.Context, want []millpond.Digest) (millpond.Di
 		if got := w.sums.digest(d.Algorithm()); got != d {
 			return millpond.Digest{}, &millpond.Error{
 				Kind: millpond.Corrupt,
-				Why:  fmt.Sprintf("the bytes have %s, not %s as declared; nothing was kept", got, d),
-				Err:  w.discard(),
+				Why:  fmt.Sprintf("the bytes have %s, not %s as declared", got, d),
 			}
 		}
 	}

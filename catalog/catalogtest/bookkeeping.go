@@ -252,6 +252,40 @@ func testDerivations(t *testing.T, open Open) {
 	got, err := c.Totals(ctx)
 	must(t, err)
 	same(t, "totals", got, catalog.Totals{Derived: 2, DerivedBytes: 16})
+
+	// A family: two stay besides the newest, and what was the newest a moment ago.
+	family := func() (names []string) {
+		t.Helper()
+		all, err := c.Family(ctx, "r", "f")
+		must(t, err)
+		for _, d := range all {
+			if d.Stamp != d.Name || d.Blob.IsZero() || d.Size != 7 {
+				t.Errorf("a member of the family is %+v", d)
+			}
+			names = append(names, d.Name)
+		}
+		return names
+	}
+	member := func(n int, after time.Duration, linger time.Duration) {
+		t.Helper()
+		stamp := fmt.Sprintf("s%d", n)
+		d := derived("f\x00"+stamp, stamp, "")
+		d.Modified, d.Keep, d.Linger = at(3).Add(after), 2, linger
+		must(t, c.PutDerived(ctx, d))
+	}
+	for n := range 5 {
+		member(n, time.Duration(n)*time.Hour, 0)
+	}
+	same(t, "a family of three", family(), []string{"s4", "s3", "s2"})
+	for n := 5; n < 9; n++ {
+		member(n, 10*time.Hour+time.Duration(n)*time.Second, time.Minute)
+	}
+	same(t, "what was the newest a moment ago stays", family(), []string{"s8", "s7", "s6", "s5", "s4"})
+	member(9, 11*time.Hour, time.Minute)
+	same(t, "and goes", family(), []string{"s9", "s8", "s7"})
+	got, err = c.Totals(ctx)
+	must(t, err)
+	same(t, "totals with a family", got, catalog.Totals{Derived: 5, DerivedBytes: 37})
 }
 
 func testLoseBlob(t *testing.T, open Open) {
@@ -267,12 +301,24 @@ func testLoseBlob(t *testing.T, open Open) {
 	h.Blob = lost
 	must(t, c.PutHolding(ctx, h))
 	other := put(t, c, "l", "g", "other", at(1))
+	of, err := c.Holder(ctx, "l", lost)
+	must(t, err)
+	same(t, "holder", of, h)
+	for _, none := range []struct {
+		layer  string
+		digest millpond.Digest
+	}{{"k", lost}, {"l", sha("nothing")}, {"l", millpond.Digest{}}} {
+		_, err := c.Holder(ctx, none.layer, none.digest)
+		kind(t, "holder of none", err, millpond.NotFound)
+	}
 	must(t, c.PutDerived(ctx, &catalog.Derived{Repository: "r", Name: "n", Stamp: "s", Blob: lost, Size: 1}))
 	must(t, c.PutDerived(ctx, &catalog.Derived{Repository: "r", Name: "m", Stamp: "s", Blob: sha("other"), Size: 2}))
 
 	must(t, c.LoseBlob(ctx, lost))
 	must(t, c.LoseBlob(ctx, lost))
 	must(t, c.LoseBlob(ctx, millpond.Digest{}))
+	_, err = c.Holder(ctx, "l", lost)
+	kind(t, "holder of what is lost", err, millpond.NotFound)
 
 	h.Blob = millpond.Digest{}
 	got, err := c.Holding(ctx, "l", h.Key)

@@ -155,7 +155,8 @@ func testEntries(t *testing.T, open Open) {
 				"PutEntry": tx.PutEntry(entry("k", "view", "")), "AddEntry": tx.AddEntry(entry("k", "view", "")), "DropEntry": tx.DropEntry("k", "added"),
 				"PutHostedPackage": tx.PutHostedPackage(fullPackage("r", "view")), "FreeHostedPackage": tx.FreeHostedPackage("r", "view"),
 				"PutHostedVersion": tx.PutHostedVersion("r", "view", fullVersion("1")), "DropHostedVersion": tx.DropHostedVersion("r", "view", "1"),
-				"PutHostedRef": tx.PutHostedRef("r", "view", &catalog.HostedRef{Name: "x", Target: "y"}),
+				"PutHostedFiles": tx.PutHostedFiles("r", "view", fullVersion("1")),
+				"PutHostedRef":   tx.PutHostedRef("r", "view", &catalog.HostedRef{Name: "x", Target: "y"}),
 			} {
 				if err == nil || millpond.Is(err, millpond.NotFound) {
 					t.Errorf("%s in a view: got %v; want an error that says so", what, err)

@@ -33,6 +33,7 @@ func Run(t *testing.T, open Open) {
 		{"events", testEvents},
 		{"hosted packages", testHostedPackages},
 		{"hosted versions", testHostedVersions},
+		{"some files of hosted versions", testHostedSome},
 		{"hosted refs", testHostedRefs},
 		{"hosted, the last of each name", testHostedLast},
 		{"hosted sums", testHostedSums},

@@ -33,6 +33,7 @@ func (c *Catalog) Derived(ctx context.Context, repository, name, stamp, encoding
 const (
 	dropDerived   = `DELETE FROM derived WHERE repository = ? AND name = ? AND (stamp <> ? OR encoding = ?) RETURNING size`
 	derivedFamily = `SELECT name, modified FROM derived WHERE repository = ? AND name >= ? AND name < ?`
+	listFamily    = `SELECT name, stamp, encoding, type, blob, size, modified FROM derived WHERE repository = ? AND name >= ? AND name < ?`
 	dropMember    = `DELETE FROM derived WHERE repository = ? AND name = ? RETURNING size`
 	insertDerived = `INSERT INTO derived (repository, name, encoding, stamp, type, blob, size, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 )
@@ -60,8 +61,24 @@ func (c *Catalog) PutDerived(ctx context.Context, d *catalog.Derived) error {
 	})
 }
 
-// dropOldest drops the oldest of a document's family but for Keep of them. A family is all names that are the same up to a
-// NUL.
+// Family is as catalog.Derivations says.
+func (c *Catalog) Family(ctx context.Context, repository, name string) ([]catalog.Derived, error) {
+	var all []catalog.Derived
+	err := c.cache.each(ctx, listFamily, []any{repository, name + "\x00", name + "\x01"}, func(rows *stdsql.Rows) error {
+		d := catalog.Derived{Repository: repository}
+		err := rows.Scan(&d.Name, &d.Stamp, &d.Encoding, &d.Type, (*digest)(&d.Blob), &d.Size, (*moment)(&d.Modified))
+		d.Name = strings.TrimPrefix(d.Name, name+"\x00")
+		all = append(all, d)
+		return err
+	})
+	slices.SortFunc(all, func(a, b catalog.Derived) int {
+		return cmp.Or(b.Modified.Compare(a.Modified), strings.Compare(b.Name, a.Name))
+	})
+	return all, err
+}
+
+// dropOldest drops the oldest of a document's family but for Keep of them, and for those that were the newest until less
+// than Linger ago. A family is all names that are the same up to a NUL.
 func (w *work) dropOldest(d *catalog.Derived) error {
 	family, _, ok := strings.Cut(d.Name, "\x00")
 	if !ok {
@@ -81,9 +98,15 @@ func (w *work) dropOldest(d *catalog.Derived) error {
 		return err
 	})
 	slices.SortFunc(all, func(a, b member) int {
-		return cmp.Or(cmp.Compare(b.modified, a.modified), strings.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(b.modified, a.modified), strings.Compare(b.name, a.name))
 	})
-	for _, m := range all[min(d.Keep, len(all)):] {
+	followed := millis(d.Modified) // when the next one was derived
+	for i, m := range all {
+		lingers := d.Linger > 0 && millis(d.Modified)-followed < d.Linger.Milliseconds()
+		followed = m.modified
+		if i < d.Keep || lingers {
+			continue
+		}
 		if err != nil {
 			return err
 		}

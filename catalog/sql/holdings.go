@@ -30,6 +30,21 @@ func (c *Catalog) Holding(ctx context.Context, layer string, k millpond.Key) (*c
 	return h, nil
 }
 
+const readHolder = holdingColumns + ` WHERE blob = ? AND layer = ? LIMIT 1`
+
+// Holder is as catalog.Holdings says.
+func (c *Catalog) Holder(ctx context.Context, layer string, d millpond.Digest) (*catalog.Holding, error) {
+	var h *catalog.Holding
+	err := c.cache.each(ctx, readHolder, []any{d.String(), layer}, func(rows *stdsql.Rows) (err error) {
+		h, err = scanHolding(layer, rows)
+		return err
+	})
+	if err == nil && (h == nil || d.IsZero()) {
+		return nil, &millpond.Error{Kind: millpond.NotFound, Why: fmt.Sprintf("no file of %s has %s", layer, d)}
+	}
+	return h, err
+}
+
 func scanHolding(layer string, rows *stdsql.Rows) (*catalog.Holding, error) {
 	h := &catalog.Holding{Layer: layer}
 	err := rows.Scan(&h.Key.Package, &h.Key.Version, &h.Key.File, (*digest)(&h.Blob), &h.Size, (*digest)(&h.SHA256),

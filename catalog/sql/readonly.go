@@ -30,6 +30,9 @@ func (v *view) PutHostedPackage(*catalog.HostedPackage) error { return v.refuse(
 // FreeHostedPackage is an error.
 func (v *view) FreeHostedPackage(_, _ string) error { return v.refuse() }
 
+// PutHostedFiles is an error.
+func (v *view) PutHostedFiles(_, _ string, _ *catalog.HostedVersion) error { return v.refuse() }
+
 // PutHostedVersion is an error.
 func (v *view) PutHostedVersion(_, _ string, _ *catalog.HostedVersion) error { return v.refuse() }
 

@@ -23,10 +23,10 @@ const (
 )
 
 // checkCrate looks through a .crate: one gzip member, a tar of one folder named after the version, nothing in it that could be
-// put elsewhere, and a Cargo.toml of the same name and version.
-func checkCrate(ctx context.Context, r io.ReaderAt, size int64, name, version string) error {
-	bad := func(format string, args ...any) error {
-		return &millpond.Error{Kind: millpond.Invalid, Key: millpond.Key{Package: identity(name), Version: version},
+// put elsewhere, and a Cargo.toml of the same name and version, whose text it returns.
+func checkCrate(ctx context.Context, r io.ReaderAt, size int64, name, version string) (toml string, err error) {
+	bad := func(format string, args ...any) (string, error) {
+		return "", &millpond.Error{Kind: millpond.Invalid, Key: millpond.Key{Package: identity(name), Version: version},
 			Why: "the crate is refused: " + fmt.Sprintf(format, args...)}
 	}
 	packed := bufio.NewReader(io.NewSectionReader(r, 0, size))
@@ -40,7 +40,7 @@ func checkCrate(ctx context.Context, r io.ReaderAt, size int64, name, version st
 	files := tar.NewReader(unpacked)
 	for n := 0; ; n++ {
 		if err := ctx.Err(); err != nil {
-			return err
+			return "", err
 		}
 		if n > mostEntries {
 			return bad("it has more than %d files", mostEntries)
@@ -83,7 +83,7 @@ func checkCrate(ctx context.Context, r io.ReaderAt, size int64, name, version st
 				return bad("its Cargo.toml has the %s %.100q, and not %q", key, got, want)
 			}
 		}
-		found = true
+		found, toml = true, string(text)
 	}
 	if !found {
 		return bad("it has no Cargo.toml")
@@ -97,7 +97,7 @@ func checkCrate(ctx context.Context, r io.ReaderAt, size int64, name, version st
 	if _, err := packed.ReadByte(); !errors.Is(err, io.EOF) {
 		return bad("something follows the packed files")
 	}
-	return nil
+	return toml, nil
 }
 
 // unquote is the text of a TOML string without escapes, as names and versions are.

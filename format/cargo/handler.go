@@ -97,6 +97,9 @@ func (h handler) getConfig(w http.ResponseWriter, r *http.Request) error {
 	if err := h.repo.May(r.Context(), millpond.VerbRead, ""); err != nil {
 		return err
 	}
+	if strings.HasPrefix(r.UserAgent(), "cargo/") && r.ProtoMajor < 2 && h.repo.Seldom("HTTP/1", time.Minute) {
+		format.Note(w, "cargo comes by HTTP/1.1 and asks for one crate at a time: give it TLS, and see that servers in front of the pond speak HTTP/2")
+	}
 	base := strings.TrimSuffix(h.repo.Base(r).String(), "/")
 	hosts := !millpond.Is(h.repo.May(r.Context(), millpond.VerbPublish, ""), millpond.Unsupported)
 	stamp := strconv.FormatInt(h.repo.Now().Unix()/int64(configFresh/time.Second), 10)

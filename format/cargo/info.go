@@ -15,6 +15,7 @@ var (
 	_ format.Claimer    = Format{}
 	_ format.Configurer = Format{}
 	_ format.Welcomer   = Format{}
+	_ format.Publisher  = Format{}
 	_ format.Sniffer    = source{}
 )
 
@@ -29,6 +30,7 @@ func (Format) Info() format.Info {
 		Absent: time.Minute,
 		Options: []format.Option{
 			{Name: "blocked", Default: "yanked", Help: "yanked: a version that the rules keep back is shown as yanked, so that cargo prints why it is refused; drop: it is left out of the index"},
+			{Name: "dates", Default: "index", Help: "index: versions were published when the index says; api: the upstream's web API is asked where the index says nothing, once a second at most"},
 			{Name: "largest", Default: "10", Help: "MiB that a published .crate may have"},
 		},
 		SetUp:     setUp,

@@ -47,10 +47,8 @@ func (h handler) putNew(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	largest := h.largest()
-	if int64(size) > largest {
-		return &millpond.Error{Kind: millpond.TooLarge, Key: m.key(), Why: fmt.Sprintf("the crate has %d bytes; the limit is %d", size, largest),
-			Hint: "leave out files by exclude in Cargo.toml, or have the option largest changed"}
+	if err := tooLarge(h.repo, m.key(), int64(size)); err != nil {
+		return err
 	}
 	if body.left >= 0 && body.left != int64(size) {
 		return malformed(fmt.Sprintf("it says that the crate has %d bytes, and %d follow", size, body.left))
@@ -81,28 +79,42 @@ func (h handler) publish(ctx context.Context, m *manifest, body *frame, size int
 	if more, _ := io.ReadFull(body, make([]byte, 1)); more > 0 {
 		return fail(malformed("more follows the crate"))
 	}
-	if err := checkCrate(ctx, up, size, m.Name, m.Version); err != nil {
+	if _, err := checkCrate(ctx, up, size, m.Name, m.Version); err != nil {
 		return fail(err)
 	}
-	sum, err := up.Commit(ctx)
-	if err != nil {
-		return err
-	}
-	release, err := m.release(sum, size, h.repo.Now().UTC().Truncate(time.Second), base)
-	if err != nil {
-		return err
-	}
-	_, err = h.repo.Publish(ctx, release)
+	_, err = seal(ctx, h.repo, up, m, base)
 	return err
 }
 
+// seal makes visible what was looked through.
+func seal(ctx context.Context, repo format.Repo, up format.Upload, m *manifest, base string) (*format.Receipt, error) {
+	sum, err := up.Commit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	release, err := m.release(sum, up.Size(), repo.Now().UTC().Truncate(time.Second), base)
+	if err != nil {
+		return nil, err
+	}
+	return repo.Publish(ctx, release)
+}
+
 // largest is how many bytes a .crate may have.
-func (h handler) largest() int64 {
-	n, err := strconv.ParseInt(strings.TrimSpace(h.repo.Option("largest")), 10, 32)
+func largest(repo format.Repo) int64 {
+	n, err := strconv.ParseInt(strings.TrimSpace(repo.Option("largest")), 10, 32)
 	if err != nil || n <= 0 {
 		n = 10
 	}
 	return n << 20
+}
+
+func tooLarge(repo format.Repo, k millpond.Key, size int64) error {
+	largest := largest(repo)
+	if size <= largest {
+		return nil
+	}
+	return &millpond.Error{Kind: millpond.TooLarge, Key: k, Why: fmt.Sprintf("the crate has %d bytes; the limit is %d", size, largest),
+		Hint: "leave out files by exclude in Cargo.toml, or have the option largest changed"}
 }
 
 func malformed(why string) error {

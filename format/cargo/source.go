@@ -64,14 +64,23 @@ func (s source) Package(ctx context.Context, name string) (*millpond.Package, er
 				return nil, err
 			}
 		}
-		return s.read(ctx, name, doc)
+		return s.read(ctx, name, spelled, doc)
 	}
 	return nil, fmt.Errorf("read the index of %s: %w", name, absent)
 }
 
-func (s source) read(ctx context.Context, name string, doc *format.Document) (*millpond.Package, error) {
+func (s source) read(ctx context.Context, name, spelled string, doc *format.Document) (*millpond.Package, error) {
 	if doc.Unchanged {
-		return nil, format.Unchanged
+		if !s.wantsDates() {
+			return nil, format.Unchanged
+		}
+		kept, err := s.keptDates(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if kept.Of == doc.Digest.String() {
+			return nil, format.Unchanged
+		}
 	}
 	text, err := io.ReadAll(doc.Reader())
 	if err != nil {
@@ -85,7 +94,11 @@ func (s source) read(ctx context.Context, name string, doc *format.Document) (*m
 	if err != nil {
 		return nil, err
 	}
-	return listing(name, text, c.file)
+	p, err := listing(name, text, c.file)
+	if err == nil && s.wantsDates() {
+		err = s.date(ctx, p, spelled, doc.Digest, c)
+	}
+	return p, err
 }
 
 // mostPermuted is up to how many separators all spellings of a name are tried. With more only those that people use are.

@@ -20,10 +20,20 @@ import (
 	"millpond/format"
 )
 
-// A bucket is some of the packages of a suite.
+// A span is where stanzas stand in a bucket's document, as text and packed: those of one component and architecture, or those
+// of one index of an upstream.
+type span struct {
+	Component, Architecture string `json:",omitempty"`
+	Path                    string `json:",omitempty"`
+	Plain, PlainSize        int64
+	Packed, PackedSize      int64
+}
+
+// A bucket is some of the packages of a suite, or what is left of an upstream's index.
 type bucket struct {
 	name, stamp string
 	packages    []string
+	write       func(io.Writer) error
 	bucketHead
 }
 
@@ -63,20 +73,9 @@ func (h handler) buckets(ctx context.Context, word, rules string) ([]*bucket, er
 	}
 	for i, b := range out {
 		b.stamp = hex.EncodeToString(stamps[i].Sum(nil)[:16])
-		for {
-			c, err := h.deriveBucket(ctx, b, word)
-			if err != nil {
-				return nil, err
-			}
-			err = b.readHead(c)
-			c.Close()
-			if err != nil {
-				return nil, err
-			}
-			if b.Until.IsZero() || h.repo.Now().Before(b.Until) {
-				break
-			}
-			b.stamp = hashOf(b.stamp, b.Until.UTC().Format(time.RFC3339Nano)) // what was held then is not any more
+		b.write = func(w io.Writer) error { return h.writeBucket(ctx, w, b, word) }
+		if err := h.look(ctx, b); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
@@ -96,29 +95,65 @@ func (b *bucket) readHead(c *millpond.Content) error {
 		return err
 	}
 	b.bucketHead = bucketHead{}
-	return json.Unmarshal(head, &b.bucketHead)
+	if err := json.Unmarshal(head, &b.bucketHead); err != nil {
+		return err
+	}
+	for i := range b.Spans { // which are counted from the end of the head
+		b.Spans[i].Plain += int64(8 + n)
+		b.Spans[i].Packed += int64(8 + n)
+	}
+	return nil
 }
 
-func (b *bucket) derivation() format.Derivation {
-	return format.Derivation{Name: b.name, Stamp: b.stamp, Type: typeAny, Keep: keptForms}
-}
-
-func (h handler) deriveBucket(ctx context.Context, b *bucket, word string) (*millpond.Content, error) {
-	return h.repo.Derive(ctx, b.derivation(), func(w io.Writer) error { return h.writeBucket(ctx, w, b, word) })
-}
-
-// errLost says that a piece of an index that was made before is not kept any more.
-var errLost = &millpond.Error{Kind: millpond.NotFound, Why: "this form of the index is not kept any more", Hint: "update again"}
-
+// bucketBody is the document of a bucket as it is now, derived if its packages have changed.
 func (h handler) bucketBody(ctx context.Context, b *bucket) (*millpond.Content, error) {
-	return h.repo.Derive(ctx, b.derivation(), func(io.Writer) error { return errLost })
+	return h.repo.Derive(ctx, format.Derivation{Name: b.name, Stamp: b.stamp, Type: typeAny}, func(w io.Writer) error { return b.write(w) })
 }
 
-// writeBucket writes the stanzas of a bucket: a head that says where those of each component and architecture stand, the
-// stanzas, and the same packed.
+// look reads the head of a bucket, and derives it anew until no hold of one of its packages has run out.
+func (h handler) look(ctx context.Context, b *bucket) error {
+	for {
+		c, err := h.bucketBody(ctx, b)
+		if err != nil {
+			return err
+		}
+		err = b.readHead(c)
+		c.Close()
+		if err != nil || b.Until.IsZero() || h.repo.Now().Before(b.Until) {
+			return err
+		}
+		b.stamp = hashOf(b.stamp, b.Until.UTC().Format(time.RFC3339Nano)) // what was held then is not any more
+	}
+}
+
+// A stanzas collects those of a bucket: by component and architecture, or by the path of their index.
+type stanzas struct {
+	texts map[span]*bytes.Buffer
+	until time.Time
+}
+
+func (s *stanzas) add(to span, stanza string) {
+	if s.texts == nil {
+		s.texts = map[span]*bytes.Buffer{}
+	}
+	if s.texts[to] == nil {
+		s.texts[to] = &bytes.Buffer{}
+	}
+	s.texts[to].WriteString(stanza)
+	s.texts[to].WriteByte('\n')
+}
+
+// good says until when the verdicts hold that the stanzas rest on; zero is for ever.
+func (s *stanzas) good(until time.Time) {
+	if !until.IsZero() && (s.until.IsZero() || until.Before(s.until)) {
+		s.until = until
+	}
+}
+
+// writeBucket writes the stanzas of a bucket.
 func (h handler) writeBucket(ctx context.Context, w io.Writer, b *bucket, word string) error {
-	texts := map[[2]string]*bytes.Buffer{}
-	var until time.Time
+	judger, _ := h.repo.(format.Judger)
+	var all stanzas
 	for _, name := range b.packages {
 		p, err := h.repo.Package(ctx, name)
 		switch millpond.KindOf(err) {
@@ -131,72 +166,68 @@ func (h handler) writeBucket(ctx context.Context, w io.Writer, b *bucket, word s
 			return err
 		}
 		for _, hidden := range p.Hidden {
-			if after := hidden.After; !after.IsZero() && (until.IsZero() || after.Before(until)) {
-				until = after
-			}
+			all.good(hidden.After)
 		}
-		if err := eachStanzaOf(p, word, func(l listing, architecture string) {
-			key := [2]string{l.Component, architecture}
-			if texts[key] == nil {
-				texts[key] = &bytes.Buffer{}
+		err = eachStanzaOf(p, word, func(l listing, v *millpond.Version, f *millpond.File, architecture string) {
+			all.add(span{Component: l.Component, Architecture: architecture}, l.Stanza)
+			if judger != nil && h.repo.Ruled() {
+				until, _ := judger.Judge(millpond.Key{Package: p.Name, Version: v.Name, File: f.Name}, f) // what is shown may be hidden later
+				all.good(until)
 			}
-			texts[key].WriteString(l.Stanza + "\n")
-		}); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 	}
-	keys := make([][2]string, 0, len(texts))
-	for key := range texts {
+	return all.write(w)
+}
+
+// write writes a head that says where the stanzas of each component and architecture stand, the stanzas, and the same packed.
+func (s *stanzas) write(w io.Writer) error {
+	keys := make([]span, 0, len(s.texts))
+	for key := range s.texts {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, func(a, b [2]string) int { return strings.Compare(a[0]+"/"+a[1], b[0]+"/"+b[1]) })
-	var body bytes.Buffer
-	var spans []span
-	for _, key := range keys {
-		s := span{Component: key[0], Architecture: key[1], Plain: int64(body.Len()), PlainSize: int64(texts[key].Len())}
-		body.Write(texts[key].Bytes())
-		s.Packed = int64(body.Len())
-		z := gzip.NewWriter(&body)
-		if _, err := z.Write(texts[key].Bytes()); err != nil {
+	slices.SortFunc(keys, func(a, b span) int {
+		return strings.Compare(a.Component+"/"+a.Architecture+"/"+a.Path, b.Component+"/"+b.Architecture+"/"+b.Path)
+	})
+	var packed bytes.Buffer
+	spans, at := slices.Clone(keys), int64(0)
+	for i := range spans {
+		text := s.texts[keys[i]].Bytes()
+		spans[i].Plain, spans[i].PlainSize = at, int64(len(text))
+		at += int64(len(text))
+		before := packed.Len()
+		z := gzip.NewWriter(&packed)
+		if _, err := z.Write(text); err != nil {
 			return err
 		}
 		if err := z.Close(); err != nil {
 			return err
 		}
-		s.PackedSize = int64(body.Len()) - s.Packed
-		spans = append(spans, s)
+		spans[i].Packed, spans[i].PackedSize = int64(before), int64(packed.Len()-before)
 	}
-	// The head's own length is part of every place in it.
-	head, length := []byte(nil), 0
-	for {
-		moved := slices.Clone(spans)
-		for i := range moved {
-			moved[i].Plain += int64(8 + length)
-			moved[i].Packed += int64(8 + length)
-		}
-		var err error
-		if head, err = json.Marshal(bucketHead{moved, until}); err != nil {
-			return err
-		}
-		if len(head) == length {
-			break
-		}
-		length = max(len(head), length)
-		if len(head) < length {
-			head = append(head, bytes.Repeat([]byte(" "), length-len(head))...)
-			break
-		}
+	for i := range spans {
+		spans[i].Packed += at
 	}
-	_, err := w.Write(append(binary.BigEndian.AppendUint64(nil, uint64(len(head))), head...))
+	head, err := json.Marshal(bucketHead{spans, s.until})
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(body.Bytes())
+	if _, err := w.Write(append(binary.BigEndian.AppendUint64(nil, uint64(len(head))), head...)); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if _, err := w.Write(s.texts[key].Bytes()); err != nil {
+			return err
+		}
+	}
+	_, err = w.Write(packed.Bytes())
 	return err
 }
 
 // eachStanzaOf calls f with what a suite lists of a package: of every version that its reader sees and nobody has yanked.
-func eachStanzaOf(p *millpond.Package, word string, f func(l listing, architecture string)) error {
+func eachStanzaOf(p *millpond.Package, word string, f func(l listing, v *millpond.Version, file *millpond.File, architecture string)) error {
 	for i := range p.Versions {
 		v := &p.Versions[i]
 		if v.Layer != "" || v.Yanked {
@@ -216,12 +247,12 @@ func eachStanzaOf(p *millpond.Package, word string, f func(l listing, architectu
 			}
 			switch l.Kind {
 			case "deb":
-				f(l, file.Platform)
+				f(l, v, file, file.Platform)
 			case "udeb":
 				l.Component += "/debian-installer"
-				f(l, file.Platform)
+				f(l, v, file, file.Platform)
 			case "dsc":
-				f(l, "source")
+				f(l, v, file, "source")
 			}
 		}
 	}

@@ -80,6 +80,29 @@ func TestHold(t *testing.T) {
 	_ = first
 }
 
+// TestHoldSources: a source package is as old as the first Release that listed it, however often the suite changes.
+func TestHoldSources(t *testing.T) {
+	h, a := stocked(t, nil)
+	stanza := func(name string) string {
+		b := []byte(name)
+		h.Up.Put("/debian/pool/main/"+name+"/"+name+"_1.dsc", faulty.Object{Body: b})
+		return fmt.Sprintf("Package: %s\nVersion: 1\nDirectory: pool/main/%s\nChecksums-Sha256:\n %s %d %s_1.dsc\n\n", name, name, hexSHA(b), len(b), name)
+	}
+	a.extra = map[string][]byte{"main/source/Sources": []byte(stanza("tool"))}
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 0))
+	c := h.Config("r", h.Up)
+	formattest.Rules(t, map[string]any{"hold": "7d"})(&c)
+	h.Configure(repo.Settings{}, c)
+	sources := "/dists/stable/main/source/Sources"
+	good(t, h, sources, nil)
+	a.extra["main/source/Sources"] = []byte(stanza("tool") + stanza("young"))
+	a.Lay(t, h.Now().Add(-time.Hour))
+	h.Pass(2 * time.Minute)
+	good(t, h, sources, a.extra["main/source/Sources"])
+	good(t, h, "/pool/main/tool/tool_1.dsc", []byte("tool"))
+	h.Want("a source package of today", h.Get("/pool/main/young/young_1.dsc"), http.StatusForbidden)
+}
+
 // TestBlock: a package that is blocked is listed by a signed index, and refused.
 func TestBlock(t *testing.T) {
 	h, _ := stocked(t, nil)
@@ -144,6 +167,10 @@ func TestCase05Dates(t *testing.T) {
 	good(t, h, inRelease, first.Body)
 	a.Valid = time.Hour
 	a.Lay(t, date.Add(time.Hour))
+	h.Pass(2 * time.Minute)
+	good(t, h, inRelease, first.Body)
+	a.Valid = 0
+	a.Lay(t, h.Now().Add(time.Hour))
 	h.Pass(2 * time.Minute)
 	good(t, h, inRelease, first.Body)
 	h.Up.Order("/debian"+inRelease, "html-200", "big 20000000", "empty-200")

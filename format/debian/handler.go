@@ -145,12 +145,9 @@ func (h handler) suite(ctx context.Context, name string, at time.Time) (*millpon
 	}
 	versions := p.Versions
 	if made(p) {
-		if !at.IsZero() {
-			return nil, nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name}, Why: name + " is made here, and no snapshots are kept of it"}
-		}
 		return p, nil, nil
 	}
-	if !at.IsZero() {
+	if !at.IsZero() && !h.curates(name) {
 		if versions = until(versions, at); len(versions) == 0 {
 			return nil, nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name}, Why: "no snapshot of " + name + " is kept that is not later than " + date(at)}
 		}
@@ -172,12 +169,15 @@ func (h handler) getRelease(w http.ResponseWriter, r *http.Request, p Path) erro
 	if err != nil {
 		return err
 	}
-	if made(pkg) {
+	if h.made(pkg) {
 		return h.getMade(w, r, p, pkg)
 	}
 	v := &versions[0]
 	if v.File(p.File) == nil {
 		return noIndex(p.Suite, p.File)
+	}
+	if err := h.pin(p, v.Seen); err != nil {
+		return err
 	}
 	c, err := format.Find(r, h.repo, millpond.Key{Package: pkg.Name, Version: v.Name, File: p.File})
 	if err != nil {
@@ -239,12 +239,18 @@ func (h handler) getIndex(w http.ResponseWriter, r *http.Request, p Path) error 
 
 // getListed answers with an index by its path: whatever the current snapshot says that it is.
 func (h handler) getListed(w http.ResponseWriter, r *http.Request, suite, file string, at time.Time) error {
+	if at.IsZero() {
+		var err error
+		if at, err = h.pinnedAt(suite); err != nil {
+			return err
+		}
+	}
 	pkg, versions, err := h.suite(r.Context(), suite, at)
 	if err != nil {
 		return err
 	}
-	if made(pkg) {
-		return h.getMadeIndex(w, r, pkg, func(f madeFile) bool { return f.Path == file }, revalidate)
+	if h.made(pkg) {
+		return h.getMadeIndex(w, r, pkg, file, at)
 	}
 	v := &versions[0]
 	c, err := format.Find(r, h.repo, millpond.Key{Package: suite, Version: v.Name, File: file})
@@ -318,7 +324,7 @@ func (h handler) getHashed(w http.ResponseWriter, r *http.Request, suite string,
 		if err != nil {
 			return err
 		}
-		if made(pkg) {
+		if h.made(pkg) {
 			return h.getMadeHash(w, r, pkg, d)
 		}
 		for i := range versions {
@@ -344,91 +350,4 @@ func (h handler) getHashed(w http.ResponseWriter, r *http.Request, suite string,
 		}
 	}
 	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: suite, File: p.Hex}, Why: "no snapshot of " + suite + " that is kept lists an index of that digest"}
-}
-
-// getPool answers with a file of a package, or with an index of a flat suite.
-func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
-	if done, err := h.getHosted(w, r, p); done {
-		return err
-	}
-	if done, err := h.getFlat(w, r, p); done {
-		return err
-	}
-	at, ok, indexes, err := h.find(r.Context(), p.File, p.At)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		// Where no index is held at all nothing can be known of a path; a client that came with indexes of its own checks it.
-		if at, ok = guess(p.File); !ok || indexes {
-			return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{File: p.File}, Why: "no index that is held here lists " + p.File}
-		}
-	}
-	k := millpond.Key{Package: at.source, Version: at.version, File: at.poolName.String()}
-	if h.repo.Claimed(at.source) {
-		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: at.source, File: p.File}, Why: at.source + " is a name of " + h.repo.Name() + ", and nothing of that path is published here"}
-	}
-	c, err := format.Find(r, h.repo, k)
-	if err != nil {
-		return err
-	}
-	cache := mayChange
-	return h.send(w, r, c, typeOf(p.File), cache)
-}
-
-// getFlat answers with an index of a flat suite that is known, if the path is one.
-func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, error) {
-	knower, ok := h.repo.(format.Knower)
-	if !ok {
-		return false, nil
-	}
-	known, err := knower.Known(r.Context())
-	if err != nil {
-		return true, err
-	}
-	for _, suite := range known {
-		if !isFlat(suite) {
-			continue
-		}
-		file := p.File
-		if dir := flatDir(suite); dir != "" {
-			if file, ok = strings.CutPrefix(p.File, dir+"/"); !ok {
-				continue
-			}
-		}
-		pkg, versions, err := h.suite(r.Context(), suite, p.At)
-		if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Blocked) {
-			continue
-		}
-		if err != nil {
-			return true, err
-		}
-		if len(versions) > 0 && len(pkg.Versions) > 0 && versions[0].File(file) != nil {
-			return true, h.getListed(w, r, suite, file, p.At)
-		}
-	}
-	return false, nil
-}
-
-// guess reads source and version off a path of the pool that no index lists, as archives commonly make them. What it finds
-// is not pinned by any digest; the client checks it by its own index.
-func guess(path string) (place, bool) {
-	dir, file := split(path)
-	_, source := split(dir)
-	name, version, ok := strings.Cut(file, "_")
-	if !ok || !isSourceName(source) || !isSourceName(name) || !strings.Contains("/"+path, "/pool/") {
-		return place{}, false
-	}
-	known := false
-	for _, ending := range []string{".deb", ".udeb", ".ddeb", ".dsc", ".tar.xz", ".tar.gz", ".tar.bz2", ".diff.gz", ".asc"} {
-		known = known || strings.HasSuffix(file, ending)
-	}
-	version, _, _ = strings.Cut(version, "_")
-	for _, ending := range []string{".dsc", ".orig.tar.", ".debian.tar.", ".diff.gz", ".tar."} {
-		version, _, _ = strings.Cut(version, ending)
-	}
-	if !known || !isVersion(version) {
-		return place{}, false
-	}
-	return place{source: source, version: version, poolName: poolName{path: path, size: -1}}, true
 }

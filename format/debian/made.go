@@ -20,23 +20,28 @@ import (
 	"millpond/format"
 )
 
-// A hosted suite is derived from its packages: whenever what its reader may see of any of them has changed, the next reader
-// has its Release signed anew. The packages are dealt out to buckets by their names, and the stanzas of a bucket are derived
-// by themselves: a package that is published costs one of them. An index is its buckets' pieces, one behind the other, which
-// is what both text and gzip may be; so its older forms cost little, and stay for clients that have read an older Release.
+// A suite that is made here, hosted or curated, is derived from what its reader may see: whenever that has changed, the next
+// reader has its Release signed anew. What is hosted is dealt out to buckets by the packages' names, and the stanzas of a
+// bucket are derived by themselves: a package that is published costs one of them. Each index of an upstream, of a curated
+// suite, is a bucket of its own. An index is its buckets' pieces, one behind the other, which is what both text and gzip may
+// be; so its older forms cost little, and stay: see chain.go.
 
 const (
 	bucketsOfMany = 64
 	manyNames     = 400
-	keptForms     = 12 // of each bucket and index, besides the newest
 )
 
-// A piece is a part of an index: a span of a bucket's document.
+// A piece is a part of an index: a span of a bucket.
 type piece struct {
-	Bucket string `json:"b"` // its name among derived documents
-	Stamp  string `json:"s"`
-	Offset int64  `json:"o"`
-	Length int64  `json:"n"`
+	Bucket int   `json:"b"` // its place among the buckets of the Release
+	Offset int64 `json:"o"`
+	Length int64 `json:"n"`
+}
+
+// A bucketRef names the document that a bucket was when a Release was made of it.
+type bucketRef struct {
+	Name  string `json:"name"`
+	Stamp string `json:"stamp"`
 }
 
 // A madeFile is an index that a Release of our own lists.
@@ -45,75 +50,56 @@ type madeFile struct {
 	Size   int64   `json:"size"`
 	SHA256 string  `json:"sha256"`
 	Pieces []piece `json:"pieces,omitempty"`
+	From   string  `json:"from,omitempty"` // the upstream's snapshot that has it, where it is relayed as it is
 }
 
 // A madeRelease is a Release of our own, signed.
 type madeRelease struct {
-	Date      time.Time  `json:"date"`
-	InRelease string     `json:"inrelease"`
-	Release   string     `json:"release"`
-	Detached  string     `json:"detached"`
-	Files     []madeFile `json:"files"`
+	Date      time.Time         `json:"date"`
+	Until     time.Time         `json:"until,omitzero"`  // when a rule will see one of its packages otherwise; zero is never
+	Fields    string            `json:"fields"`          // of the Release, but for its dates and lists
+	Seal      string            `json:"seal"`            // stands for its keys, and for how long it is good
+	Keys      map[string]string `json:"keys"`            // by number, the fingerprints of those that have signed it
+	Pinned    string            `json:"pinned,omitzero"` // the snapshot that it was rolled back to
+	InRelease string            `json:"inrelease"`
+	Release   string            `json:"release"`
+	Detached  string            `json:"detached"`
+	Buckets   []bucketRef       `json:"buckets"`
+	Files     []madeFile        `json:"files"`
 }
 
-// A span is where the stanzas of one component and architecture stand in a bucket's document, as text and packed.
-type span struct {
-	Component, Architecture string
-	Plain, PlainSize        int64
-	Packed, PackedSize      int64
+// same reports whether two Releases say the same, but for their dates.
+func (m *madeRelease) same(o *madeRelease) bool {
+	return m.Fields == o.Fields && m.Seal == o.Seal && m.Pinned == o.Pinned && slices.Equal(m.Buckets, o.Buckets) &&
+		slices.EqualFunc(m.Files, o.Files, func(a, b madeFile) bool { return a.Path == b.Path && a.SHA256 == b.SHA256 })
 }
+
+// file finds an index by its path.
+func (m *madeRelease) file(path string) *madeFile {
+	i := slices.IndexFunc(m.Files, func(f madeFile) bool { return f.Path == path })
+	if i < 0 {
+		return nil
+	}
+	return &m.Files[i]
+}
+
+// made reports whether a suite is made here: hosted, or an upstream's that is curated.
+func (h handler) made(p *millpond.Package) bool { return made(p) || h.curates(p.Name) }
 
 func (h handler) getMade(w http.ResponseWriter, r *http.Request, p Path, pkg *millpond.Package) error {
-	m, c, err := h.make(r.Context(), pkg)
+	m, err := h.makeAt(r.Context(), pkg, p.At)
 	if err != nil {
 		return err
 	}
-	text := map[string]string{"InRelease": m.InRelease, "Release": m.Release, "Release.gpg": m.Detached}[p.File]
-	b := []byte(text)
-	out := &millpond.Content{ReadSeekCloser: textBody(b), Size: int64(len(b)), Digest: millpond.SHA256(b), Modified: c.Modified}
-	h.settled(out, m)
+	if err := h.pin(p, m.Date); err != nil {
+		return err
+	}
+	b := []byte(map[string]string{"InRelease": m.InRelease, "Release": m.Release, "Release.gpg": m.Detached}[p.File])
+	out := &millpond.Content{ReadSeekCloser: textBody(b), Size: int64(len(b)), Digest: millpond.SHA256(b), Modified: m.Date}
 	if r.Method == http.MethodHead {
 		out.ReadSeekCloser = nil
 	}
 	return h.send(w, r, out, typeText, revalidate)
-}
-
-// settled gives what moves its date, unless another form may follow within the same second: then two would have one date.
-func (h handler) settled(c *millpond.Content, m *madeRelease) {
-	c.Modified = m.Date
-	if h.repo.Now().Sub(m.Date) < time.Second {
-		c.Modified = time.Time{}
-	}
-}
-
-// make is the Release of a hosted suite as it is now.
-func (h handler) make(ctx context.Context, pkg *millpond.Package) (*madeRelease, *millpond.Content, error) {
-	names, _, err := h.repo.Stamp(ctx, "")
-	if err != nil {
-		return nil, nil, err
-	}
-	// A hold that runs out changes no record; within the hour its suite is made anew.
-	stamp := hashOf(pkg.Stamp, names, h.repo.Now().UTC().Format("2006010215"))
-	d := format.Derivation{Name: "made/" + pkg.Name, Stamp: stamp, Type: "application/json"}
-	c, err := h.repo.Derive(ctx, d, func(w io.Writer) error {
-		m, err := h.build(context.WithoutCancel(ctx), pkg)
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(w).Encode(m)
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := readAll(c, 64<<20)
-	if err != nil {
-		return nil, nil, err
-	}
-	m := &madeRelease{}
-	if err := json.Unmarshal(b, m); err != nil {
-		return nil, nil, fmt.Errorf("read the made Release of %s: %w", pkg.Name, err)
-	}
-	return m, c, nil
 }
 
 func hashOf(parts ...string) string {
@@ -121,26 +107,50 @@ func hashOf(parts ...string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// build makes and signs a Release.
-func (h handler) build(ctx context.Context, pkg *millpond.Package) (*madeRelease, error) {
-	key, err := h.signer(ctx)
+// A plan is what the indexes of a suite are made of.
+type plan struct {
+	fields  string // of the Release
+	buckets []*bucket
+	indexes []plannedIndex
+	relayed []madeFile // as the upstream has them
+}
+
+// A plannedIndex is one of Packages or Sources, by its path, and which stanzas of buckets belong into it besides those that
+// are of that very path.
+type plannedIndex struct {
+	path, component string
+	architectures   []string
+}
+
+// recordOf is the record of a hosted suite; of an upstream's it is empty.
+func recordOf(pkg *millpond.Package) (rec suiteRecord, err error) {
+	if made(pkg) {
+		if err = json.Unmarshal(pkg.Parts[0].Meta, &rec); err != nil {
+			err = fmt.Errorf("read the record of %s: %w", pkg.Name, err)
+		}
+	}
+	return rec, err
+}
+
+// plan looks at what a hosted suite has.
+func (h handler) plan(ctx context.Context, pkg *millpond.Package) (*plan, error) {
+	rec, err := recordOf(pkg)
 	if err != nil {
 		return nil, err
 	}
-	var rec suiteRecord
-	if err := json.Unmarshal(pkg.Parts[0].Meta, &rec); err != nil {
-		return nil, fmt.Errorf("read the record of %s: %w", pkg.Name, err)
-	}
 	word := strings.TrimPrefix(pkg.Name, distsDir+"/")
-	buckets, err := h.buckets(ctx, word, pkg.Stamp)
-	if err != nil {
+	out := &plan{}
+	if out.buckets, err = h.buckets(ctx, word, pkg.Stamp); err != nil {
 		return nil, err
 	}
 	components, architectures := slices.Clone(rec.Components), slices.Clone(rec.Architectures)
-	for _, b := range buckets {
+	sources := map[string]bool{}
+	for _, b := range out.buckets {
 		for _, s := range b.Spans {
 			components = append(components, s.Component)
-			if s.Architecture != "all" && s.Architecture != "source" && !strings.HasPrefix(s.Architecture, "udeb-") {
+			if s.Architecture == "source" {
+				sources[s.Component] = true
+			} else if s.Architecture != "all" {
 				architectures = append(architectures, s.Architecture)
 			}
 		}
@@ -156,92 +166,109 @@ func (h handler) build(ctx context.Context, pkg *millpond.Package) (*madeRelease
 	if len(architectures) == 0 {
 		architectures = []string{"amd64"}
 	}
-	m := &madeRelease{Date: h.repo.Now().UTC().Truncate(time.Second)}
-	for _, component := range components {
+	for _, c := range components {
 		for _, a := range architectures {
-			if err := h.addIndex(ctx, m, pkg.Name, buckets, component, component+"/binary-"+a+"/Packages", a, "all"); err != nil {
-				return nil, err
-			}
+			out.indexes = append(out.indexes, plannedIndex{c + "/binary-" + a + "/Packages", c, []string{a, "all"}})
 		}
-		for _, b := range buckets {
-			if slices.ContainsFunc(b.Spans, func(s span) bool { return s.Component == component && s.Architecture == "source" }) {
-				if err := h.addIndex(ctx, m, pkg.Name, buckets, component, component+"/source/Sources", "source"); err != nil {
-					return nil, err
-				}
-				break
-			}
+		if sources[c] {
+			out.indexes = append(out.indexes, plannedIndex{c + "/source/Sources", c, []string{"source"}})
 		}
 	}
-	text := rec.render(word, h.repo.Name(), m, components, architectures)
-	in, detached, err := key.sign([]byte(text), m.Date)
-	if err != nil {
-		return nil, err
-	}
-	m.InRelease, m.Release, m.Detached = string(in), text, string(detached)
-	for i := range m.Files {
-		f := m.Files[i] // found by its digest as long as it is kept, whatever the suite has become
-		d := format.Derivation{Name: "index/" + pkg.Name + "/" + f.Path, Stamp: f.SHA256, Type: "application/json", Keep: keptForms}
-		c, err := h.repo.Derive(ctx, d, func(w io.Writer) error { return json.NewEncoder(w).Encode(f) })
-		if err != nil {
-			return nil, err
-		}
-		c.Close()
-	}
-	return m, nil
+	out.fields = rec.render(word, h.repo.Name(), components, architectures)
+	return out, nil
 }
 
-// render is the text of a Release.
-func (rec suiteRecord) render(word, repository string, m *madeRelease, components, architectures []string) string {
+// render are the fields of a Release, but for its dates and lists.
+func (rec suiteRecord) render(word, repository string, components, architectures []string) string {
 	or := func(s, other string) string {
 		if s == "" {
 			return other
 		}
 		return s
 	}
+	return fmt.Sprintf("Origin: %s\nLabel: %s\nSuite: %s\nCodename: %s\nNo-Support-for-Architecture-all: Packages\nArchitectures: %s\nComponents: %s\n",
+		or(rec.Origin, repository), or(rec.Label, repository), or(rec.Suite, word), or(rec.Codename, word),
+		strings.Join(append([]string{"all"}, architectures...), " "), strings.Join(components, " "))
+}
+
+// text is the text of a Release.
+func (m *madeRelease) text(valid time.Duration) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Origin: %s\nLabel: %s\nSuite: %s\nCodename: %s\n", or(rec.Origin, repository), or(rec.Label, repository), or(rec.Suite, word), or(rec.Codename, word))
-	fmt.Fprintf(&b, "Date: %s\nAcquire-By-Hash: yes\nNo-Support-for-Architecture-all: Packages\nArchitectures: %s\nComponents: %s\nSHA256:\n",
-		m.Date.Format(time.RFC1123), strings.Join(append([]string{"all"}, architectures...), " "), strings.Join(components, " "))
+	b.WriteString(m.Fields)
+	fmt.Fprintf(&b, "Date: %s\n", m.Date.Format(time.RFC1123))
+	if valid > 0 {
+		fmt.Fprintf(&b, "Valid-Until: %s\n", m.Date.Add(valid).Format(time.RFC1123))
+	}
+	b.WriteString("Acquire-By-Hash: yes\nSHA256:\n")
 	for _, f := range m.Files {
 		fmt.Fprintf(&b, " %s %d %s\n", f.SHA256, f.Size, f.Path)
 	}
-	return strings.Replace(b.String(), " UTC\nAcquire", " UTC\nAcquire", 1)
+	return b.String()
+}
+
+// assemble puts the indexes of a suite together.
+func (h handler) assemble(ctx context.Context, pkg *millpond.Package, last, m *madeRelease) error {
+	look := h.plan
+	if !made(pkg) {
+		look = h.curate
+	}
+	p, err := look(ctx, pkg)
+	if err != nil {
+		return err
+	}
+	m.Fields = p.fields
+	bodies := make([]*millpond.Content, len(p.buckets))
+	defer func() {
+		for _, c := range bodies {
+			if c != nil {
+				c.Close()
+			}
+		}
+	}()
+	for i, b := range p.buckets {
+		var err error
+		if bodies[i], err = h.settle(ctx, b, last, m); err != nil {
+			return err
+		}
+		if !b.Until.IsZero() && (m.Until.IsZero() || b.Until.Before(m.Until)) {
+			m.Until = b.Until
+		}
+	}
+	for _, one := range p.indexes {
+		if err := h.addIndex(ctx, m, p.buckets, bodies, one); err != nil {
+			return err
+		}
+	}
+	m.Files = append(m.Files, p.relayed...)
+	return nil
 }
 
 // addIndex puts an index together out of the pieces of all buckets, as text and packed.
-func (h handler) addIndex(ctx context.Context, m *madeRelease, suite string, buckets []*bucket, component, path string, architectures ...string) error {
-	plain, packed := madeFile{Path: path}, madeFile{Path: path + ".gz"}
+func (h handler) addIndex(ctx context.Context, m *madeRelease, buckets []*bucket, bodies []*millpond.Content, one plannedIndex) error {
+	plain, packed := madeFile{Path: one.path}, madeFile{Path: one.path + ".gz"}
 	sums := [2]hash.Hash{sha256.New(), sha256.New()}
-	for _, b := range buckets {
-		var body *millpond.Content
+	for n, b := range buckets {
 		for _, s := range b.Spans {
-			if s.Component != component || !slices.Contains(architectures, s.Architecture) {
+			if s.Path != one.path && (s.Path != "" || s.Component != one.component || !slices.Contains(one.architectures, s.Architecture)) {
 				continue
 			}
-			if body == nil {
-				var err error
-				if body, err = h.bucketBody(ctx, b); err != nil {
-					return err
-				}
-				defer body.Close()
-			}
-			for i, one := range []struct {
+			for i, half := range []struct {
 				f           *madeFile
 				off, length int64
 			}{{&plain, s.Plain, s.PlainSize}, {&packed, s.Packed, s.PackedSize}} {
-				one.f.Pieces = append(one.f.Pieces, piece{b.name, b.stamp, one.off, one.length})
-				one.f.Size += one.length
-				if _, err := body.Seek(one.off, io.SeekStart); err != nil {
+				half.f.Pieces = append(half.f.Pieces, piece{n, half.off, half.length})
+				half.f.Size += half.length
+				if _, err := bodies[n].Seek(half.off, io.SeekStart); err != nil {
 					return err
 				}
-				if _, err := io.CopyN(sums[i], body, one.length); err != nil {
+				if _, err := io.CopyN(sums[i], bodies[n], half.length); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	if len(packed.Pieces) == 0 { // an empty file is no gzip
-		empty, err := h.emptyPiece(ctx)
+		empty, err := h.emptyPiece(ctx, m)
 		if err != nil {
 			return err
 		}
@@ -262,16 +289,30 @@ func emptyGzip() []byte {
 	return b.Bytes()
 }
 
-const emptyName, emptyStamp = "empty.gz", "1"
+// emptyRef is the bucket of nothing, which is derived again whenever it is wanted.
+var emptyRef = bucketRef{"empty.gz", "1"} // never changed
 
-func (h handler) emptyPiece(ctx context.Context) (piece, error) {
-	c, err := h.repo.Derive(ctx, format.Derivation{Name: emptyName, Stamp: emptyStamp, Type: typeAny}, func(w io.Writer) error {
-		_, err := w.Write(emptyGzip())
-		return err
-	})
+func (h handler) emptyPiece(ctx context.Context, m *madeRelease) (piece, error) {
+	c, err := h.openBucket(ctx, emptyRef)
 	if err != nil {
 		return piece{}, err
 	}
 	c.Close()
-	return piece{emptyName, emptyStamp, 0, c.Size}, nil
+	n := slices.Index(m.Buckets, emptyRef)
+	if n < 0 {
+		n = len(m.Buckets)
+		m.Buckets = append(m.Buckets, emptyRef)
+	}
+	return piece{n, 0, c.Size}, nil
+}
+
+// openBucket opens what a bucket was when a Release was made of it.
+func (h handler) openBucket(ctx context.Context, ref bucketRef) (*millpond.Content, error) {
+	if ref == emptyRef {
+		return h.repo.Derive(ctx, format.Derivation{Name: ref.Name, Stamp: ref.Stamp, Type: typeAny}, func(w io.Writer) error {
+			_, err := w.Write(emptyGzip())
+			return err
+		})
+	}
+	return h.repo.Derive(ctx, kept(ref.Name, ref.Stamp, typeAny), func(io.Writer) error { return errLost })
 }

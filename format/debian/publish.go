@@ -3,17 +3,12 @@ package debian
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"millpond"
@@ -30,16 +25,6 @@ type listing struct {
 	Stanza    string `json:"stanza,omitempty"`
 }
 
-// A suiteRecord is what a hosted suite was made with.
-type suiteRecord struct {
-	Origin        string   `json:"origin,omitempty"`
-	Label         string   `json:"label,omitempty"`
-	Suite         string   `json:"suite,omitempty"`
-	Codename      string   `json:"codename,omitempty"`
-	Components    []string `json:"components,omitempty"`
-	Architectures []string `json:"architectures,omitempty"`
-}
-
 // write answers the requests that change something.
 func (h handler) write(w http.ResponseWriter, r *http.Request) error {
 	p, err := Parse(r.URL.EscapedPath())
@@ -52,6 +37,8 @@ func (h handler) write(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case r.Method == http.MethodPut && p.Kind == Pool:
 		return h.putPool(w, r, p.File)
+	case r.Method == http.MethodPut && p.Kind == Incoming:
+		return h.putIncoming(w, r, p.File)
 	case r.Method == http.MethodPut && p.Kind == Release && p.File == "Release" && p.At.IsZero():
 		return h.putSuite(w, r, p.Suite)
 	case r.Method == http.MethodPost && p.Kind == Pool:
@@ -107,7 +94,8 @@ func answer(w http.ResponseWriter, done []*format.Published) error {
 	return err
 }
 
-// postPool takes a form with files, one after the other.
+// postPool takes a form with files. Nothing shows before all of them are here and sound; what is of one source package and
+// version becomes visible in one piece.
 func (h handler) postPool(w http.ResponseWriter, r *http.Request, path string) error {
 	suite, component, ok := target(path)
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -118,7 +106,7 @@ func (h handler) postPool(w http.ResponseWriter, r *http.Request, path string) e
 	if err != nil {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "the form cannot be read", Err: err}
 	}
-	var done []*format.Published
+	var all []arrival
 	for {
 		part, err := form.NextPart()
 		if err == io.EOF {
@@ -130,14 +118,18 @@ func (h handler) postPool(w http.ResponseWriter, r *http.Request, path string) e
 		if part.FileName() == "" {
 			continue
 		}
-		one, err := publishFile(r.Context(), h.repo, suite, component, part.FileName(), part, -1)
+		one, err := arrive(r.Context(), h.repo, suite, component, part.FileName(), part, -1)
 		if err != nil {
 			return err
 		}
-		done = append(done, one)
+		all = append(all, *one)
 	}
-	if len(done) == 0 {
+	if len(all) == 0 {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "the form has no file in it"}
+	}
+	done, err := releaseAll(r.Context(), h.repo, all)
+	if err != nil {
+		return err
 	}
 	return answer(w, done)
 }
@@ -169,77 +161,6 @@ func (h handler) deletePool(w http.ResponseWriter, r *http.Request, path string)
 	return &millpond.Error{Kind: millpond.NotFound, Why: "nothing is hosted at " + path}
 }
 
-// putSuite makes a suite of a Release without lists: what its own will say of itself.
-func (h handler) putSuite(w http.ResponseWriter, r *http.Request, suite string) error {
-	word, ok := strings.CutPrefix(suite, distsDir+"/")
-	if !ok || !isSuiteWord(word) {
-		return &millpond.Error{Kind: millpond.Invalid, Why: suite + " cannot be hosted: its name is one word"}
-	}
-	if err := h.repo.May(r.Context(), millpond.VerbPublish, suite); err != nil {
-		return err
-	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
-	if err != nil {
-		return &millpond.Error{Kind: millpond.Invalid, Why: "the fields of the suite cannot be read", Err: err}
-	}
-	f := fieldsOf(text)
-	rec := suiteRecord{Origin: f["Origin"], Label: f["Label"], Suite: f["Suite"], Codename: f["Codename"],
-		Components: strings.Fields(f["Components"]), Architectures: strings.Fields(f["Architectures"])}
-	if err := makeSuite(r.Context(), h.repo, suite, rec); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusCreated)
-	return nil
-}
-
-// suiteVersion is the version of a hosted suite that its record stands for: what a suite lists is derived from its packages.
-const suiteVersion = "0"
-
-func makeSuite(ctx context.Context, repo format.Repo, suite string, rec suiteRecord) error {
-	for _, s := range []string{rec.Origin, rec.Label, rec.Suite, rec.Codename} {
-		if strings.ContainsAny(s, "\r\n") || len(s) > 200 {
-			return &millpond.Error{Kind: millpond.Invalid, Why: "a field of the suite is longer than a line"}
-		}
-	}
-	for _, a := range rec.Architectures {
-		if !isArchitecture(a) {
-			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%.60q is no architecture", a)}
-		}
-	}
-	for _, c := range rec.Components {
-		if !isSuiteWord(c) {
-			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%.60q is no component", c)}
-		}
-	}
-	meta, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
-	if there, err := hasSuite(ctx, repo, suite); err != nil {
-		return err
-	} else if there {
-		return repo.Amend(ctx, format.Amendment{Package: suite, Version: suiteVersion, Why: "what its Release says of itself", Edit: func(now *format.Hosting) error {
-			now.Parts[0].Meta = meta
-			return nil
-		}})
-	}
-	// A suite by itself shows nothing to anybody, so that making one is no event.
-	_, err = repo.Publish(ctx, format.Release{Package: suite, Version: millpond.Version{Name: suiteVersion}, Meta: meta, Grows: true, Loose: 1})
-	return err
-}
-
-// made reports whether a suite is one of this repository's own.
-func made(p *millpond.Package) bool { return len(p.Parts) > 0 && p.Parts[0].Layer == "" }
-
-// hasSuite reports whether a suite is hosted here, asking nobody.
-func hasSuite(ctx context.Context, repo format.Repo, suite string) (bool, error) {
-	p, err := repo.Held().Package(ctx, suite)
-	if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Offline) {
-		return false, nil
-	}
-	return err == nil && made(p), err
-}
-
 // PublishFile publishes a .deb into a suite: the option suite, and in it the option component.
 func (Format) PublishFile(ctx context.Context, r format.Repo, f format.PublishedFile) (*format.Published, error) {
 	suite, component := f.Options["suite"], f.Options["component"]
@@ -261,27 +182,78 @@ func (Format) PublishFile(ctx context.Context, r format.Repo, f format.Published
 }
 
 func publishFile(ctx context.Context, repo format.Repo, suite, component, name string, body io.Reader, size int64) (*format.Published, error) {
-	if strings.HasSuffix(name, ".dsc") || strings.Contains(name, ".tar.") || strings.HasSuffix(name, ".diff.gz") || strings.HasSuffix(name, ".asc") {
-		return publishSource(ctx, repo, suite, component, name, body, size)
+	one, err := arrive(ctx, repo, suite, component, name, body, size)
+	if err != nil {
+		return nil, err
 	}
-	return publishDeb(ctx, repo, suite, component, name, body, size)
+	done, err := releaseAll(ctx, repo, []arrival{*one})
+	if err != nil {
+		return nil, err
+	}
+	return done[0], nil
 }
 
-// publishDeb takes a .deb. Its control file says what it is; who may publish that is judged before a byte is kept.
-func publishDeb(ctx context.Context, repo format.Repo, suite, component, name string, body io.Reader, size int64) (*format.Published, error) {
+// An arrival is a file that is here, and not visible yet.
+type arrival struct {
+	key millpond.Key // whose it is; no Version for a part of a source package, which waits for its .dsc
+	// files are what becomes visible with it. It is called when all that came together is here.
+	files func(ctx context.Context) ([]millpond.File, error)
+}
+
+// arrive takes a file, whatever it is.
+func arrive(ctx context.Context, repo format.Repo, suite, component, name string, body io.Reader, size int64) (*arrival, error) {
+	if isSourceFile(name) {
+		return arriveSource(ctx, repo, suite, component, name, body, size)
+	}
+	return arriveDeb(ctx, repo, suite, component, name, body, size)
+}
+
+// releaseAll makes what has arrived visible: all of one source package and version in one transaction.
+func releaseAll(ctx context.Context, repo format.Repo, all []arrival) ([]*format.Published, error) {
+	type group struct{ pkg, version string }
+	files := map[group][]millpond.File{}
+	var order []group
+	for _, one := range all {
+		g := group{one.key.Package, one.key.Version}
+		more, err := one.files(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if g.version == "" || len(more) == 0 {
+			continue // it waits for another
+		}
+		if _, ok := files[g]; !ok {
+			order = append(order, g)
+		}
+		for _, f := range more {
+			if !slices.ContainsFunc(files[g], func(o millpond.File) bool { return o.Name == f.Name && o.Blob == f.Blob }) {
+				files[g] = append(files[g], f)
+			}
+		}
+	}
+	isNew := map[group]bool{}
+	for _, g := range order {
+		receipt, err := repo.Publish(ctx, format.Release{Package: g.pkg, Version: millpond.Version{Name: g.version, Files: files[g]}, Grows: true})
+		if err != nil {
+			return nil, err
+		}
+		isNew[g] = receipt.New
+	}
+	var done []*format.Published
+	for _, one := range all {
+		done = append(done, &format.Published{Key: one.key, New: one.key.Version == "" || isNew[group{one.key.Package, one.key.Version}]})
+	}
+	return done, nil
+}
+
+// arriveDeb takes a .deb. Its control file says what it is; who may publish that is judged before a byte is kept.
+func arriveDeb(ctx context.Context, repo format.Repo, suite, component, name string, body io.Reader, size int64) (*arrival, error) {
 	var front bytes.Buffer
 	c, err := readDeb(body, &front)
 	if err != nil {
 		return nil, err
 	}
 	source, sourceVersion := c.source()
-	ending, kind := ".deb", "deb"
-	if strings.HasSuffix(name, ".udeb") {
-		ending, kind = ".udeb", "udeb"
-	}
-	arch := c.fields["Architecture"]
-	path := poolFile(suite, component, source, c.fields["Package"]+"_"+withoutEpoch(c.fields["Version"])+"_"+arch+ending)
-	k := millpond.Key{Package: source, Version: sourceVersion, File: path}
 	up, err := begin(ctx, repo, suite, source, size)
 	if err != nil {
 		return nil, err
@@ -290,116 +262,56 @@ func publishDeb(ctx context.Context, repo format.Repo, suite, component, name st
 	if err := up.copy(io.MultiReader(&front, body)); err != nil {
 		return nil, err
 	}
-	f, err := up.file(ctx, path)
+	f, err := debFile(ctx, up, c, suite, component, name)
 	if err != nil {
 		return nil, err
 	}
-	f.Platform, f.Type = arch, typeDeb
-	if f.Meta, err = json.Marshal(listing{Suite: suite, Component: component, Kind: kind, Stanza: up.stanza(c.text, path)}); err != nil {
-		return nil, err
-	}
-	return releaseFiles(ctx, repo, k, []millpond.File{f})
+	return &arrival{millpond.Key{Package: source, Version: sourceVersion, File: f.Name}, func(context.Context) ([]millpond.File, error) { return []millpond.File{f}, nil }}, nil
 }
 
-func releaseFiles(ctx context.Context, repo format.Repo, k millpond.Key, files []millpond.File) (*format.Published, error) {
-	receipt, err := repo.Publish(ctx, format.Release{Package: k.Package, Version: millpond.Version{Name: k.Version, Files: files}, Grows: true})
+// debFile is a .deb as a file of its source package, in a suite.
+func debFile(ctx context.Context, up *uploading, c *control, suite, component, name string) (millpond.File, error) {
+	f, err := up.file(ctx, "")
 	if err != nil {
-		return nil, err
-	}
-	return &format.Published{Key: k, New: receipt.New}, nil
-}
-
-// begin asks whether the caller may publish a source package, makes the suite if need be, and begins an upload.
-func begin(ctx context.Context, repo format.Repo, suite, source string, size int64) (*uploading, error) {
-	if err := repo.May(ctx, millpond.VerbPublish, source); err != nil {
-		return nil, err
-	}
-	name := distsDir + "/" + suite
-	if there, err := hasSuite(ctx, repo, name); err != nil {
-		return nil, err
-	} else if !there {
-		if err := makeSuite(ctx, repo, name, suiteRecord{}); err != nil {
-			return nil, fmt.Errorf("make the suite %s: %w", suite, err)
-		}
-	}
-	up, err := repo.Upload(ctx, format.Uploading{Package: source, Size: size, Algorithms: []string{"sha1", "md5"}})
-	if err != nil {
-		return nil, err
-	}
-	return &uploading{Upload: up, md5: md5.New(), sha1: sha1.New(), sha256: sha256.New()}, nil
-}
-
-// An uploading is an upload with the sums that an index needs.
-type uploading struct {
-	format.Upload
-	md5, sha1, sha256 hash.Hash
-}
-
-func (u *uploading) copy(r io.Reader) error {
-	from := &reading{r: r}
-	_, err := io.Copy(io.MultiWriter(u.Upload, u.md5, u.sha1, u.sha256), from)
-	if err == nil {
-		return nil
-	}
-	if from.err != nil {
-		err = &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("the body ended after %d bytes", u.Size()), Err: err}
-	}
-	return errors.Join(err, u.Discard())
-}
-
-// A reading remembers why a reader failed, to tell it from the failures of whoever takes the bytes.
-type reading struct {
-	r   io.Reader
-	err error
-}
-
-func (r *reading) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
-}
-
-// file seals the bytes.
-func (u *uploading) file(ctx context.Context, path string) (millpond.File, error) {
-	f := millpond.File{Name: path, Size: u.Size()}
-	for _, one := range []struct {
-		algorithm string
-		hash      hash.Hash
-	}{{"sha1", u.sha1}, {"md5", u.md5}} {
-		d, err := millpond.NewDigest(one.algorithm, one.hash.Sum(nil))
-		if err != nil {
-			return f, err
-		}
-		f.Digests = append(f.Digests, d)
-	}
-	var err error
-	if f.Blob, err = u.Commit(ctx); err != nil {
 		return f, err
 	}
-	f.Digests = append([]millpond.Digest{f.Blob}, f.Digests...)
-	return f, nil
+	err = placeDeb(&f, c, suite, component, name)
+	return f, err
 }
 
-// stanza is a stanza of Packages: the fields of the control file as they stand there, and those of the file.
-func (u *uploading) stanza(control, path string) string {
-	sum := func(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
-	return control + fmt.Sprintf("Filename: %s\nSize: %d\nMD5sum: %s\nSHA1: %s\nSHA256: %s\n", path, u.Size(), sum(u.md5), sum(u.sha1), sum(u.sha256))
+// placeDeb says where the file of a .deb belongs.
+func placeDeb(f *millpond.File, c *control, suite, component, name string) error {
+	source, _ := c.source()
+	ending, kind := ".deb", "deb"
+	if strings.HasSuffix(name, ".udeb") {
+		ending, kind = ".udeb", "udeb"
+	}
+	f.Platform, f.Type = c.fields["Architecture"], typeDeb
+	f.Name = poolFile(suite, component, source, c.fields["Package"]+"_"+withoutEpoch(c.fields["Version"])+"_"+f.Platform+ending)
+	var err error
+	f.Meta, err = json.Marshal(listing{Suite: suite, Component: component, Kind: kind, Stanza: stanzaFor(c.text, f)})
+	return err
 }
 
 // getHosted answers with a hosted file, if the path is of the kind that those have. It reports false if it may be another's.
 func (h handler) getHosted(w http.ResponseWriter, r *http.Request, p Path) (bool, error) {
 	parts := strings.Split(p.File, "/")
-	if len(parts) != 6 || parts[0] != "pool" || !isSourceName(parts[4]) || !p.At.IsZero() {
+	if len(parts) != 6 || parts[0] != "pool" || !isSourceName(parts[4]) {
 		return false, nil
 	}
-	if !h.repo.Claimed(parts[4]) {
-		if own, err := hasSuite(r.Context(), h.repo, distsDir+"/"+parts[1]); err != nil || !own {
+	suite := distsDir + "/" + parts[1]
+	ours := h.repo.Claimed(parts[4])
+	if !ours && !h.curates(suite) {
+		own, err := hostedSuite(r.Context(), h.repo, suite)
+		if err != nil || own == nil {
 			return err != nil, err
 		}
+		ours = true
 	}
 	c, err := format.Find(r, h.repo, millpond.Key{Package: parts[4], File: p.File})
+	if millpond.Is(err, millpond.NotFound) && !ours {
+		return false, nil // the upstream's archive may have paths like this
+	}
 	if err != nil {
 		return true, err
 	}

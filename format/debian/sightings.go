@@ -14,13 +14,10 @@ import (
 	"millpond/format"
 )
 
-// unpackedLimit bounds the text of one index: a million stanzas are a gigabyte.
-const unpackedLimit = 4 << 30
-
 // forgotten is how long it is remembered that a file appeared after the first snapshot: then it is as old as that.
 const forgotten = 90 * 24 * time.Hour
 
-// Sightings tell when the files of one Packages were first listed, which nothing in it says. They are kept as the record of
+// Sightings tell when the files of one Packages or Sources were first listed, which nothing in it says. They are kept as the record of
 // the index's file.
 type sightings struct {
 	Since int64  `json:"since"`         // unix time of the first snapshot of which this index is held
@@ -69,11 +66,11 @@ func (s sightings) meaning() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-// isPackages reports whether an index lists binary packages in a form that is read here.
-func isPackages(path string) bool {
+// isListing reports whether an index lists packages in a form that is read here, and whether they are source packages.
+func isListing(path string) (listing, sources bool) {
 	plain, n := unpackedName(path)
 	_, file := split(plain)
-	return n >= 0 && file == "Packages"
+	return n >= 0 && (file == "Packages" || file == "Sources"), file == "Sources"
 }
 
 // sightings carries over when each package of the held indexes was first seen.
@@ -81,7 +78,7 @@ func (s source) sightings(ctx context.Context, name string, v, last *millpond.Ve
 	for i := range v.Files {
 		f := &v.Files[i]
 		old := last.File(f.Name)
-		if old == nil || !isPackages(f.Name) {
+		if listing, _ := isListing(f.Name); old == nil || !listing {
 			continue
 		}
 		if slices.Equal(old.Digests, f.Digests) {
@@ -91,14 +88,14 @@ func (s source) sightings(ctx context.Context, name string, v, last *millpond.Ve
 			}
 			continue
 		}
-		was, err := s.paths(ctx, k, millpond.Key{Package: name, Version: last.Name, File: f.Name})
+		was, err := s.paths(ctx, k, last, millpond.Key{Package: name, Version: last.Name, File: f.Name})
 		if millpond.Is(err, millpond.NotFound) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		is, err := s.paths(ctx, k, millpond.Key{Package: name, Version: v.Name, File: f.Name})
+		is, err := s.paths(ctx, k, v, millpond.Key{Package: name, Version: v.Name, File: f.Name})
 		if err != nil {
 			return err
 		}
@@ -136,18 +133,28 @@ func (s sightings) next(was, is []uint64, now time.Time) sightings {
 }
 
 // paths are the hashes of all paths that a held index lists.
-func (s source) paths(ctx context.Context, k format.Keeper, key millpond.Key) ([]uint64, error) {
+func (s source) paths(ctx context.Context, k format.Keeper, v *millpond.Version, key millpond.Key) ([]uint64, error) {
 	c, err := k.Open(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	r, done, err := unpack(key.File, c, unpackedLimit)
+	r, done, err := unpack(key.File, c, unpackedSize(v, key.File))
 	if err != nil {
 		return nil, unreadable(key, err)
 	}
 	defer done()
 	var out []uint64
+	if _, sources := isListing(key.File); sources {
+		err := eachListed(r, true, func(l listed) error {
+			out = append(out, pathHash(l.Path))
+			return nil
+		})
+		if err != nil {
+			return nil, unreadable(key, err)
+		}
+		return out, nil
+	}
 	err = eachStanza(r, func(stanza []byte) error {
 		const field = "\nFilename:"
 		at := 0

@@ -23,6 +23,8 @@ const (
 	keptSnapshots = 4              // the current one and three before it,
 	keptFor       = 72 * time.Hour // and all that are not older,
 	mostSnapshots = 24             // but no more
+
+	ahead = 10 * time.Second // what apt takes of a Release that is of a time to come
 )
 
 // A source reads one archive, or all that are below one address.
@@ -208,6 +210,9 @@ func (s source) succeed(ctx context.Context, name, at string, before *millpond.P
 		if !v.Seen.After(last.Seen) {
 			v.Seen = last.Seen.Add(time.Second)
 		}
+	}
+	if got.Date.After(now.Add(ahead)) {
+		return nil, refused(name, "the Release is of "+date(got.Date)+", which is yet to come")
 	}
 	if !got.ValidUntil.IsZero() && !now.Before(got.ValidUntil) {
 		return nil, refused(name, "the Release was valid until "+date(got.ValidUntil))

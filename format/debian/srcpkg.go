@@ -3,23 +3,37 @@ package debian
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
 )
 
-// publishSource takes a file of a source package: its parts first, in any order, and the .dsc last, which names them and
-// makes them a version. Until then nothing shows of them.
-func publishSource(ctx context.Context, repo format.Repo, suite, component, name string, body io.Reader, size int64) (*format.Published, error) {
+// isSourceFile reports whether a file is one of a source package, by its name.
+func isSourceFile(name string) bool {
+	return strings.HasSuffix(name, ".dsc") || strings.Contains(name, ".tar.") || strings.HasSuffix(name, ".diff.gz") || strings.HasSuffix(name, ".asc")
+}
+
+// sourceOfFile is the source package of a file that is called source_version.ending.
+func sourceOfFile(name string) (string, error) {
 	source, _, ok := strings.Cut(name, "_")
 	if !ok || !isSourceName(source) || strings.ContainsAny(name, "/\\") || !clean(name) {
-		return nil, invalid("%.60q is no file of a source package: they are called source_version.ending", name)
+		return "", invalid("%.60q is no file of a source package: they are called source_version.ending", name)
+	}
+	return source, nil
+}
+
+// arriveSource takes a file of a source package: its parts, in any order, and the .dsc, which names them and makes them a
+// version. Until then nothing shows of them.
+func arriveSource(ctx context.Context, repo format.Repo, suite, component, name string, body io.Reader, size int64) (*arrival, error) {
+	source, err := sourceOfFile(name)
+	if err != nil {
+		return nil, err
 	}
 	up, err := begin(ctx, repo, suite, source, size)
 	if err != nil {
@@ -43,83 +57,112 @@ func publishSource(ctx context.Context, repo format.Repo, suite, component, name
 			return nil, err
 		}
 		f.Type = typeOf(path)
-		_, err = repo.Publish(ctx, format.Release{Package: source, Version: millpond.Version{Files: []millpond.File{f}}, Grows: true, Loose: looseFor})
-		if err != nil {
+		if err := leave(ctx, repo, source, f); err != nil {
 			return nil, err
 		}
-		return &format.Published{Key: millpond.Key{Package: source, File: path}, New: true}, nil
+		return &arrival{millpond.Key{Package: source, File: path}, func(context.Context) ([]millpond.File, error) { return nil, nil }}, nil
 	}
-	return publishDsc(ctx, repo, suite, component, name, text.Bytes(), up)
-}
-
-// looseFor is how long a part of a source package waits for its .dsc.
-const looseFor = 24 * 3600 * 1e9
-
-func publishDsc(ctx context.Context, repo format.Repo, suite, component, name string, raw []byte, up *uploading) (*format.Published, error) {
-	refuse := func(err error) (*format.Published, error) {
+	d, err := readDsc(name, text.Bytes())
+	if err != nil {
 		if e := up.Discard(); e != nil {
 			return nil, fmt.Errorf("%w; %w", err, e)
 		}
 		return nil, err
 	}
+	f, err := up.file(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.place(&f, suite, component); err != nil {
+		return nil, err
+	}
+	return &arrival{millpond.Key{Package: source, Version: d.version, File: path}, func(ctx context.Context) ([]millpond.File, error) {
+		files := []millpond.File{f}
+		dir, _ := split(path)
+		for _, part := range d.parts {
+			one, err := partFile(ctx, repo, source, d.version, dir+"/"+part, dir+"/"+part, d.want[part])
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, one)
+		}
+		return files, nil
+	}}, nil
+}
+
+// looseFor is how long a file waits for the one that names it.
+const looseFor = 24 * time.Hour
+
+// leave keeps a file that nothing names yet.
+func leave(ctx context.Context, repo format.Repo, source string, f millpond.File) error {
+	_, err := repo.Publish(ctx, format.Release{Package: source, Version: millpond.Version{Files: []millpond.File{f}}, Grows: true, Loose: looseFor})
+	return err
+}
+
+// A dsc is what a .dsc says.
+type dsc struct {
+	stanza, source, version string
+	parts                   []string
+	want                    map[string][2]string // digest and size of each
+}
+
+func readDsc(name string, raw []byte) (*dsc, error) {
 	text, _, _, err := splitSigned(raw)
 	if err != nil {
-		return refuse(invalid("%s cannot be read: %v", name, err))
+		return nil, invalid("%s cannot be read: %v", name, err)
 	}
-	stanza := strings.TrimRight(string(text), "\n") + "\n"
-	f := fieldsOf([]byte(stanza))
-	source, version := f["Source"], f["Version"]
-	if !isSourceName(source) || !isVersion(version) || f["Checksums-Sha256"] == "" || strings.Contains(stanza, "\n\n") {
-		return refuse(invalid("%s is no description of a source package with SHA256 sums", name))
+	d := &dsc{stanza: strings.TrimRight(string(text), "\n") + "\n"}
+	f := fieldsOf([]byte(d.stanza))
+	d.source, d.version = f["Source"], f["Version"]
+	if !isSourceName(d.source) || !isVersion(d.version) || f["Checksums-Sha256"] == "" || strings.Contains(d.stanza, "\n\n") {
+		return nil, invalid("%s is no description of a source package with SHA256 sums", name)
 	}
-	if want := source + "_" + withoutEpoch(version) + ".dsc"; want != name {
-		return refuse(invalid("%s describes %s and should be called that", name, want))
+	if want := d.source + "_" + withoutEpoch(d.version) + ".dsc"; want != name {
+		return nil, invalid("%s describes %s and should be called that", name, want)
 	}
-	path := poolFile(suite, component, source, name)
-	dir, _ := split(path)
-	var parts []string
-	want := map[string][2]string{} // digest and size
-	for line := range strings.Lines(f["Checksums-Sha256"]) {
+	d.parts, d.want, err = checksums(name, d.source, f["Checksums-Sha256"])
+	return d, err
+}
+
+// checksums reads a list of files with their SHA256. All of them are files of a source package, or, with source "", of any.
+func checksums(name, source, list string) (files []string, want map[string][2]string, err error) {
+	want = map[string][2]string{}
+	for line := range strings.Lines(list) {
 		fields := strings.Fields(line)
 		if len(fields) == 0 {
 			continue
 		}
-		if len(fields) != 3 || strings.ContainsAny(fields[2], "/\\") || !clean(fields[2]) || !strings.HasPrefix(fields[2], source+"_") {
-			return refuse(invalid("%s names a file by %.100q, which is none of this source package", name, strings.TrimSpace(line)))
+		if len(fields) != 3 || strings.ContainsAny(fields[2], "/\\") || !clean(fields[2]) || source != "" && !strings.HasPrefix(fields[2], source+"_") {
+			return nil, nil, invalid("%s names a file by %.100q, which is none of this source package", name, strings.TrimSpace(line))
 		}
-		parts = append(parts, fields[2])
+		files = append(files, fields[2])
 		want[fields[2]] = [2]string{"sha256:" + strings.ToLower(fields[0]), fields[1]}
 	}
-	dsc, err := up.file(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	dsc.Type = typeText
-	sum := func(b []byte) string { return hex.EncodeToString(b) }
-	lines := map[string]string{
-		"Files":            fmt.Sprintf(" %s %d %s\n", sum(up.md5.Sum(nil)), up.Size(), name),
-		"Checksums-Sha1":   fmt.Sprintf(" %s %d %s\n", sum(up.sha1.Sum(nil)), up.Size(), name),
-		"Checksums-Sha256": fmt.Sprintf(" %s %d %s\n", sum(up.sha256.Sum(nil)), up.Size(), name),
-	}
-	dsc.Meta, err = json.Marshal(listing{Suite: suite, Component: component, Kind: "dsc", Stanza: sourceStanza(stanza, dir, lines)})
-	if err != nil {
-		return nil, err
-	}
-	files := []millpond.File{dsc}
-	for _, part := range parts {
-		one, err := partFile(ctx, repo, source, version, dir+"/"+part, want[part])
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, one)
-	}
-	return releaseFiles(ctx, repo, millpond.Key{Package: source, Version: version, File: path}, files)
+	return files, want, nil
 }
 
-// partFile is a part that was uploaded before, if it is what the .dsc says.
-func partFile(ctx context.Context, repo format.Repo, source, version, path string, want [2]string) (millpond.File, error) {
+// place says where the file of a .dsc belongs.
+func (d *dsc) place(f *millpond.File, suite, component string) error {
+	name := d.source + "_" + withoutEpoch(d.version) + ".dsc"
+	f.Name, f.Type = poolFile(suite, component, d.source, name), typeText
+	dir, _ := split(f.Name)
+	lines := map[string]string{}
+	for _, one := range f.Digests {
+		field := map[string]string{"md5": "Files", "sha1": "Checksums-Sha1", "sha256": "Checksums-Sha256"}[one.Algorithm()]
+		lines[field] = fmt.Sprintf(" %s %d %s\n", one.Hex(), f.Size, name)
+	}
+	var err error
+	f.Meta, err = json.Marshal(listing{Suite: suite, Component: component, Kind: "dsc", Stanza: sourceStanza(d.stanza, dir, lines)})
+	return err
+}
+
+// partFile is a part of a source package, if it is what the .dsc says: what was left at a place, or what was published before.
+func partFile(ctx context.Context, repo format.Repo, source, version, left, path string, want [2]string) (millpond.File, error) {
 	_, name := split(path)
-	c, err := repo.Stat(ctx, millpond.Key{Package: source, File: path})
+	c, err := repo.Stat(ctx, millpond.Key{Package: source, File: left})
+	if left != path && millpond.Is(err, millpond.NotFound) {
+		c, err = repo.Stat(ctx, millpond.Key{Package: source, File: path})
+	}
 	if millpond.Is(err, millpond.NotFound) {
 		c, err = repo.Stat(ctx, millpond.Key{Package: source, Version: version, File: path})
 	}

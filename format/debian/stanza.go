@@ -35,6 +35,18 @@ func unpackedName(path string) (string, int) {
 	return path, -1
 }
 
+// unpackedLimit bounds the text of one index: a million stanzas are a gigabyte.
+const unpackedLimit = 4 << 30
+
+// unpackedSize is how long the text of an index may be: what its Release says of it, if it does.
+func unpackedSize(v *millpond.Version, path string) int64 {
+	plain, _ := unpackedName(path)
+	if f := v.File(plain); f != nil && f.Size >= 0 {
+		return f.Size
+	}
+	return unpackedLimit
+}
+
 // unpack reads an index in whatever form it is. What is more than limit bytes is refused.
 func unpack(path string, r io.Reader, limit int64) (io.Reader, func(), error) {
 	done := func() {}

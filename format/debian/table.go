@@ -170,7 +170,7 @@ func (h handler) table(ctx context.Context, k millpond.Key, f *millpond.File, v 
 			return err
 		}
 		defer c.Close()
-		r, done, err := unpack(k.File, c, unpackedLimit)
+		r, done, err := unpack(k.File, c, unpackedSize(v, k.File))
 		if err != nil {
 			return unreadable(k, err)
 		}

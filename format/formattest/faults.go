@@ -18,6 +18,26 @@ type fault struct {
 	left  int        // writes until it; 0 before it is armed
 	after bool       // the write that fails has happened
 	hit   bool
+	all   bool // also what is kept of upstreams and of derived documents counts as a write
+}
+
+// CrashAt restarts the pond, and lets its n-th write from now on be the last one: that fails, before it happened or after, and
+// all that come later. What is kept of upstreams, and of documents that were derived, counts too.
+func (h *House) CrashAt(n int, after bool) {
+	h.T.Helper()
+	f := &fault{after: after, all: true}
+	h.fault = f
+	h.Restart()
+	f.arm(n)
+}
+
+// Mended restarts the pond after CrashAt, with all its writes, and reports whether the one that fails was reached.
+func (h *House) Mended() bool {
+	h.T.Helper()
+	hit := h.fault.wasHit()
+	h.fault = nil
+	h.Restart()
+	return hit
 }
 
 // arm lets the n-th write from now on fail.
@@ -98,4 +118,28 @@ type faultyCatalog struct {
 
 func (c faultyCatalog) Update(ctx context.Context, by millpond.Actor, f func(catalog.Tx) error) error {
 	return c.fault.do(func() error { return c.Catalog.Update(ctx, by, f) })
+}
+
+func (c faultyCatalog) PutAnswer(ctx context.Context, a *catalog.Answer) error {
+	return c.kept(func() error { return c.Catalog.PutAnswer(ctx, a) })
+}
+
+func (c faultyCatalog) PutHolding(ctx context.Context, h *catalog.Holding) error {
+	return c.kept(func() error { return c.Catalog.PutHolding(ctx, h) })
+}
+
+func (c faultyCatalog) DropHoldings(ctx context.Context, layer, pkg, version string) error {
+	return c.kept(func() error { return c.Catalog.DropHoldings(ctx, layer, pkg, version) })
+}
+
+func (c faultyCatalog) PutDerived(ctx context.Context, d *catalog.Derived) error {
+	return c.kept(func() error { return c.Catalog.PutDerived(ctx, d) })
+}
+
+// kept is a write of the half of the catalog that can be read again.
+func (c faultyCatalog) kept(write func() error) error {
+	if !c.fault.all {
+		return write()
+	}
+	return c.fault.do(write)
 }

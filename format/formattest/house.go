@@ -71,6 +71,13 @@ func (s *secrets) Secret(_ context.Context, name string, make func() ([]byte, er
 	return b, nil
 }
 
+// LoseSecrets forgets every secret, as a pond that was restored without them has.
+func (h *House) LoseSecrets() {
+	h.secrets.mu.Lock()
+	defer h.secrets.mu.Unlock()
+	h.secrets.all = nil
+}
+
 // epoch is when the clock of every House begins; never changed.
 var epoch = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"millpond"
+	"millpond/format"
 )
 
 // A Kind is one kind of URL of the layout.
@@ -137,8 +138,8 @@ func split(escaped string) ([]string, bool) {
 	segments := strings.Split(rest, "/")
 	for i, s := range segments {
 		if strings.IndexByte(s, '%') >= 0 {
-			if s, ok = unescape(s); !ok {
-				return nil, false
+			if s, ok = format.Unescape(s); !ok || strings.IndexByte(s, '%') >= 0 {
+				return nil, false // nobody names a file so, and it would read as another path
 			}
 			segments[i] = s
 		}
@@ -220,46 +221,7 @@ func (p Path) String() string {
 	return b.String()
 }
 
-func escape(b *strings.Builder, s string) {
-	for i := range len(s) {
-		if c := s[i]; 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+!$&'(),=@", c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(b, "%%%02X", c)
-		}
-	}
-}
+// plain is what stays beside letters and digits in the words of a path.
+const plain = "-._~+!$&'(),=@"
 
-func unescape(s string) (string, bool) {
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '%' {
-			if i+2 >= len(s) {
-				return "", false
-			}
-			hi, lo := unhex(s[i+1]), unhex(s[i+2])
-			if hi < 0 || lo < 0 {
-				return "", false
-			}
-			if c = byte(hi<<4 | lo); c == '%' {
-				return "", false // nobody names a file so, and it would read as another path
-			}
-			i += 2
-		}
-		b = append(b, c)
-	}
-	return string(b), true
-}
-
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
-}
+func escape(b *strings.Builder, s string) { b.WriteString(format.Escape(s, plain)) }

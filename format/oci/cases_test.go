@@ -87,9 +87,18 @@ func TestCase01Blob(t *testing.T) {
 	}
 	refused(t, "nothing is visible", c.Do("GET", root+"acme/app/blobs/"+good, nil, nil), http.StatusNotFound, codeBlobUnknown)
 	h.WantLog("no publish")
+	at := begin(t, c, "acme/app")
+	h.Want("half of it", c.At("PATCH", at, nil, b[:3]), http.StatusAccepted)
+	refused(t, "all of it, under another's digest", c.At("PUT", at+"?digest="+millpond.SHA256([]byte("another")).String(), nil, b[3:]), http.StatusBadRequest, codeDigestInvalid)
+	if r := h.Want("the upload stays", c.At("GET", at, nil, nil), http.StatusNoContent); r.Header.Get("Range") != fmt.Sprintf("0-%d", len(b)-1) {
+		t.Errorf("the upload stays: Range is %q", r.Header.Get("Range"))
+	}
+	h.Want("the right digest", c.At("PUT", at+"?digest="+good, nil, nil), http.StatusCreated)
+	h.Good("the right digest", c.Do("GET", root+"acme/app/blobs/"+good, nil, nil), b)
+	h.Want("delete it", c.Do("DELETE", root+"acme/app/blobs/"+good, nil, nil), http.StatusAccepted)
 
 	long := digestOf(t, "sha512", b)
-	at := begin(t, c, "acme/app")
+	at = begin(t, c, "acme/app")
 	r := c.At("PUT", at+"?digest="+long, nil, b)
 	if h.Want("sha512", r, http.StatusCreated); r.Header.Get("Docker-Content-Digest") != long || r.Header.Get("Location") != "/r/v2/acme/app/blobs/"+long {
 		t.Errorf("sha512: got %v", r.Header)
@@ -236,6 +245,12 @@ func TestCase05Manifest(t *testing.T) {
 	h := house(t, claimed)
 	c := h.As(formattest.Owner)
 	refused(t, "blobs are missing", pushManifest(c, "acme/app", "1", typeManifest, manifestOf("acme/app", release)), http.StatusBadRequest, codeManifestBlobUnknown)
+	h.Published("one of them", pushBlob(c, "acme/app", configOf("acme/app", release)))
+	r := pushManifest(c, "acme/app", "1", typeManifest, manifestOf("acme/app", release))
+	refused(t, "another is missing", r, http.StatusBadRequest, codeManifestBlobUnknown)
+	if !bytes.Contains(r.Body, []byte(millpond.SHA256(layerOf("acme/app", release)).String())) {
+		t.Errorf("it is not said which: %s", r)
+	}
 	h.Published("push", publishImage(c, "acme/app", release))
 	m := manifestOf("acme/app", release)
 	digest := millpond.SHA256(m).String()

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -209,6 +210,9 @@ func (h handler) getManifest(w http.ResponseWriter, r *http.Request, v visit) er
 		}
 	}
 	head["Docker-Content-Digest"] = []string{digest}
+	if r.Method == http.MethodGet && h.repo.Option(optPrefetch) != "" && h.repo.Seldom("prefetch "+v.image+" "+digest, time.Hour) {
+		h.repo.Ahead(ctx, millpond.Key{Package: v.image, Version: digest, File: digest})
+	}
 	return format.Serve(w, r, c)
 }
 

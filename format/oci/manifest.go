@@ -37,6 +37,7 @@ type descriptor struct {
 	URLs         []string          `json:"urls,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	ArtifactType string            `json:"artifactType,omitempty"`
+	Platform     json.RawMessage   `json:"platform,omitempty"`
 }
 
 // foreign reports whether the bytes are to be had elsewhere, and need not be in the image.

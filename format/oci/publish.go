@@ -30,24 +30,11 @@ func (h handler) putManifest(w http.ResponseWriter, r *http.Request, v visit) er
 	if err != nil {
 		return err
 	}
-	p, err := h.readPush(r, v, body)
+	p, err := h.readPush(ctx, r.Header.Get("Content-Type"), v, body)
 	if err != nil {
 		return err
 	}
-	if err := h.sealManifest(ctx, v.image, body); err != nil {
-		return err
-	}
-	release := format.Release{
-		Package: v.image, Version: p.version, Grows: true, ByDigest: true,
-		Settle: h.settle(ctx, v.image, tags),
-	}
-	for _, tag := range tags {
-		release.Refs = append(release.Refs, millpond.Ref{Name: tag, Target: p.version.Name})
-	}
-	if p.subject != "" {
-		release.Refs = append(release.Refs, millpond.Ref{Name: edge(p.subject, p.version.Name), Target: p.version.Name})
-	}
-	if _, err := h.repo.Publish(ctx, release); err != nil {
+	if _, err := h.release(ctx, v.image, p, body, tags); err != nil {
 		return err
 	}
 	head := w.Header()
@@ -64,6 +51,24 @@ func (h handler) putManifest(w http.ResponseWriter, r *http.Request, v visit) er
 	head.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// release makes a manifest that was read visible, under tags.
+func (h handler) release(ctx context.Context, image string, p *push, body []byte, tags []string) (*format.Receipt, error) {
+	if err := h.sealManifest(ctx, image, body); err != nil {
+		return nil, err
+	}
+	release := format.Release{
+		Package: image, Version: p.version, Grows: true, ByDigest: true,
+		Settle: h.settle(ctx, image, tags),
+	}
+	for _, tag := range tags {
+		release.Refs = append(release.Refs, millpond.Ref{Name: tag, Target: p.version.Name})
+	}
+	if p.subject != "" {
+		release.Refs = append(release.Refs, millpond.Ref{Name: edge(p.subject, p.version.Name), Target: p.version.Name})
+	}
+	return h.repo.Publish(ctx, release)
 }
 
 // tagsToSet are the tags that a push names, in its path or its query.
@@ -94,7 +99,7 @@ type push struct {
 }
 
 // readPush checks a manifest and finds the blobs that it needs in the image.
-func (h handler) readPush(r *http.Request, v visit, body []byte) (*push, error) {
+func (h handler) readPush(ctx context.Context, contentType string, v visit, body []byte) (*push, error) {
 	m, err := readPublished(body)
 	if err != nil {
 		return nil, err
@@ -112,7 +117,7 @@ func (h handler) readPush(r *http.Request, v visit, body []byte) (*push, error) 
 		}
 		p.digest = got
 	}
-	mediaType, err := typeOf(r.Header.Get("Content-Type"), m)
+	mediaType, err := typeOf(contentType, m)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +138,7 @@ func (h handler) readPush(r *http.Request, v visit, body []byte) (*push, error) 
 	}
 	sum := millpond.SHA256(body)
 	p.version.Files = []millpond.File{{Name: name, Size: int64(len(body)), Blob: sum, Digests: digests(p.digest, sum), Type: mediaType}}
-	return p, h.needed(r.Context(), v, m, p)
+	return p, h.needed(ctx, v, m, p)
 }
 
 // needed adds to the version the blobs that a manifest needs. Those that are to be had elsewhere may be missing.
@@ -155,7 +160,7 @@ func (h handler) needed(ctx context.Context, v visit, m *manifest, p *push) erro
 		case err == nil && c.Digest.Algorithm() == "sha256":
 			p.version.Files = append(p.version.Files, millpond.File{Name: d.Digest, Size: c.Size, Blob: c.Digest, Digests: digests(digest, c.Digest), Type: d.MediaType})
 		case d.foreign():
-		case err == nil, millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Offline):
+		case err == nil, millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Gone), millpond.Is(err, millpond.Offline):
 			missing = append(missing, d.Digest)
 		default:
 			return err

@@ -120,14 +120,16 @@ func (h handler) referrers(r *http.Request, v visit) ([]descriptor, error) {
 	switch {
 	case err == nil:
 		defer doc.Close()
-		more, err := readReferrers(doc.Reader())
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range more {
-			if !seen[d.Digest] {
-				seen[d.Digest] = true
-				all = append(all, d)
+		for _, page := range append([]*format.Document{doc}, doc.More...) {
+			more, err := readReferrers(page.Reader())
+			if err != nil {
+				return nil, err
+			}
+			for _, d := range more {
+				if !seen[d.Digest] {
+					seen[d.Digest] = true
+					all = append(all, d)
+				}
 			}
 		}
 	case !millpond.Is(err, millpond.NotFound):

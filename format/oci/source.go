@@ -18,6 +18,8 @@ import (
 const (
 	// mostTags is how many tags of one image are read from an upstream, and mostPages in how many answers.
 	mostTags, mostPages = 100_000, 1000
+	// mostReferrers is how much an upstream's list of referrers may have.
+	mostReferrers = 16 << 20
 	// mostIn is how many manifests are noted as needing one blob.
 	mostIn = 200
 )
@@ -55,7 +57,7 @@ func (s source) Asks(k millpond.Key) format.Asking {
 	if k.Version != "" {
 		return format.Asking{Accept: acceptManifest, Scope: s.scope(k.Package), Limit: mostManifest}
 	}
-	return format.Asking{Scope: s.scope(k.Package)}
+	return format.Asking{Scope: s.scope(k.Package), Shared: true}
 }
 
 // File finds a manifest or a blob by its digest. Of a blob it says what is known from manifests that were kept: its size, and
@@ -239,7 +241,8 @@ func (s source) tagPage(ctx context.Context, image, at string) (tags []string, n
 	if said.Tags != nil {
 		tags = *said.Tags
 	}
-	return tags, nextPage(at, doc.Header.Values("Link")), doc.Unchanged, nil
+	next, err = s.next(ctx, at, doc)
+	return tags, next, doc.Unchanged, err
 }
 
 // nextPage is the address of the next page that Link headers name, on the same origin; "" if there is none.
@@ -329,28 +332,62 @@ func readManifest(r io.Reader) ([]byte, error) {
 	return b, err
 }
 
-// Document reads the list of an image's referrers: from the upstream's own, or where it keeps none from the tag that stands
-// for it.
+// Document reads the list of an image's referrers, all pages of it: from the upstream's own, or where it keeps none from the
+// tag that stands for it.
 func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document, error) {
 	subject, ok := strings.CutPrefix(k.File, "referrers/")
 	d, err := parseDigest(subject)
 	if !ok || err != nil {
 		return nil, &millpond.Error{Kind: millpond.NotFound, Key: k, Why: "an image has no document " + k.File}
 	}
-	q := format.Request{URL: s.address(k.Package, Path{Kind: Referrers, Digest: d}.below()), Accept: typeIndex, Limit: 16 << 20, Scope: s.scope(k.Package)}
-	doc, err := s.remote.Document(ctx, q)
+	q := format.Request{URL: s.address(k.Package, Path{Kind: Referrers, Digest: d}.below()), Accept: typeIndex, Limit: mostReferrers, Scope: s.scope(k.Package)}
+	first, err := s.remote.Document(ctx, q)
 	if millpond.Is(err, millpond.NotFound) {
 		q.URL, q.Accept = s.address(k.Package, Path{Kind: Manifest, Tag: fallbackTag(d)}.below()), acceptManifest
-		doc, err = s.remote.Document(ctx, q)
+		first, err = s.remote.Document(ctx, q)
+	}
+	size := int64(0)
+	for doc := first; err == nil; {
+		if _, err = readReferrers(doc.Reader()); err != nil {
+			err = &millpond.Error{Kind: millpond.BadUpstream, Why: s.remote.Name() + "'s list of referrers cannot be read", Err: err}
+			break
+		}
+		var next string
+		if next, err = s.next(ctx, q.URL, doc); err != nil || next == "" {
+			break
+		}
+		if size += doc.Size; size > mostReferrers {
+			err = &millpond.Error{Kind: millpond.BadUpstream, Why: s.remote.Name() + "'s list of referrers is larger than 16 MiB"}
+			break
+		}
+		q.URL = next
+		if doc, err = s.remote.Document(ctx, q); millpond.Is(err, millpond.NotFound) { // of a page: the list is there
+			err = &millpond.Error{Kind: millpond.BadUpstream, Why: s.remote.Name() + "'s list of referrers ends in the middle", Err: err}
+		}
 	}
 	if err != nil {
+		if first != nil {
+			first.Close()
+		}
 		return nil, fmt.Errorf("read what refers to %s of %s: %w", d.Short(), k.Package, err)
 	}
-	if _, err := readReferrers(doc.Reader()); err != nil {
-		doc.Close()
-		return nil, &millpond.Error{Kind: millpond.BadUpstream, Why: s.remote.Name() + "'s list of referrers cannot be read", Err: err}
+	return first, nil
+}
+
+// next is the address of the page after one that was read at an address; "" if it is the last. An upstream that says of a
+// page that it has not changed need not name the next one again: what it named is noted.
+func (s source) next(ctx context.Context, at string, doc *format.Document) (string, error) {
+	name, next := "next "+at, nextPage(at, doc.Header.Values("Link"))
+	noted, err := s.remote.State(ctx, name)
+	switch {
+	case err != nil:
+		return "", err
+	case next == "" && doc.Unchanged:
+		return string(noted), nil
+	case next == string(noted):
+		return next, nil
 	}
-	return doc, nil
+	return next, s.remote.SetState(ctx, name, []byte(next))
 }
 
 // fallbackTag is the tag that stands for the list of referrers where a registry keeps none.

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -69,7 +70,12 @@ func (h handler) postUpload(w http.ResponseWriter, r *http.Request, v visit) err
 	if _, err := copyBody(up, r); err != nil {
 		return errors.Join(err, up.Discard())
 	}
-	return h.seal(w, r, v, up, d)
+	if err := h.seal(w, r, v, up, d); millpond.Is(err, millpond.Invalid) {
+		return errors.Join(err, up.Discard()) // its client never heard of an upload
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // mount links a blob of another image into this one, if the caller may read it there and it is held. from "" looks in the
@@ -81,7 +87,7 @@ func (h handler) mount(r *http.Request, v visit, d millpond.Digest, from string)
 		if err != nil || c.Digest.Algorithm() != "sha256" {
 			continue
 		}
-		err = h.link(r, v.image, d, c.Digest)
+		err = h.link(ctx, v.image, d, c.Digest)
 		if millpond.Is(err, millpond.NotFound) { // its bytes went meanwhile
 			return false, nil
 		}
@@ -123,12 +129,12 @@ func (h handler) sources(r *http.Request, v visit, from string) []place {
 }
 
 // link makes a blob one of the image's, under the digest that it was asked for by and under its sha256.
-func (h handler) link(r *http.Request, image string, d, blob millpond.Digest) error {
+func (h handler) link(ctx context.Context, image string, d, blob millpond.Digest) error {
 	files := []millpond.File{{Name: d.String(), Blob: blob, Digests: digests(d, blob)}}
 	if d != blob {
 		files = append(files, millpond.File{Name: blob.String(), Blob: blob, Digests: digests(d, blob)})
 	}
-	_, err := h.repo.Publish(r.Context(), format.Release{
+	_, err := h.repo.Publish(ctx, format.Release{
 		Package: image, Version: millpond.Version{Files: files}, Loose: linkLife, ByDigest: true,
 	})
 	return err
@@ -248,17 +254,22 @@ func copyBody(up format.Upload, r *http.Request) (int64, error) {
 	return n, coded(codeSizeInvalid, &millpond.Error{Kind: millpond.Canceled, Why: "the body ended early", Err: err})
 }
 
-// seal ends an upload: the blob has the digest, is durable and linked, or there is none.
+// seal ends an upload: the blob has the digest, is durable and linked. With another digest nothing is visible, and the upload
+// stays as it is: its client may go on with it, or name the right one.
 func (h handler) seal(w http.ResponseWriter, r *http.Request, v visit, up format.Upload, d millpond.Digest) error {
-	blob, err := up.Commit(r.Context(), d)
+	err := up.Check(r.Context(), d)
 	if millpond.Is(err, millpond.Corrupt) {
 		why, _ := format.Words(err)
-		return coded(codeDigestInvalid, &millpond.Error{Kind: millpond.Invalid, Why: why, Hint: "nothing was kept: push the blob again", Err: err})
+		return coded(codeDigestInvalid, &millpond.Error{Kind: millpond.Invalid, Why: why, Hint: "nothing was published: see what the upload has, or begin another one", Err: err})
+	}
+	var blob millpond.Digest
+	if err == nil {
+		blob, err = up.Commit(r.Context(), d)
 	}
 	if err != nil {
 		return err
 	}
-	if err := h.link(r, v.image, d, blob); err != nil {
+	if err := h.link(r.Context(), v.image, d, blob); err != nil {
 		return err
 	}
 	return h.created(w, v, d)

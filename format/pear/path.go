@@ -2,10 +2,10 @@ package pear
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 
 	"millpond"
+	"millpond/format"
 )
 
 // A Kind is one kind of URL of the protocol.
@@ -81,15 +81,11 @@ func ParseIn(channel, escaped string) (Path, error) {
 	if !strings.Contains(escaped, "%") {
 		return p.read(escaped)
 	}
-	plain := make([]string, 0, 8)
-	for segment := range strings.SplitSeq(escaped, "/") {
-		s, err := url.PathUnescape(segment)
-		if err != nil || strings.ContainsAny(s, "/\\%") {
-			return Path{}, invalid(escaped, "it is escaped in a way that no name needs")
-		}
-		plain = append(plain, s)
+	plain, ok := format.Unescape(escaped)
+	if !ok || strings.ContainsAny(plain, "\\%") {
+		return Path{}, invalid(escaped, "it is escaped in a way that no name needs")
 	}
-	return p.read(strings.Join(plain, "/"))
+	return p.read(plain)
 }
 
 func (p Path) read(path string) (Path, error) {
@@ -215,9 +211,5 @@ func isWords(s string) bool {
 	return true
 }
 
-func escapeWords(path string) string {
-	if !strings.ContainsAny(path, " &") {
-		return path
-	}
-	return strings.NewReplacer(" ", "%20", "&", "%26").Replace(path)
-}
+// escapeWords escapes what may stand in such names and not in a URL.
+func escapeWords(path string) string { return format.Escape(path, "/-_.+") }

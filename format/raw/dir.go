@@ -34,6 +34,8 @@ type listing struct {
 	Entries []entry `json:"entries"`
 	Next    string  `json:"next,omitempty"`    // to give to ?after= for the next page
 	Partial bool    `json:"partial,omitempty"` // an upstream has more than is known here
+
+	whole bool // the upstream's own list is in it
 }
 
 // A directory asks for one page.
@@ -47,9 +49,17 @@ type directory struct {
 // beyond is a path that comes after everything in a directory, whose name is given with its slash.
 func beyond(dir string) string { return dir + string(highest) }
 
-// page reads one page, in byte order of the whole paths, where a directory sorts as its name with a slash. Of 100,000 files
+// behind is where the page after one begins that ends with a name.
+func (d directory) behind(name string) string {
+	if strings.HasSuffix(name, "/") && !d.deep && name != d.prefix {
+		return beyond(name)
+	}
+	return name
+}
+
+// known reads one page of what is known here, in byte order of the whole paths, where a directory sorts as its name with a slash. Of 100,000 files
 // in a directory below nothing is read but its name.
-func (h handler) page(ctx context.Context, d directory) (*listing, error) {
+func (h handler) known(ctx context.Context, d directory) (*listing, error) {
 	out := &listing{Path: d.prefix, Entries: []entry{}}
 	after := d.after
 	for {

@@ -21,9 +21,7 @@ func (h handler) getDir(w http.ResponseWriter, r *http.Request, p Path) error {
 	q := r.URL.Query()
 	d := directory{prefix: p.Name, most: mostListed, deep: q.Get("recursive") == "1"}
 	if after := q.Get("after"); after != "" {
-		if d.after = p.Name + after; strings.HasSuffix(after, "/") && !d.deep {
-			d.after = beyond(d.after)
-		}
+		d.after = d.behind(p.Name + after)
 	}
 	form := q.Get("format")
 	if form == "sha256sums" {
@@ -90,9 +88,7 @@ func (h handler) getSums(w http.ResponseWriter, r *http.Request, d directory) er
 		if page.Next == "" {
 			break
 		}
-		if d.after = page.Next; strings.HasSuffix(d.after, "/") && !d.deep {
-			d.after = beyond(d.after)
-		}
+		d.after = d.behind(page.Next)
 	}
 	return h.answer(w, r, typeText, b.Bytes())
 }
@@ -190,7 +186,7 @@ func (h handler) getHistory(w http.ResponseWriter, r *http.Request, p Path) erro
 
 // more says whether upstreams may have more than is known here.
 func (h handler) more(r *http.Request, d directory, page *listing) error {
-	page.Partial = h.reads(page)
+	page.Partial = page.Partial || !page.whole && h.reads(page)
 	return nil
 }
 

@@ -13,6 +13,7 @@ type Format struct{}
 var (
 	_ format.Format   = Format{}
 	_ format.Fronter  = Format{}
+	_ format.Refuser  = Format{}
 	_ format.Sniffer  = source{}
 	_ format.Retainer = Format{}
 )
@@ -31,11 +32,14 @@ func (Format) Info() format.Info {
 		Options: []format.Option{
 			{Name: "overwrite", Default: "allow", Help: `allow: a path may be put anew, and deleted; deny: never. By path: "allow releases/**=deny"`},
 			{Name: "history", Default: "10", Help: `how many older contents of a path are kept. By path: "10 logs/**=0"`},
+			{Name: "history_days", Help: `days for which older contents of a path are kept. By path: "30 logs/**=7"; nothing is as long as history says`},
 			{Name: "keep_days", Help: `days after which what was not put anew is deleted. By path: "test/**=30"; nothing is for ever`},
 			{Name: "keep_last", Help: `how many of the directories at a level are kept, those changed last: "builds/*=20"`},
 			{Name: "secrets", Default: "refuse", Help: "refuse: private keys and the like are not taken; allow: they are"},
 			{Name: "inline", Default: "false", Help: "true: a browser shows HTML, SVG, XML and PDF, without scripts, instead of saving them"},
 			{Name: "immutable", Help: `patterns of paths that never change upstream: "releases/**"`},
+			{Name: "list", Help: "s3: directories of an upstream are listed as a bucket's are, whose address its URL is; nothing: what is known here"},
+			{Name: "prefix", Help: "what stands before all names in an upstream's bucket: releases/"},
 			{Name: "allow", Help: `patterns of paths that upstreams are asked for: "*.tar.gz"; nothing is all`},
 		},
 		SetUp: setUp,

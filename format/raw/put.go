@@ -29,7 +29,7 @@ type record struct {
 
 func readRecord(meta json.RawMessage) (record, error) {
 	var r record
-	if len(meta) == 0 {
+	if len(meta) == 0 || string(meta) == "{}" {
 		return r, nil
 	}
 	err := json.Unmarshal(meta, &r)

@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"strconv"
@@ -11,11 +12,11 @@ import (
 	"millpond/format"
 )
 
-// Retain yields what the options history, keep_days and keep_last say is to go. What a label "pin" marks stays.
+// Retain yields what the options history, history_days, keep_days and keep_last say is to go. What a label "pin" marks stays.
 func (Format) Retain(now time.Time, option func(string) string, all iter.Seq2[*format.Hosting, error]) iter.Seq2[millpond.Key, error] {
 	return func(yield func(millpond.Key, error) bool) {
-		rules := [3]ruleSet{}
-		for i, name := range [...]string{"history", "keep_days", "keep_last"} {
+		rules := [4]ruleSet{}
+		for i, name := range [...]string{"history", "keep_days", "keep_last", "history_days"} {
 			var err error
 			if rules[i], err = rulesOf(name, option(name)); err != nil {
 				yield(millpond.Key{}, err)
@@ -42,7 +43,7 @@ func (Format) Retain(now time.Time, option func(string) string, all iter.Seq2[*f
 				}
 				continue
 			}
-			for _, v := range old(one, count(rules[0].of(one.Name))) {
+			for _, v := range old(one, count(rules[0].of(one.Name)), count(rules[3].of(one.Name)), now) {
 				if !yield(millpond.Key{Package: one.Name, Version: v}, nil) {
 					return
 				}
@@ -124,21 +125,28 @@ func count(word string) int {
 	return n
 }
 
-// old are the versions of a path beyond the newest and n more; none, if n is negative.
-func old(one *format.Hosting, n int) []string {
-	if n < 0 {
-		return nil
+// old are the versions of a path beyond the newest and n more, and those in whose place others were put that many days ago;
+// none for either reason, if the number is negative.
+func old(one *format.Hosting, n, days int, now time.Time) []string {
+	type past struct {
+		number int64
+		put    time.Time
 	}
-	var numbers []int64
+	var all []past
 	for i := range one.Versions {
-		if k := number(one.Versions[i].Name); k > 0 {
-			numbers = append(numbers, k)
+		v := &one.Versions[i]
+		if k := number(v.Name); k > 0 && len(v.Files) > 0 {
+			all = append(all, past{k, v.Files[0].Published})
 		}
 	}
-	slices.Sort(numbers)
+	slices.SortFunc(all, func(a, b past) int { return cmp.Compare(a.number, b.number) })
 	var out []string
-	for _, k := range numbers[:max(0, len(numbers)-n-1)] {
-		out = append(out, strconv.FormatInt(k, 10))
+	for i := range max(0, len(all)-1) {
+		beyond := n >= 0 && i < len(all)-n-1
+		late := days >= 0 && now.Sub(all[i+1].put) >= time.Duration(days)*24*time.Hour
+		if beyond || late {
+			out = append(out, strconv.FormatInt(all[i].number, 10))
+		}
 	}
 	return out
 }

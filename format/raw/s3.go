@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -15,11 +16,11 @@ import (
 // s3Queries are parameters by which a request is known to be S3's.
 var s3Queries = [...]string{"list-type", "uploads", "uploadId", "delete", "location", "versioning", "tagging", "attributes", "acl", "policy",
 	"lifecycle", "cors", "website", "versions", "encryption", "object-lock", "publicAccessBlock", "ownershipControls", "requestPayment",
-	"replication", "notification", "logging", "select", "restore", "torrent", "X-Amz-Signature", "X-Amz-Algorithm", "delimiter", "encoding-type"} // never changed
+	"replication", "notification", "logging", "select", "restore", "torrent", "X-Amz-Signature", "X-Amz-Algorithm", "AWSAccessKeyId", "delimiter", "encoding-type"} // never changed
 
 // isS3 reports whether a request is one of S3's: it is signed as those are, or has a header or a parameter that only those have.
 func isS3(r *http.Request) bool {
-	if a := r.Header["Authorization"]; len(a) > 0 && strings.HasPrefix(a[0], "AWS4-HMAC-SHA256 ") {
+	if a := r.Header["Authorization"]; len(a) > 0 && (strings.HasPrefix(a[0], "AWS4-HMAC-SHA256 ") || strings.HasPrefix(a[0], "AWS ")) {
 		return true
 	}
 	for name := range r.Header {
@@ -39,11 +40,23 @@ func isS3(r *http.Request) bool {
 	return false
 }
 
+// oldSignature is an error for a request that is signed as S3's were once: nobody has checked that signature.
+func oldSignature(r *http.Request) error {
+	if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS ") && !r.URL.Query().Has("AWSAccessKeyId") {
+		return nil
+	}
+	return coded{&millpond.Error{Kind: millpond.Invalid, Why: "the request is signed with AWS Signature Version 2, and 4 is what is read here",
+		Hint: "aws configure set default.s3.signature_version s3v4"}, "InvalidRequest"}
+}
+
 // serveS3 answers a request of S3's. The bucket is the repository.
 func (h handler) serveS3(w http.ResponseWriter, r *http.Request) error {
 	head := w.Header()
 	if id := head.Get("X-Request-Id"); id != "" {
 		head.Set("X-Amz-Request-Id", id)
+	}
+	if err := oldSignature(r); err != nil {
+		return err
 	}
 	q := r.URL.Query()
 	name, err := unescape(strings.TrimPrefix(r.URL.EscapedPath(), "/"))
@@ -222,8 +235,13 @@ func s3Code(r *http.Request, err error) string {
 	if c, ok := errors.AsType[coded](err); ok {
 		return c.code
 	}
-	if errors.Is(err, errBadDigest) {
+	switch {
+	case errors.Is(err, errBadDigest):
 		return "BadDigest"
+	case errors.Is(err, format.ErrSignature):
+		return "SignatureDoesNotMatch"
+	case errors.Is(err, format.ErrSkew): // clients set their clock by it, and ask again
+		return "RequestTimeTooSkewed"
 	}
 	switch millpond.KindOf(err) {
 	case millpond.Invalid:
@@ -250,7 +268,25 @@ func s3Code(r *http.Request, err error) string {
 	return "InternalError"
 }
 
+// Refuse answers as S3 does what was refused before it came to a handler.
+func (Format) Refuse(w http.ResponseWriter, r *http.Request, now time.Time, err error) bool {
+	if !isS3(r) {
+		return false
+	}
+	if old := oldSignature(r); old != nil {
+		err = old
+	} else if millpond.KindOf(err) == millpond.NotFound {
+		err = coded{err, "NoSuchBucket"}
+	}
+	failS3(w, r, now, err)
+	return true
+}
+
 func (h handler) failS3(w http.ResponseWriter, r *http.Request, err error) {
+	failS3(w, r, h.repo.Now(), err)
+}
+
+func failS3(w http.ResponseWriter, r *http.Request, now time.Time, err error) {
 	why, hint := format.Words(err)
 	if hint != "" {
 		why += " (" + hint + ")"
@@ -270,5 +306,5 @@ func (h handler) failS3(w http.ResponseWriter, r *http.Request, err error) {
 	for _, name := range []string{"Content-Disposition", "Repr-Digest"} {
 		w.Header().Del(name)
 	}
-	format.Fail(w, r, h.repo.Now(), err, f)
+	format.Fail(w, r, now, err, f)
 }

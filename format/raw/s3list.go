@@ -106,16 +106,11 @@ func (h handler) fillListing(r *http.Request, d directory, out *s3Listing, v2 bo
 		return nil
 	}
 	out.IsTruncated = true
-	last := &page.Entries[len(page.Entries)-1]
 	if !v2 {
 		out.NextMarker = page.Next
 		return nil
 	}
-	after := page.Next
-	if last.isPrefix {
-		after = beyond(after)
-	}
-	out.NextContinuationToken = base64.RawURLEncoding.EncodeToString([]byte(after))
+	out.NextContinuationToken = base64.RawURLEncoding.EncodeToString([]byte(d.behind(page.Next)))
 	return nil
 }
 
@@ -131,9 +126,9 @@ func (e *entry) s3Tag() string {
 
 // encode escapes the names, for clients that read XML strictly.
 func (l *s3Listing) encode() {
-	l.Prefix, l.StartAfter, l.NextMarker, l.Delimiter = escape(l.Prefix), escape(l.StartAfter), escape(l.NextMarker), escape(l.Delimiter)
+	l.Prefix, l.StartAfter, l.NextMarker, l.Delimiter = encodeKey(l.Prefix), encodeKey(l.StartAfter), encodeKey(l.NextMarker), encodeKey(l.Delimiter)
 	if l.Marker != nil {
-		m := escape(*l.Marker)
+		m := encodeKey(*l.Marker)
 		l.Marker = &m
 	}
 	for i := range l.Contents {

@@ -12,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -120,34 +119,36 @@ func (h handler) loose(ctx context.Context, name, file string, body io.Reader, i
 	return &f, err
 }
 
-// begunAs finds an upload that is under way, and the parts that are here.
-func (h handler) begunAs(ctx context.Context, name, id string) (*begun, []millpond.File, error) {
+// begunAs finds an upload that is under way.
+func (h handler) begunAs(ctx context.Context, name, id string) (*begun, error) {
 	none := code("NoSuchUpload", millpond.NotFound, "there is no such upload of "+name)
-	looser, ok := h.repo.(format.Looser)
-	if !ok || len(id) != 36 || strings.Trim(id, "0123456789abcdef") != "" {
-		return nil, nil, none
+	if len(id) != 36 || strings.Trim(id, "0123456789abcdef") != "" {
+		return nil, none
 	}
-	files, err := looser.Loose(ctx, name, partsOf(id))
-	if millpond.Is(err, millpond.NotFound) {
-		return nil, nil, none
+	c, err := h.repo.Open(ctx, millpond.Key{Package: name, File: partsOf(id) + "begun"})
+	if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Gone) {
+		return nil, none
 	}
 	if err != nil {
-		return nil, nil, err
-	}
-	i := slices.IndexFunc(files, func(f millpond.File) bool { return strings.HasSuffix(f.Name, "/begun") })
-	if i < 0 {
-		return nil, nil, none
-	}
-	c, err := h.repo.Open(ctx, millpond.Key{Package: name, File: files[i].Name})
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer c.Close()
 	b := &begun{}
-	if err := json.NewDecoder(c).Decode(b); err != nil {
+	return b, json.NewDecoder(c).Decode(b)
+}
+
+// partsHere are the parts of an upload, and all else that is kept of it.
+func (h handler) partsHere(ctx context.Context, name, id string) (*begun, []millpond.File, error) {
+	b, err := h.begunAs(ctx, name, id)
+	if err != nil {
 		return nil, nil, err
 	}
-	return b, slices.Delete(files, i, i+1), nil
+	looser, ok := h.repo.(format.Looser)
+	if !ok {
+		return nil, nil, errNotImplemented("an upload in parts")
+	}
+	files, err := looser.Loose(ctx, name, partsOf(id))
+	return b, files, err
 }
 
 func partNumber(q url.Values) (int, error) {
@@ -167,7 +168,7 @@ func (h handler) putPart(w http.ResponseWriter, r *http.Request, name string, q 
 		return err
 	}
 	id := q.Get("uploadId")
-	if _, _, err := h.begunAs(r.Context(), name, id); err != nil {
+	if _, err := h.begunAs(r.Context(), name, id); err != nil {
 		return err
 	}
 	in, body, err := incomingS3(r, name)
@@ -223,7 +224,7 @@ type s3Part struct {
 }
 
 func (h handler) listParts(w http.ResponseWriter, r *http.Request, name string, q url.Values) error {
-	_, files, err := h.begunAs(r.Context(), name, q.Get("uploadId"))
+	_, files, err := h.partsHere(r.Context(), name, q.Get("uploadId"))
 	if err != nil {
 		return err
 	}
@@ -238,6 +239,13 @@ func (h handler) listParts(w http.ResponseWriter, r *http.Request, name string, 
 		IsTruncated          bool
 		Part                 []s3Part
 	}{Bucket: h.repo.Name(), Key: name, UploadID: q.Get("uploadId"), PartNumberMarker: after, MaxParts: mostListed}
+	if v := q.Get("max-parts"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return code("InvalidArgument", millpond.Invalid, "max-parts is no number")
+		}
+		out.MaxParts = min(n, mostListed)
+	}
 	last := map[int]millpond.File{}
 	for _, f := range files {
 		var n int
@@ -274,11 +282,7 @@ func (h handler) abortParts(w http.ResponseWriter, r *http.Request, name string,
 }
 
 func (h handler) expire(ctx context.Context, name, id string) error {
-	if _, _, err := h.begunAs(ctx, name, id); err != nil {
-		return err
-	}
-	looser := h.repo.(format.Looser) // begunAs has asked it
-	files, err := looser.Loose(ctx, name, partsOf(id))
+	_, files, err := h.partsHere(ctx, name, id)
 	if err != nil {
 		return err
 	}
@@ -300,7 +304,7 @@ func (h handler) completeParts(w http.ResponseWriter, r *http.Request, name stri
 		return err
 	}
 	id := q.Get("uploadId")
-	was, files, err := h.begunAs(r.Context(), name, id)
+	was, files, err := h.partsHere(r.Context(), name, id)
 	if err != nil {
 		return err
 	}
@@ -385,43 +389,4 @@ func chosen(files []millpond.File, id string, list *s3Complete) ([]millpond.File
 		out = append(out, f)
 	}
 	return out, fmt.Sprintf("%x-%d", whole.Sum(nil), len(out)), nil
-}
-
-// concatenated reads the parts one after another.
-type concatenated struct {
-	h     handler
-	ctx   context.Context
-	name  string
-	parts []millpond.File
-	now   *millpond.Content
-}
-
-func (c *concatenated) Read(p []byte) (int, error) {
-	for {
-		if c.now == nil {
-			if len(c.parts) == 0 {
-				return 0, io.EOF
-			}
-			var err error
-			if c.now, err = c.h.repo.Open(c.ctx, millpond.Key{Package: c.name, File: c.parts[0].Name}); err != nil {
-				return 0, err
-			}
-			c.parts = c.parts[1:]
-		}
-		n, err := c.now.Read(p)
-		if err == io.EOF {
-			c.close()
-			err = nil
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
-	}
-}
-
-func (c *concatenated) close() {
-	if c.now != nil {
-		c.now.Close()
-		c.now = nil
-	}
 }

@@ -38,7 +38,8 @@ func (s source) Package(ctx context.Context, name string) (*millpond.Package, er
 		return nil, &millpond.Error{Kind: millpond.Unsupported, Why: s.remote.Name() + " cannot be asked about files"}
 	}
 	at := s.remote.URL()
-	at.Path, at.RawPath = at.Path+name, at.EscapedPath()+escape(name)
+	full := s.remote.Option("prefix") + name
+	at.Path, at.RawPath = at.Path+full, at.EscapedPath()+escape(full)
 	facts, err := prober.Head(ctx, at.String())
 	if err != nil {
 		return nil, err

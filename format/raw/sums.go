@@ -65,29 +65,38 @@ func (s *summer) add(names ...string) {
 // sideBySide is the length from which on digests are taken on several processors.
 const sideBySide = 64 << 10
 
-// copy writes all of a body, and returns how much that was. What reading fails with is a *readError.
+// copy writes all of a body, and returns how much that was. What reading fails with is a *readError. While one piece of a
+// large body is digested the next one is read.
 func (s *summer) copy(w io.Writer, body io.Reader) (int64, error) {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	now, next := buffers.Get().(*[bufferSize]byte), buffers.Get().(*[bufferSize]byte)
+	defer func() { buffers.Put(now); buffers.Put(next) }()
 	var total int64
+	n, err := readFull(body, now[:])
 	for {
-		n, err := readFull(body, buf[:])
-		if n > 0 {
-			if err := s.write(w, buf[:n]); err != nil {
-				return total, err
-			}
-			total += int64(n)
+		var more int
+		var wg sync.WaitGroup
+		after := err
+		if err == nil {
+			wg.Go(func() { more, after = readFull(body, next[:]) })
 		}
+		writing := s.write(w, now[:n])
+		wg.Wait() // the body is read by nobody when this returns
+		if writing != nil {
+			return total, writing
+		}
+		total += int64(n)
 		if err == io.EOF {
 			return total, nil
 		}
 		if err != nil {
 			return total, &readError{err}
 		}
+		now, next, n, err = next, now, more, after
 	}
 }
 
-const bufferSize = 1 << 20
+// bufferSize is so small that a hundred uploads at once take no more memory than they may.
+const bufferSize = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
@@ -223,18 +232,25 @@ var errBadDigest = fmt.Errorf("bad digest")
 
 // showSums tells the digests of a whole file in a response.
 func showSums(h http.Header, digests []millpond.Digest) {
+	values := make([]string, 0, 8) // of all fields, each a part of it
+	set := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
 	for _, d := range digests {
 		switch d.Algorithm() {
 		case "md5":
-			h["X-Checksum-Md5"] = []string{d.Hex()}
+			set("X-Checksum-Md5", d.Hex())
 		case "sha1":
-			h["X-Checksum-Sha1"] = []string{d.Hex()}
+			set("X-Checksum-Sha1", d.Hex())
 		case "sha512":
-			h["X-Checksum-Sha512"] = []string{d.Hex()}
+			set("X-Checksum-Sha512", d.Hex())
 		case "sha256":
-			h["X-Checksum-Sha256"] = []string{d.Hex()}
-			if sum, err := hex.DecodeString(d.Hex()); err == nil {
-				h["Repr-Digest"] = []string{"sha-256=:" + base64.StdEncoding.EncodeToString(sum) + ":"}
+			set("X-Checksum-Sha256", d.Hex())
+			var sum [sha256.Size]byte
+			if n, err := hex.Decode(sum[:], []byte(d.Hex())); err == nil && n == len(sum) {
+				text := append(make([]byte, 0, 64), "sha-256=:"...)
+				set("Repr-Digest", string(append(base64.StdEncoding.AppendEncode(text, sum[:]), ':')))
 			}
 		}
 	}

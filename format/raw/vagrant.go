@@ -70,6 +70,17 @@ func (h handler) getVagrant(w http.ResponseWriter, r *http.Request, p Path) erro
 	if len(out.Versions) == 0 {
 		return &millpond.Error{Kind: millpond.NotFound, Why: "there is no box below " + p.Name, Hint: "put one at " + p.Name + "/1.0.0/virtualbox.box"}
 	}
+	for i := range out.Versions {
+		slices.SortStableFunc(out.Versions[i].Providers, func(a, b boxProvider) int {
+			switch { // clients that know no architectures take the last of a provider
+			case a.Default == b.Default:
+				return 0
+			case a.Default:
+				return 1
+			}
+			return -1
+		})
+	}
 	slices.SortStableFunc(out.Versions, func(a, b boxVersion) int { return compareNumbers(a.Version, b.Version) })
 	body, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {

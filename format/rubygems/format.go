@@ -15,6 +15,7 @@ var (
 	_ format.Format     = Format{}
 	_ format.Configurer = Format{}
 	_ format.Publisher  = Format{}
+	_ format.Grouper    = Format{}
 	_ format.Sniffer    = source{}
 	_ format.Verifier   = source{}
 )

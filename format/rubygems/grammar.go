@@ -81,6 +81,12 @@ func split(version string) (number, platform string) {
 	return number, platform
 }
 
+// Group implements format.Grouper: a number's platforms are never mixed of several layers, for who locks one relies on them all.
+func (Format) Group(version string) string {
+	number, _ := split(version)
+	return number
+}
+
 // join is the version of a number and a platform.
 func join(number, platform string) string {
 	if platform == "" || platform == "ruby" {

@@ -46,8 +46,8 @@ func (p *packer) pack(text []byte) ([]byte, error) {
 
 // packed is the newest snapshot of a generation that is not older than s, and its text as gzip.
 func (g *generation) packed(s *snapshot) (*snapshot, []byte, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.gzMu.Lock()
+	defer g.gzMu.Unlock()
 	if g.gzOf == nil || len(g.gzOf.text) < len(s.text) {
 		b, err := g.gz.pack(s.text)
 		if err != nil {

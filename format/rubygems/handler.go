@@ -72,6 +72,8 @@ func (h handler) route(w http.ResponseWriter, r *http.Request, p Path) error {
 		return h.getOwners(w, r, p)
 	case Profile:
 		return h.getProfile(w, r)
+	case Search:
+		return h.getSearch(w, r)
 	}
 	return h.getJSON(w, r, p)
 }

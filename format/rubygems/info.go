@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"millpond"
@@ -24,6 +23,11 @@ var varyEncoding = []string{"Accept-Encoding"} // never changed
 // getInfo answers with the info of a gem: what the reader may see of it. A gem that is there and of which nothing may be
 // seen has an empty one, for an error would send the client to the legacy indexes.
 func (h handler) getInfo(w http.ResponseWriter, r *http.Request, name string) error {
+	if h.log.hasMoved(name) {
+		if err := h.repo.Refresh(r.Context(), name); err != nil {
+			return err
+		}
+	}
 	for try := 0; ; try++ {
 		stamp, _, err := h.repo.Stamp(r.Context(), name)
 		if err != nil {
@@ -143,7 +147,7 @@ func (h handler) touch(ctx context.Context, name, stamp, md5 string, text []byte
 	if p.Stamp != stamp {
 		return errMoved
 	}
-	h.log.touch(h.repo.Now(), name, row{versions: strings.Join(listed(text), ","), md5: md5, until: until(p)})
+	h.log.touch(h.repo.Now(), name, row{said: note(listed(text), md5), until: until(p)})
 	return nil
 }
 

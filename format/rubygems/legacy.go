@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"millpond/format"
 )
@@ -20,7 +21,8 @@ func (h handler) getSpecs(w http.ResponseWriter, r *http.Request, file string) e
 	header := w.Header()
 	header["Content-Type"] = []string{"application/x-gzip"}
 	header["Cache-Control"] = []string{h.moves()}
-	d := format.Derivation{Name: file, Stamp: s.md5, Type: "application/x-gzip", Have: strings.Join(r.Header["If-None-Match"], ",")}
+	stamp := h.log.indexed(file, s, h.repo.Now())
+	d := format.Derivation{Name: file, Stamp: stamp, Type: "application/x-gzip", Have: strings.Join(r.Header["If-None-Match"], ",")}
 	c, err := h.repo.Derive(context.WithoutCancel(r.Context()), d, func(to io.Writer) error {
 		z := gzip.NewWriter(to)
 		if err := h.log.dump(z, file); err != nil {
@@ -34,41 +36,53 @@ func (h handler) getSpecs(w http.ResponseWriter, r *http.Request, file string) e
 	return format.Serve(w, r, c)
 }
 
+// specsEvery is how often a large legacy index is made anew, at most: it costs seconds.
+const specsEvery = 30 * time.Second
+
+// An indexed says of which state of the log a legacy index was made, and when.
+type indexed struct {
+	md5 string
+	at  time.Time
+}
+
+// indexed is the state of the log that a legacy index shows: the newest, if there is little to write or some time has passed.
+func (l *log) indexed(file string, s *snapshot, now time.Time) string {
+	l.sumsMu.Lock()
+	defer l.sumsMu.Unlock()
+	last, ok := l.specs[file]
+	if ok && len(s.text) > small && now.Sub(last.at) < specsEvery && !now.Before(last.at) {
+		return last.md5
+	}
+	if !ok || last.md5 != s.md5 {
+		l.specs[file] = indexed{s.md5, now}
+	}
+	return s.md5
+}
+
 // dump writes the Marshal of [[name, version, platform], …].
 func (l *log) dump(to io.Writer, file string) error {
+	names := l.all()
 	total := 0
-	if err := l.rowsOf(file, func(string, string, string) { total++ }); err != nil {
-		return err
-	}
+	rowsOf(names, file, func(string, string, string) { total++ })
 	d := newDumper(to)
 	d.array(total)
-	written := 0
-	err := l.rowsOf(file, func(name, number, platform string) {
-		if written == total {
-			return // came in between: the next derivation has it
-		}
-		written++
+	rowsOf(names, file, func(name, number, platform string) {
 		d.array(3)
 		d.text(name)
 		d.version(number)
 		d.text(platform)
 	})
-	if err != nil {
-		return err
-	}
-	if written < total {
-		return errMoved
-	}
 	return d.flush()
 }
 
 // rowsOf yields the rows of a legacy index.
-func (l *log) rowsOf(file string, yield func(name, number, platform string)) error {
-	return l.each(func(name string, versions []string) error {
+func rowsOf(names []told, file string, yield func(name, number, platform string)) {
+	for _, t := range names {
+		said, _, _ := strings.Cut(t.said, " ")
 		if file == "latest_specs.4.8.gz" {
 			newest := map[string]string{}
 			var order []string
-			for _, v := range versions {
+			for v := range strings.SplitSeq(said, ",") {
 				number, platform := split(v)
 				if isPrerelease(v) {
 					continue
@@ -82,16 +96,15 @@ func (l *log) rowsOf(file string, yield func(name, number, platform string)) err
 				}
 			}
 			for _, platform := range order {
-				yield(name, newest[platform], platform)
+				yield(t.name, newest[platform], platform)
 			}
-			return nil
+			continue
 		}
-		for _, v := range versions {
+		for v := range strings.SplitSeq(said, ",") {
 			if isPrerelease(v) == (file == "prerelease_specs.4.8.gz") {
 				number, platform := split(v)
-				yield(name, number, platform)
+				yield(t.name, number, platform)
 			}
 		}
-		return nil
-	})
+	}
 }

@@ -68,7 +68,8 @@ func (f *follower) read(name string) (versions []string, sum string) {
 		f.t.Fatalf("versions: %v in %q", err, f.text)
 	}
 	if n := names[name]; n != nil {
-		return n.versions, n.sum
+		said, sum, _ := strings.Cut(n.all(), " ")
+		return elements(said), sum
 	}
 	return nil, ""
 }

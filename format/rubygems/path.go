@@ -26,6 +26,7 @@ const (
 	About    // JSON of Package
 	Releases // JSON of Package's versions
 	Latest   // JSON of Package's newest version
+	Search   // JSON of the gems that a query finds
 )
 
 // A Path is a path below the repository, read.
@@ -56,6 +57,8 @@ func Parse(path string) (Path, error) {
 		return Path{Kind: Key}, nil
 	case "/api/v1/profile/me.yaml":
 		return Path{Kind: Profile}, nil
+	case "/api/v1/search.json":
+		return Path{Kind: Search}, nil
 	}
 	if len(path) > 1000 {
 		return Path{}, errPath
@@ -134,6 +137,8 @@ func (p Path) String() string {
 		return "/api/v1/api_key"
 	case Profile:
 		return "/api/v1/profile/me.yaml"
+	case Search:
+		return "/api/v1/search.json"
 	case About:
 		return "/api/v1/gems/" + p.Package + ".json"
 	case Releases:

@@ -167,7 +167,7 @@ puts JSON.generate(specs.map { |s| r = Gem::Requirement.new(s.split(',').map(&:s
 // TestRubyReadsTheLegacyIndex and the one gzip member of a text that has grown three times.
 func TestRubyReadsTheLegacyIndex(t *testing.T) {
 	l := newLog()
-	l.rows = map[string]row{"alpha": {versions: "1.0.0,1.1.0,2.0.0.pre,1.1.0-java"}, "nokogiri": {versions: "1.16.0-x86_64-linux,1.16.0"}, "gone": {}}
+	l.rows = map[string]row{"alpha": {said: "1.0.0,1.1.0,2.0.0.pre,1.1.0-java x"}, "nokogiri": {said: "1.16.0-x86_64-linux,1.16.0 x"}, "gone": {said: " x"}}
 	for file, want := range map[string]string{
 		"specs.4.8.gz":            "alpha 1.0.0 ruby|alpha 1.1.0 ruby|alpha 1.1.0 java|nokogiri 1.16.0 x86_64-linux|nokogiri 1.16.0 ruby",
 		"latest_specs.4.8.gz":     "alpha 1.1.0 ruby|alpha 1.1.0 java|nokogiri 1.16.0 x86_64-linux|nokogiri 1.16.0 ruby",

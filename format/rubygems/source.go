@@ -97,8 +97,34 @@ func (s source) read(name string, doc *format.Document) (*millpond.Package, erro
 
 // A name is what an upstream's versions say of one gem, all its lines added up.
 type name struct {
-	versions []string
+	said     string   // as long as one line says it
+	versions []string // of several lines
 	sum      string
+}
+
+// all is what they say: versions joined with commas, a space, and the md5 of the info; "" if no version is left.
+func (n *name) all() string {
+	switch {
+	case n.said != "":
+		return n.said
+	case len(n.versions) == 0:
+		return ""
+	}
+	return note(n.versions, n.sum)
+}
+
+// add adds a line.
+func (n *name) add(rest, versions, sum string, first bool) {
+	if first && rest[0] != '-' && !strings.Contains(rest, ",-") {
+		n.said = rest
+		return
+	}
+	if n.said != "" {
+		before, _, _ := strings.Cut(n.said, " ")
+		n.versions, n.said = strings.Split(before, ","), ""
+	}
+	n.sum = sum
+	n.versions = add(n.versions, strings.Split(versions, ","))
 }
 
 // Changes reads the upstream's versions, and yields each name with what they say of it as its Note.
@@ -115,7 +141,7 @@ func (s source) Changes(ctx context.Context, _ string) iter.Seq2[format.Change, 
 			var order []string
 			if names, order, err = readVersions(doc.Reader()); err == nil {
 				for _, one := range order {
-					if n := names[one]; len(n.versions) > 0 && !yield(format.Change{Name: one, Note: note(n.versions, n.sum)}, nil) {
+					if said := names[one].all(); said != "" && !yield(format.Change{Name: one, Note: said}, nil) {
 						return
 					}
 				}
@@ -133,20 +159,20 @@ func readVersions(r io.Reader) (map[string]*name, []string, error) {
 	err := eachLine(r, func(line string) error {
 		gem, rest, _ := strings.Cut(line, " ")
 		versions, sum, ok := strings.Cut(rest, " ")
-		if !ok || len(sum) != 32 {
+		if !ok || len(sum) != 32 || versions == "" {
 			return fmt.Errorf("has the line %.100q, which has not three fields", line)
 		}
 		if !isName(gem) {
 			return nil // a name of another age: nobody can ask for it here
 		}
 		n := names[gem]
-		if n == nil {
+		first := n == nil
+		if first {
 			n = &name{}
 			names[gem] = n
 			order = append(order, gem)
 		}
-		n.sum = sum
-		n.versions = add(n.versions, strings.Split(versions, ","))
+		n.add(rest, versions, sum, first)
 		return nil
 	})
 	return names, order, err

@@ -2,9 +2,7 @@ package rubygems
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -48,8 +46,7 @@ func (h handler) tail(w http.ResponseWriter, r *http.Request, s *snapshot, c *mi
 		known := false
 		for one := range strings.SplitSeq(condition, ",") {
 			sum := strings.Trim(strings.TrimPrefix(strings.TrimSpace(one), "W/"), `"`)
-			n, ok := s.of.length(sum)
-			known = known || ok && begins(r.Header.Get("Range")) <= n
+			known = known || s.began(begins(r.Header.Get("Range")), sum)
 		}
 		if !known {
 			r = r.Clone(r.Context())
@@ -75,47 +72,24 @@ func (h handler) getNames(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var text bytes.Buffer
-	text.WriteString("---\n")
-	for _, one := range h.log.names() {
-		text.WriteString(one + "\n")
-	}
-	if text.Len() == 4 {
-		text.WriteString("\n")
-	}
-	of := sumOf(text.Bytes())
+	all := s.names(h.log.names)
 	header := w.Header()
 	header["Content-Type"] = []string{typeText}
 	header["Cache-Control"] = []string{h.moves()}
-	sums(header, of)
+	sums(header, all.sum)
 	return format.Serve(w, r, &millpond.Content{
-		ReadSeekCloser: whole{bytes.NewReader(text.Bytes())}, Size: int64(text.Len()), Entity: `"` + of.md5 + `"`, Modified: s.modified,
+		ReadSeekCloser: whole{bytes.NewReader(all.text)}, Size: int64(len(all.text)), Entity: `"` + all.sum.md5 + `"`, Modified: s.modified,
 	})
 }
 
 // names are those with a version to see, sorted.
-func (l *log) names() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := make([]string, 0, len(l.rows))
-	for name, r := range l.rows {
-		if r.versions != "" {
-			out = append(out, name)
-		}
+func (l *log) names() []byte {
+	text := []byte("---\n")
+	for _, one := range l.all() {
+		text = append(append(text, one.name...), '\n')
 	}
-	slices.Sort(out)
-	return out
-}
-
-// each yields names and their versions, sorted.
-func (l *log) each(yield func(name string, versions []string) error) error {
-	for _, name := range l.names() {
-		l.mu.Lock()
-		versions := l.rows[name].versions
-		l.mu.Unlock()
-		if err := yield(name, elements(versions)); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	if len(text) == 4 {
+		text = append(text, '\n')
 	}
-	return nil
+	return text
 }

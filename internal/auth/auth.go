@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -295,6 +296,14 @@ func random(n int, alphabet string) string {
 
 func wrong(k millpond.Kind, why, hint string) error {
 	return &millpond.Error{Kind: k, Why: why, Hint: hint}
+}
+
+// because gives an error of wrong a cause that a format knows.
+func because(err, cause error) error {
+	if e, ok := errors.AsType[*millpond.Error](err); ok {
+		e.Err = cause
+	}
+	return err
 }
 
 // absent turns NotFound into no error: what shall not be is not.

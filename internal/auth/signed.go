@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"millpond"
+	"millpond/format"
 )
 
 // A Secrets keeps keys apart from the catalog, as repo.Secrets does.
@@ -75,8 +76,8 @@ func (a *Auth) bySignature(ctx context.Context, s *snapshot, r *http.Request, cl
 		if err := a.addresses.try(client); err != nil {
 			return nil, err
 		}
-		return nil, wrong(millpond.Unauthenticated, "the signature does not fit the request, or the access key is not known here",
-			"check the secret access key, and that nothing between changes host or path")
+		return nil, because(wrong(millpond.Unauthenticated, "the signature does not fit the request, or the access key is not known here",
+			"check the secret access key, and that nothing between changes host or path"), format.ErrSignature)
 	}
 	i, why := s.byToken(v.keyID, a.now())
 	if i == nil {

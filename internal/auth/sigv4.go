@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/format"
 )
 
 const (
@@ -106,7 +107,11 @@ func readSignature(r *http.Request, now time.Time) (*signature, error) {
 		}
 	}
 	if now.Before(at.Add(-sigSkew)) || now.After(at.Add(late)) {
-		return nil, wrong(millpond.Denied, fmt.Sprintf("the request was signed for %s, and it is %s", at.Format(time.DateTime), now.UTC().Format(time.DateTime)), "is the clock right, or did the address expire?")
+		err := wrong(millpond.Denied, fmt.Sprintf("the request was signed for %s, and it is %s", at.Format(time.DateTime), now.UTC().Format(time.DateTime)), "is the clock right, or did the address expire?")
+		if !v.query { // an address that has expired is no matter of clocks
+			err = because(err, format.ErrSkew)
+		}
+		return nil, err
 	}
 	if v.payload == "" {
 		return nil, malformedSignature("X-Amz-Content-Sha256 is missing")
@@ -248,7 +253,7 @@ func (v *signature) guard(r *http.Request, secret string) error {
 	return nil
 }
 
-var errSigned = wrong(millpond.Denied, "the body is not what was signed", "nothing was kept; send it again")
+var errSigned = because(wrong(millpond.Denied, "the body is not what was signed", "nothing was kept; send it again"), format.ErrSignature)
 
 // signedBody is a body whose sha256 was signed.
 type signedBody struct {

@@ -21,7 +21,7 @@ type bench struct{ index string }
 func (b bench) Run(_ context.Context, name string, args ...string) (string, error) {
 	switch {
 	case name != "pip" || b.index == "":
-		return "", exec.ErrNotFound
+		return "", &millpond.Error{Kind: millpond.NotFound, Why: name + " is not installed", Err: exec.ErrNotFound}
 	case strings.Join(args, " ") == "config list":
 		return "global.index-url='" + b.index + "'\n", nil
 	}
@@ -29,6 +29,17 @@ func (b bench) Run(_ context.Context, name string, args ...string) (string, erro
 }
 func (bench) Getenv(string) string            { return "" }
 func (bench) ReadFile(string) ([]byte, error) { return nil, os.ErrNotExist }
+
+// A slow machine answers when it is let.
+type slow struct {
+	bench
+	let chan struct{}
+}
+
+func (s slow) Run(ctx context.Context, name string, args ...string) (string, error) {
+	<-s.let
+	return s.bench.Run(ctx, name, args...)
+}
 
 // quiet clears what the environment of the test says to millpond.
 func quiet(t *testing.T) {
@@ -63,6 +74,22 @@ func TestServeWithNothingSaidAdopts(t *testing.T) {
 	}
 	u.stop()
 
+	// The next start asks nobody before it is ready, and then whether anything is new.
+	let := make(chan struct{})
+	u = runCommand(t, slow{bench{up.URL + "/changed/simple/"}, let}, "--listen", "127.0.0.1:0")
+	if out := u.out.String(); !strings.Contains(out, "from    "+up.URL+"/simple/ (") || !strings.Contains(out, "as adopted on") {
+		t.Errorf("a second start printed\n%s\nwant the upstream of the first", out)
+	}
+	if resp, _ := u.get(u.file()); resp.StatusCode != 200 {
+		t.Errorf("a file, while the clients are being asked = %s\n%s", resp.Status, u.log)
+	}
+	close(let)
+	u.reloaded()
+	if _, page := u.get(""); !bytes.Contains(page, []byte(up.URL+"/changed/simple/")) {
+		t.Errorf("the landing page does not show what the clients say by now:\n%s", page)
+	}
+	u.stop()
+
 	u = runCommand(t, bench{"http://127.0.0.1:1/pypi/simple/"}, "--listen", "127.0.0.1:0", "--upstream", "pypi=")
 	if !strings.Contains(u.out.String(), "pypi") || strings.Contains(u.out.String(), up.URL) {
 		t.Errorf("with --upstream pypi= serve printed\n%s\nwant no upstream of pypi", u.out)
@@ -92,7 +119,7 @@ func TestServeByFlagsEnvironmentAndFile(t *testing.T) {
 	// SIGHUP reads the file again.
 	write(t, file, "data: data\nrepositories:\n  other:\n    format: pypi\n    upstreams: ["+up.URL+"/simple/]\n")
 	u.signals <- syscall.SIGHUP
-	u.signals <- syscall.SIGHUP
+	u.reloaded()
 	if resp, _ := u.get("other/simple/demo/"); resp.StatusCode != 200 {
 		t.Errorf("after a reload GET other/simple/demo/ = %s\n%s", resp.Status, u.log)
 	}

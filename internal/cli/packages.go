@@ -233,6 +233,8 @@ func (c *takedownLiftCommand) Run(ctx context.Context, p *Process) error {
 type repoCommands struct {
 	List repoListCommand `cmd:"" default:"withargs" help:"List the repositories."`
 	Show repoShowCommand `cmd:"" help:"Show how a repository is set up."`
+
+	Retention repoRetentionCommand `cmd:"" help:"List what its options say is to go at the next sweep. Nothing is changed."`
 }
 
 type repoShowCommand struct {

@@ -29,6 +29,7 @@ type plan struct {
 	log          logPlan
 	repositories []repo.Config
 	adopted      []config.Adoption // where upstreams came from, if the configuration does not say
+	recalled     bool              // adopted is what was said at an earlier start
 	downloads    int               // at once; 0 is the engine's own limit
 	waiting      int
 	notice       time.Duration // between the word that it stops and the end of its listeners

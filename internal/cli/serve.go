@@ -14,6 +14,7 @@ import (
 
 	"millpond"
 	"millpond/internal/auth"
+	"millpond/internal/config"
 	"millpond/internal/server"
 )
 
@@ -24,7 +25,10 @@ type serveCommand struct {
 // Run serves until a signal ends it.
 func (c *serveCommand) Run(ctx context.Context, p *Process) error {
 	load := func(ctx context.Context) (*plan, error) { return c.plan(ctx, p) }
-	plan, err := load(ctx)
+	plan, err := c.recalled(p)
+	if plan == nil && err == nil {
+		plan, err = load(ctx)
+	}
 	if err != nil {
 		return &exit{ExitUsage, err}
 	}
@@ -44,10 +48,11 @@ type running struct {
 	auth     *auth.Auth
 	setup    string // the secret with which the first user is made; "" if there is one
 	proof    *proof
+	news     chan *plan // what this machine's clients say by now
 }
 
 // serve runs a pond until ctx ends or a signal says so.
-func serve(ctx context.Context, p *Process, plan *plan, load func(context.Context) (*plan, error)) (err error) {
+func serve(ctx context.Context, p *Process, first *plan, load func(context.Context) (*plan, error)) (err error) {
 	limitMemory()
 	ballast := make([]byte, ballastSize)
 	defer runtime.KeepAlive(ballast)
@@ -58,27 +63,27 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 	defer end()
 	beside.Go(func() { lines.Run(besides) })
 
-	r := &running{process: p, plan: plan, load: load, log: slog.New(plan.log.handler(lines))}
-	if r.listener, err = listen(ctx, plan.listen); err != nil {
+	r := &running{process: p, plan: first, load: load, log: slog.New(first.log.handler(lines)), news: make(chan *plan)}
+	if r.listener, err = listen(ctx, first.listen); err != nil {
 		return err
 	}
 	defer r.listener.Close()
-	if r.house, err = openHouse(ctx, houseParts{data: plan.data, log: r.log, version: p.Version, downloads: plan.downloads, waiting: plan.waiting}); err != nil {
+	if r.house, err = openHouse(ctx, houseParts{data: first.data, log: r.log, version: p.Version, downloads: first.downloads, waiting: first.waiting}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.house.close(ctx)) }()
-	if r.proof, err = plan.proof(); err != nil {
+	if r.proof, err = first.proof(); err != nil {
 		return err
 	}
 	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log, Secrets: r.house.keys}); err != nil {
 		return err
 	}
 	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Version: p.Version, Log: r.log, CA: r.proof.ca()}
-	if !plan.log.noAccess {
-		parts.Access = plan.log.access(lines)
+	if !first.log.noAccess {
+		parts.Access = first.log.access(lines)
 	}
 	r.server = server.New(parts)
-	if err := r.configure(ctx, plan); err != nil {
+	if err := r.configure(ctx, first); err != nil {
 		if _, ok := errors.AsType[*exit](err); ok || millpond.Is(err, millpond.Unready) || millpond.Is(err, millpond.Denied) {
 			return err
 		}
@@ -102,10 +107,13 @@ func serve(ctx context.Context, p *Process, plan *plan, load func(context.Contex
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	work.Go(func() { r.watch(working, stop) })
+	if first.recalled {
+		work.Go(func() { r.askAgain(working, first) })
+	}
 	r.server.SetReady("")
 	work.Go(debug.FreeOSMemory) // migrations and a hash of a password have taken 40 MB that nobody needs again
 	banner(p.Out, r)
-	return r.server.Serve(serving, r.listener, server.Listening{TLS: r.proof.config, Notice: plan.notice})
+	return r.server.Serve(serving, r.listener, server.Listening{TLS: r.proof.config, Notice: first.notice})
 }
 
 // listen takes the address. What stands in the way is said in words.
@@ -201,7 +209,7 @@ func (r *running) watch(ctx context.Context, stop func()) {
 			switch {
 			case s == syscall.SIGHUP:
 				if !stopping {
-					r.reload(ctx)
+					r.reload(ctx, r.load)
 				}
 			case stopping:
 				r.log.Warn("stopped at once", "signal", s.String())
@@ -213,14 +221,38 @@ func (r *running) watch(ctx context.Context, stop func()) {
 				r.log.Info("stopping: requests under way may end; a second signal stops at once", "signal", s.String())
 				stop()
 			}
+		case next := <-r.news:
+			if !stopping {
+				r.reload(ctx, func(context.Context) (*plan, error) { return next, nil })
+			}
 		}
 	}
 }
 
-// reload reads the configuration and the certificate again. All of it is taken, or nothing.
-func (r *running) reload(ctx context.Context) {
+// askAgain asks this machine's clients, since the start has only recalled what they once said, and has the pond take what is
+// new.
+func (r *running) askAgain(ctx context.Context, first *plan) {
+	next, err := r.load(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil:
+		r.log.Warn("this machine's clients could not be asked where they read from; what they said at an earlier start stays", "error", err)
+		return
+	case config.SameAdoptions(first.adopted, next.adopted):
+		return
+	}
+	r.log.Info("this machine's clients read from elsewhere than at an earlier start")
+	select {
+	case r.news <- next:
+	case <-ctx.Done():
+	}
+}
+
+// reload takes a configuration that is read again, and the certificate. All of it is taken, or nothing.
+func (r *running) reload(ctx context.Context, load func(context.Context) (*plan, error)) {
 	err := func() error {
-		next, err := r.load(ctx)
+		next, err := load(ctx)
 		if err != nil {
 			return err
 		}

@@ -71,6 +71,21 @@ func (s *settings) plan(ctx context.Context, p *Process) (*plan, error) {
 	return out, s.fill(out, c, formats)
 }
 
+// recalled is a plan that takes what this machine's clients said at an earlier start; nil if that does not do.
+func (s *settings) recalled(p *Process) (*plan, error) {
+	formats := p.formats()
+	c, err := s.load(formats)
+	if err != nil {
+		return nil, err
+	}
+	adopted, ok := c.Recall(formats)
+	if !ok {
+		return nil, nil
+	}
+	out := &plan{adopted: adopted, recalled: true}
+	return out, s.fill(out, c, formats)
+}
+
 // fill makes a plan of a configuration.
 func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err error) {
 	if p.repositories, err = c.Repositories(formats); err != nil {

@@ -62,7 +62,7 @@ func (c *Config) Adopt(ctx context.Context, m format.Machine, formats []format.F
 	var asking sync.WaitGroup
 	for i := range c.Repos {
 		r, f := &c.Repos[i], formatNamed(formats, c.Repos[i].Format)
-		if r.told || len(r.Upstreams) > 0 || f == nil || f.Info().Upstreams == nil {
+		if !c.asks(r, formats) {
 			continue
 		}
 		asking.Go(func() {
@@ -71,6 +71,7 @@ func (c *Config) Adopt(ctx context.Context, m format.Machine, formats []format.F
 		})
 	}
 	asking.Wait()
+	var nothing []string
 	for i, a := range answers {
 		if !a.asked {
 			continue
@@ -83,10 +84,13 @@ func (c *Config) Adopt(ctx context.Context, m format.Machine, formats []format.F
 		if (self || a.err != nil) && !slices.ContainsFunc(judged, adopted) {
 			judged = append(judged, remembered.of(c, r.Format)...)
 		}
+		if a.err == nil && len(judged) == 0 {
+			nothing = append(nothing, r.Format)
+		}
 		all = append(all, judged...)
 		r.take(judged)
 	}
-	if err := c.remember(all, remembered, now); err != nil {
+	if err := c.remember(all, nothing, remembered, now); err != nil {
 		all = append(all, Adoption{Format: "adoptions", Refused: "they cannot be remembered: " + err.Error()})
 	}
 	return all

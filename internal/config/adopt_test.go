@@ -123,7 +123,10 @@ func TestAdopt(t *testing.T) {
 				t.Errorf("what was adopted cannot be used: %v", err)
 			}
 			kept, err := os.ReadFile(filepath.Join(c.Data, memoryFile))
-			if strings.Contains(string(kept), "hush") || (test.want == "") != errors.Is(err, os.ErrNotExist) {
+			if test.want == "" && errors.Is(err, os.ErrNotExist) {
+				err = nil // nothing was said that could be kept
+			}
+			if strings.Contains(string(kept), "hush") || strings.Contains(string(kept), `"url"`) != (test.want != "") || err != nil {
 				t.Errorf("kept for later: %s, %v", kept, err)
 			}
 		})
@@ -184,6 +187,69 @@ func TestAdoptRemembers(t *testing.T) {
 	c, words = start(itself)
 	if upstreamsOf(c) != "" || !strings.Contains(words, "cannot be read") {
 		t.Errorf("a torn file: upstreams %s, said\n%s", upstreamsOf(c), words)
+	}
+}
+
+// TestRecall plays later starts: what was adopted is taken without a question, where that does.
+func TestRecall(t *testing.T) {
+	dir := t.TempDir()
+	found := map[string][]format.Adopted{
+		"pypi": {{URL: "https://upstream.example/simple/", From: "pip", Note: "uv has another", Options: map[string]string{"json": "off"}}},
+	}
+	var failing error
+	formats := func(names ...string) (all []format.Format) {
+		for _, name := range names {
+			all = append(all, finding(name, failing, found[name]...))
+		}
+		return all
+	}
+	adopt := func(names ...string) (*Config, []Adoption) {
+		c := adopting(t, dir, "127.0.0.1:8080", formats(names...))
+		return c, c.Adopt(t.Context(), Machine(), formats(names...), today)
+	}
+	recall := func(what string, want bool, names ...string) (*Config, []Adoption) {
+		t.Helper()
+		c := adopting(t, dir, "127.0.0.1:8080", formats(names...))
+		all, ok := c.Recall(formats(names...))
+		if ok != want || !ok && (all != nil || upstreamsOf(c) != "") {
+			t.Errorf("%s: recalled %t, want %t; upstreams %q", what, ok, want, upstreamsOf(c))
+		}
+		return c, all
+	}
+	recall("a first start", false, "pypi", "npm")
+	asked, first := adopt("pypi", "npm")
+	c, again := recall("a second start", true, "pypi", "npm")
+	if got, want := upstreamsOf(c), upstreamsOf(asked); got != want || got == "" {
+		t.Errorf("recalled %q, want %q", got, want)
+	}
+	if got, want := said(again), "pypi: https://upstream.example/simple/ (pip): uv has another; as adopted on 2026-06-15"; got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+	if !SameAdoptions(first, again) {
+		t.Errorf("%s\nand\n%s\nare not the same", said(first), said(again))
+	}
+	recall("a new format", false, "pypi", "npm", "golang")
+
+	found["npm"] = []format.Adopted{{URL: "https://upstream.example/npm/", From: "npm"}}
+	if _, now := adopt("pypi", "npm"); SameAdoptions(again, now) {
+		t.Errorf("%s\nand\n%s\nare the same", said(again), said(now))
+	}
+	if c, _ := recall("after npm was installed", true, "pypi", "npm"); !strings.Contains(upstreamsOf(c), "npm https://upstream.example/npm/") {
+		t.Errorf("recalled %q, want npm's too", upstreamsOf(c))
+	}
+	found["npm"][0].Username, found["npm"][0].Password = "ci", "hush"
+	adopt("pypi", "npm")
+	recall("with a password", false, "pypi", "npm")
+	delete(found, "npm")
+	failing = errors.New("no answer")
+	dir = t.TempDir()
+	adopt("pypi", "npm")
+	recall("after clients that gave no answer", false, "pypi", "npm")
+	failing = nil
+	adopt("pypi", "npm")
+	c = adopting(t, dir, "127.0.0.1:8080", formats("pypi", "npm"), Flag{"--upstream", "upstream", "pypi=https://named.example/"})
+	if _, ok := c.Recall(formats("pypi", "npm")); !ok || upstreamsOf(c) != "pypi https://named.example/" {
+		t.Errorf("with an upstream that was named: recalled %t, %q", ok, upstreamsOf(c))
 	}
 }
 

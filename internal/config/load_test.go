@@ -132,6 +132,21 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestNamesOfAnUpstream(t *testing.T) {
+	c := load(t, "repositories:\n  p: {format: pypi, upstreams: [{url: 'https://upstream.example/', names: [acme-*, one]}]}", env())
+	all, err := c.Repositories(formats())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(all[0].Upstreams[0].Names); got != "[acme-* one]" {
+		t.Errorf("names = %s", got)
+	}
+	none := "repositories:\n  p: {format: pypi, upstreams: [{url: 'https://upstream.example/', names: ['']}]}"
+	if _, err := Load(write(t, none), env(), formats()); err == nil || !strings.Contains(err.Error(), "upstreams[0].names[0]") {
+		t.Errorf("an empty pattern: got %v, want to hear where it stands", err)
+	}
+}
+
 func TestPlacesOfARepositorysOwn(t *testing.T) {
 	c := load(t, "public_url: https://pond.example\nread: anonymous\nrepositories:\n  p: {format: pypi, host: [P.example., q.example], listen: 'http://:3142'}", env())
 	all, err := c.Repositories(formats())

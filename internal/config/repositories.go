@@ -118,16 +118,7 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 	if r.MaxFile == 0 {
 		b.wrong(path+".max_file", "nothing fits into 0 bytes; hosted: false takes no publishes")
 	}
-	for i, claim := range r.Claims {
-		at := fmt.Sprintf("%s.claims[%d]", path, i)
-		if _, own := out.Format.(format.Claimer); own {
-			if claim == "" {
-				b.wrong(at, "it is empty")
-			}
-		} else if _, err := policy.ParsePattern(claim); err != nil {
-			b.wrong(at, "%v", err)
-		}
-	}
+	b.claims(path+".claims", r.Claims, out.Format)
 	out.Claims = r.Claims
 	for _, f := range r.Fill {
 		at := path + ".fill"
@@ -143,7 +134,9 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 	out.Policy = b.policy(path, r.Rules, out.Format)
 	names := b.names(path, r.Upstreams)
 	for i := range r.Upstreams {
-		out.Upstreams = append(out.Upstreams, b.upstream(fmt.Sprintf("%s.upstreams[%d]", path, i), &r.Upstreams[i], names[i], r))
+		at := fmt.Sprintf("%s.upstreams[%d]", path, i)
+		b.claims(at+".names", r.Upstreams[i].Names, out.Format)
+		out.Upstreams = append(out.Upstreams, b.upstream(at, &r.Upstreams[i], names[i], r))
 	}
 	return out
 }
@@ -271,6 +264,20 @@ func (b *builder) names(path string, upstreams []Upstream) []string {
 	return names
 }
 
+// claims checks patterns of names, in the format's own syntax where it has one.
+func (b *builder) claims(path string, all []string, of format.Format) {
+	for i, one := range all {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if _, own := of.(format.Claimer); own {
+			if one == "" {
+				b.wrong(at, "it is empty")
+			}
+		} else if _, err := policy.ParsePattern(one); err != nil {
+			b.wrong(at, "%v", err)
+		}
+	}
+}
+
 // hostAndPath are those of an upstream's URL; both "" if it has none that can be read.
 func hostAndPath(u *Upstream) (host, path string) {
 	parsed, err := url.Parse(u.URL)
@@ -281,7 +288,7 @@ func hostAndPath(u *Upstream) (host, path string) {
 }
 
 func (b *builder) upstream(path string, u *Upstream, name string, r *Repository) repo.Upstream {
-	out := repo.Upstream{Sibling: u.Repository, Merge: u.Merge, Options: u.Options}
+	out := repo.Upstream{Sibling: u.Repository, Merge: u.Merge, Names: u.Names, Options: u.Options}
 	out.Name = name
 	b.word(path+".merge", u.Merge, "hide", "union")
 	switch {
@@ -307,6 +314,7 @@ func (b *builder) upstream(path string, u *Upstream, name string, r *Repository)
 	s := &out.Settings
 	s.URL = b.address(path, u.URL, "http", "https", "file")
 	s.Username, s.Password, s.Token, s.Netrc = u.Username, u.Password, u.Token, u.Netrc
+	s.Region, s.Session = u.Region, u.SessionToken
 	if s.URL != nil && s.URL.User != nil {
 		if u.Username == "" && u.Password == "" {
 			s.Username = s.URL.User.Username()
@@ -322,6 +330,15 @@ func (b *builder) upstream(path string, u *Upstream, name string, r *Repository)
 	}
 	if ways > 1 {
 		b.wrong(path, "one of username with password, token, and netrc can be used")
+	}
+	if s.Region != "" && (s.Username == "" || s.Password == "") {
+		b.wrong(path+".region", "requests are signed with username and password, the id and the secret of an access key")
+	}
+	if s.Region == "" && s.Session != "" {
+		b.wrong(path+".session_token", "it goes with region")
+	}
+	if strings.ContainsAny(s.Region, "/ \r\n,") {
+		b.wrong(path+".region", "%q is none", s.Region)
 	}
 	if len(u.Headers) > 0 {
 		s.Header = http.Header{}

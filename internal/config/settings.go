@@ -178,6 +178,8 @@ type Upstream struct {
 	Repository string `key:"repository" type:"name"`
 	// What it is called in messages and records. What was kept from an upstream is known by this name.
 	Name string `key:"name" type:"word" default:"its host"`
+	// Patterns of the names that it is asked about, written as claims are; it hears of no others. Empty is all.
+	Names []string `key:"names" type:"list of patterns"`
 	// As for the repository, but for this upstream alone.
 	Merge string `key:"merge" type:"word" default:"the repository's, and union for a sibling"`
 	// Basic authentication, sent to the URL's own origin only.
@@ -185,6 +187,10 @@ type Upstream struct {
 	Password string `key:"password" type:"secret"`
 	// Bearer authentication, instead.
 	Token string `key:"token" type:"secret"`
+	// The region of a bucket: requests are signed as S3 wants it, with an access key's id as username and its secret as password.
+	Region string `key:"region" type:"word"`
+	// The session token of an access key that is lent for a time.
+	SessionToken string `key:"session_token" type:"secret"`
 	// Take name and password from the netrc file of the pond's user, instead.
 	Netrc bool `key:"netrc" default:"false"`
 	// Further headers, sent to the URL's own origin only.

@@ -291,7 +291,7 @@ func (p *printer) upstreamSetting(name string, v reflect.Value, owner string) []
 		}
 		return [][2]string{{name, "{" + strings.Join(parts, ", ") + "} # from the environment"}}
 	}
-	if name == "password" || name == "token" {
+	if name == "password" || name == "token" || name == "session_token" {
 		return [][2]string{{name, "${" + secretName(owner, name) + "} # from the environment"}}
 	}
 	return [][2]string{{name, plainText(v)}}

@@ -89,6 +89,9 @@ func (s *Server) listParts(b *strings.Builder, c *call, stats repo.Stats, err er
 				line("degraded", "listener "+m.config.Listen, "nobody listens there")
 			}
 		}
+		if words := s.noteOf(m.name, time.Now()); words != "" {
+			line("degraded", "repository "+m.name, words)
+		}
 		for _, u := range m.repository.Upstreams() {
 			name := "upstream " + m.name + "/" + u.Name
 			switch {

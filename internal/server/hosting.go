@@ -141,6 +141,7 @@ func packageRoutes() []route {
 		op("POST", of+"/packages/{package}/unyank", millpond.VerbYank, inPath, "Takes a yank back.", func(s *Server, c *call, in Change) (nothing, error) { return nothing{}, s.yank(c, in, false) }),
 		op("POST", of+"/packages/{package}/delete", millpond.VerbDelete, inPath, "Removes a package, a version or a file.", (*Server).deletePackage),
 		op("POST", of+"/packages/{package}/restore", millpond.VerbDelete, inPath, "Brings back what was deleted.", (*Server).restorePackage),
+		op("GET", of+"/retention", millpond.VerbDelete, inPath, "What the options of a repository say is to go at the next sweep. Nothing is changed.", (*Server).showRetention),
 		op("PUT", of+"/packages/{package}/merge", millpond.VerbGrant, inPath, "Says what becomes of other layers' versions of a name.", (*Server).mergePackage),
 		publish,
 		op("POST", "/-/api/promote", millpond.VerbPromote, inBody, "Brings what one repository hosts into another, all of it or nothing.", (*Server).promote),

@@ -186,7 +186,7 @@ func newHouseOn(t testing.TB, store blob.Store, change ...func(*Parts)) *house {
 	if err := h.pond.Configure(ctx, repo.Settings{}, configs); err != nil {
 		t.Fatal(err)
 	}
-	if h.auth, err = auth.New(ctx, auth.Parts{Catalog: h.catalog, Now: h.now}); err != nil {
+	if h.auth, err = auth.New(ctx, auth.Parts{Catalog: h.catalog, Secrets: keys{}, Now: h.now}); err != nil {
 		t.Fatal(err)
 	}
 	settings := auth.Settings{PublicURL: housePublic, Passwords: true}
@@ -245,6 +245,13 @@ func (h *house) send(authorization, method, path string, body io.Reader, change 
 	w := httptest.NewRecorder()
 	h.server.ServeHTTP(w, r)
 	return w
+}
+
+// keys keeps one key.
+type keys struct{}
+
+func (keys) Secret(_ context.Context, name string, _ func() ([]byte, error)) ([]byte, error) {
+	return []byte("key of " + name), nil
 }
 
 func bearer(token string) string {

@@ -164,13 +164,6 @@ func (s *Server) refuseRooted(x *response, r *http.Request, err error) bool {
 	if m == nil || x.at != nil && x.at.mount.info.Name != m.info.Name {
 		return false
 	}
-	if e, ok := err.(*refusal); ok {
-		kind := e.kind
-		if kind == millpond.Internal {
-			kind = millpond.Invalid
-		}
-		err = &millpond.Error{Kind: kind, Why: e.why}
-	}
-	m.config.Format.(format.Rooted).Refused(x, r, x.rootAddress(t), time.Now(), err)
+	m.config.Format.(format.Rooted).Refused(x, r, x.rootAddress(t), time.Now(), plain(err))
 	return true
 }

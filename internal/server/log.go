@@ -81,6 +81,7 @@ func (s *Server) logRequest(x *response, r *http.Request, took time.Duration) {
 		text("kind", kind.String())
 		text("error", words)
 	}
+	text("note", x.note)
 	text("agent", r.UserAgent())
 	rec := slog.NewRecord(x.start, level, "request", 0)
 	rec.AddAttrs(slog.Attr{Value: slog.GroupValue(a...)}) // a group without a name is as if its members stood there

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -31,6 +32,7 @@ type response struct {
 	peer   peer
 	caller repo.Caller
 	tls    bool
+	get    bool
 
 	identified bool          // the caller's credential was good, if there was one
 	repository string        // that the request is for, as far as that is known; "" if it is none
@@ -40,19 +42,46 @@ type response struct {
 	moved        time.Time // when the write deadline was last moved on
 	status       int
 	bytes        int64
+	counted      int64 // the length that was said, where it is left to net/http to say it; else 0
 	err          error
-	cut          error // why the rest of the answer may not be sent
+	note         string // for the log
+	cut          error  // why the rest of the answer may not be sent
 	aborted      bool
 	attrs        [24]slog.Attr // of the log line; here because a response is used again
 }
 
 func (x *response) begin(s *Server, w http.ResponseWriter, r *http.Request, ex *exchange) {
 	now := time.Now()
-	*x = response{ResponseWriter: w, server: s, ex: ex, tls: r.TLS != nil, start: now, moved: now}
+	*x = response{ResponseWriter: w, server: s, ex: ex, tls: r.TLS != nil, get: r.Method == http.MethodGet, start: now, moved: now}
 }
 
 // Failed notes why the request failed, for the log.
 func (x *response) Failed(err error) { x.err = err }
+
+// Noted implements what format.Note asks for.
+func (x *response) Noted(words string) {
+	x.note = words
+	if x.mount != nil {
+		x.server.notes.Store(x.mount.name, note{words, time.Now()})
+	}
+}
+
+// A note is what a format said of how its repository is used.
+type note struct {
+	words string
+	at    time.Time
+}
+
+// noteStands is how long a note is told.
+const noteStands = 10 * time.Minute
+
+// noteOf is what was noted of a repository lately; "" if nothing was.
+func (s *Server) noteOf(repository string, now time.Time) string {
+	if n, ok := s.notes.Load(repository); ok && now.Sub(n.(note).at) < noteStands {
+		return n.(note).words
+	}
+	return ""
+}
 
 // Answered notes what went out on a connection that was taken over, for the log.
 func (x *response) Answered(status int, bytes int64) {
@@ -83,14 +112,53 @@ func (x *response) WriteHeader(status int) {
 	}
 	x.first = time.Now()
 	x.moveDeadline(x.first)
+	if status == http.StatusOK && x.get {
+		x.leaveLength()
+	}
 	if status == http.StatusUnauthorized {
 		status = x.challenge()
 	}
 	if x.mount != nil {
-		writeCacheStatus(x.Header(), &x.ex.trace, x.first)
+		h := x.Header()
+		writeCacheStatus(h, &x.ex.trace, x.first)
+		if t := h["Content-Type"]; len(t) != 1 || !inert[t[0]] {
+			h["Content-Security-Policy"] = cspBytes
+		}
 	}
 	x.status = status
 	x.ResponseWriter.WriteHeader(status)
+}
+
+// countedByHTTP is how long a body may be whose length net/http finds out itself (its bufferBeforeChunkingSize).
+const countedByHTTP = 2048
+
+// leaveLength takes the length of a small answer out of the header: net/http will say it all the same. A map of up to eight
+// fields is one piece of memory, of nine it is seven, and most small answers have nine.
+func (x *response) leaveLength() {
+	h := x.Header()
+	length := h["Content-Length"]
+	if len(length) != 1 || len(length[0]) > 4 || len(h["Transfer-Encoding"]) > 0 || len(h["Trailer"]) > 0 {
+		return
+	}
+	if n, err := strconv.ParseInt(length[0], 10, 64); err == nil && n > 0 && n <= countedByHTTP {
+		delete(h, "Content-Length")
+		x.counted = n
+	}
+}
+
+// inert are types of which a browser runs nothing, as long as it may not guess another (X-Content-Type-Options): they need
+// no policy. Every field of a header costs as much as finding what it is about, so answers have those that do something.
+var inert = map[string]bool{
+	"application/json":                                     true,
+	"application/octet-stream":                             true,
+	"application/vnd.npm.install-v1+json":                  true,
+	"application/vnd.pypi.simple.v1+json":                  true,
+	"application/zip":                                      true,
+	"text/plain":                                           true,
+	"text/plain; charset=utf-8":                            true,
+	"application/vnd.docker.distribution.manifest.v2+json": true,
+	"application/vnd.oci.image.index.v1+json":              true,
+	"application/vnd.oci.image.manifest.v1+json":           true,
 }
 
 // challenge asks the client who it is, and returns the status that does so: a client that takes the pond for a proxy has its
@@ -171,7 +239,7 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 		file, left = limited.R, limited.N
 	}
 	under, ok := x.ResponseWriter.(io.ReaderFrom)
-	if _, isFile := file.(syscall.Conn); !ok || !isFile || x.tls {
+	if _, isFile := file.(syscall.Conn); !ok || !isFile || x.tls || x.counted > 0 {
 		return io.Copy(onlyWriter{x}, src)
 	}
 	var sent int64
@@ -217,9 +285,40 @@ type refusal struct {
 
 func (e *refusal) Error() string { return e.why }
 
+// plain is the error as others than the server know it.
+func plain(err error) error {
+	e, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return err
+	}
+	kind := e.kind
+	if kind == millpond.Internal {
+		kind = millpond.Invalid
+	}
+	return &millpond.Error{Kind: kind, Why: e.why}
+}
+
+// refuseSpoken answers an error as the format does whose repository was asked for, or whose clients ask for one that is not
+// there; false if none does.
+func (s *Server) refuseSpoken(x *response, r *http.Request, err error) bool {
+	t := s.table.Load()
+	name, _, _ := strings.Cut(strings.TrimPrefix(t.inner(r.URL), "/"), "/")
+	m := t.mounts[name]
+	if x.at != nil {
+		m = x.at.mount
+	}
+	for _, one := range t.order {
+		f, ok := one.config.Format.(format.Refuser)
+		if ok && (m == nil || m.info.Name == one.info.Name) {
+			return f.Refuse(x, r, time.Now(), plain(err))
+		}
+	}
+	return false
+}
+
 // fail answers with an error in plain words.
 func (s *Server) fail(x *response, r *http.Request, err error) {
-	if s.refuseRooted(x, r, err) {
+	if s.refuseRooted(x, r, err) || s.refuseSpoken(x, r, err) {
 		return
 	}
 	if millpond.Is(err, millpond.Unauthenticated) && len(x.Header()["Www-Authenticate"]) == 0 {
@@ -236,10 +335,7 @@ func (s *Server) fail(x *response, r *http.Request, err error) {
 		if e.challenge != "" {
 			x.Header().Set("Www-Authenticate", e.challenge)
 		}
-		err = &millpond.Error{Kind: e.kind, Why: e.why}
-		if e.kind == millpond.Internal {
-			err = &millpond.Error{Kind: millpond.Invalid, Why: e.why}
-		}
+		err = plain(e)
 	}
 	f.Body = why + "\n"
 	if hint != "" {
@@ -273,6 +369,9 @@ func (s *Server) finish(x *response, r *http.Request) {
 	}
 	if x.cut != nil {
 		x.err = x.cut
+	}
+	if x.counted > 0 && x.bytes != x.counted && !x.aborted {
+		x.aborted, x.err = true, fmt.Errorf("%w: %d bytes of %d were written", io.ErrShortWrite, x.bytes, x.counted)
 	}
 	took := time.Since(x.start)
 	s.metrics.count(x, r.Method, took)

@@ -88,6 +88,7 @@ type Server struct {
 	headers  time.Duration // how long it may take to send a request's header
 
 	entrances entrances
+	notes     sync.Map // of note, by repository
 }
 
 // defaultPatience is how long a client may take nothing of what is sent to it.
@@ -163,7 +164,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *door) {
 	h := w.Header()
 	h["X-Request-Id"] = ex.id[:]
 	h["X-Content-Type-Options"] = nosniff
-	h["Millpond-Instance"] = s.instance
+	if len(r.Header["Cdn-Loop"]) > 0 { // it comes from a pond, which would know itself
+		h["Millpond-Instance"] = s.instance
+	}
 	if err := s.serve(x, r, t); err != nil {
 		s.fail(x, r, err)
 	}
@@ -266,7 +269,6 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 		x.WriteHeader(http.StatusMovedPermanently)
 		return nil
 	}
-	x.Header()["Content-Security-Policy"] = cspBytes
 	ctx := repo.WithTrace(r.Context(), &ex.trace)
 	if passed := r.Header["Cdn-Loop"]; len(passed) > 0 {
 		ctx = fetch.WithVia(ctx, passed) // upstreams are told of every pond on the way, so that a ring of them ends

@@ -12,6 +12,10 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -152,7 +156,7 @@ func TestPathsReachTheirRepositoryUncleaned(t *testing.T) {
 		{"own route by another spelling", "/%2d/livez", 404, "no repository"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := get(t, s, c.path)
+			w := get(t, s, c.path, header("Cdn-Loop", "another"))
 			if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 				t.Errorf("GET %s = %d %q, want %d with %q", c.path, w.Code, w.Body, c.status, c.want)
 			}
@@ -358,12 +362,90 @@ func TestCacheStatus(t *testing.T) {
 }
 
 func TestPackagesAreInertInABrowser(t *testing.T) {
+	const policy = "sandbox; default-src 'none'"
+	for kind, want := range map[string]string{
+		"image/svg+xml": policy, "text/html": policy, "text/html; charset=utf-8": policy, "application/xhtml+xml": policy,
+		"text/xml": policy, "application/xml": policy, "application/pdf": policy, "multipart/related": policy, "": policy,
+		"text/plain; charset=utf-8, text/html": policy, "TEXT/PLAIN": policy, "made/up": policy,
+		"application/json": "", "application/octet-stream": "", "text/plain; charset=utf-8": "", // where nothing runs
+	} {
+		s, _ := start(t, Settings{}, public("alpha", echo{name: "one", serve: func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Content-Type"] = nil
+			if kind != "" {
+				w.Header().Set("Content-Type", kind)
+			}
+			io.WriteString(w, "<svg><script>alert(1)</script></svg>")
+		}}))
+		h := get(t, s, "/alpha/x.svg").Header()
+		if got := h.Get("Content-Security-Policy"); got != want || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("a package's %q has the policy %q, want %q, and may not be guessed: %q", kind, got, want, h.Get("X-Content-Type-Options"))
+		}
+	}
+}
+
+// TestSmallAnswersHaveTheirLength, whoever says it: over HTTP/1.1 and 2, from memory and from a file; and one that is shorter
+// than was said never ends cleanly.
+func TestSmallAnswersHaveTheirLength(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("x"), 5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s, _ := start(t, Settings{}, public("alpha", echo{name: "one", serve: func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "image/svg+xml")
-		io.WriteString(w, "<svg><script>alert(1)</script></svg>")
+		n, err := strconv.ParseInt(path.Base(r.URL.Path), 10, 64)
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
+		w.Header().Set("Content-Type", "text/plain")
+		switch path.Dir(r.URL.Path) {
+		case "/short":
+			n--
+			fallthrough
+		case "/memory":
+			w.Write(bytes.Repeat([]byte("x"), int(n)))
+		case "/file":
+			f, err := os.Open(file)
+			if err != nil {
+				t.Error(err)
+			}
+			defer f.Close()
+			io.CopyN(w, f, n)
+		}
 	}}))
-	if got := get(t, s, "/alpha/x.svg").Header().Get("Content-Security-Policy"); got != "sandbox; default-src 'none'" {
-		t.Errorf("Content-Security-Policy of a package's svg = %q", got)
+	web := httptest.NewUnstartedServer(s)
+	web.EnableHTTP2 = true
+	web.StartTLS()
+	defer web.Close()
+	plain := httptest.NewServer(s)
+	defer plain.Close()
+	for _, at := range []*httptest.Server{plain, web} {
+		for _, n := range []int64{1, 2047, 2048, 2049, 4097} {
+			for _, from := range []string{"memory", "file"} {
+				for _, method := range []string{"GET", "HEAD"} {
+					req, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("%s/alpha/%s/%d", at.URL, from, n), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp, err := at.Client().Do(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, err := io.ReadAll(resp.Body)
+					resp.Body.Close()
+					if err != nil || resp.ContentLength != n || method == "GET" && int64(len(body)) != n || len(resp.TransferEncoding) > 0 {
+						t.Errorf("%s %s: %s %v, length %d and %d bytes, %v, want %d", method, req.URL, resp.Proto, resp.TransferEncoding, resp.ContentLength, len(body), err, n)
+					}
+				}
+			}
+			resp, err := at.Client().Get(fmt.Sprintf("%s/alpha/short/%d", at.URL, n))
+			if err == nil {
+				_, err = io.ReadAll(resp.Body)
+				resp.Body.Close()
+			}
+			if err == nil {
+				t.Errorf("%s: an answer of %d bytes of which one is missing ended cleanly", at.URL, n)
+			}
+		}
 	}
 }
 

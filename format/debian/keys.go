@@ -1,0 +1,189 @@
+package debian
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+
+	"millpond"
+	"millpond/format"
+)
+
+const (
+	keyName = "signing-key"
+	// keyAge is how old a new key says that it is: a clock that is set back a little must not make it one of the future.
+	keyAge = 24 * time.Hour
+)
+
+// A seal is what the options say of signing.
+type seal struct {
+	word  string        // changes when a Release has to be signed anew
+	valid time.Duration // for how long a Release is good; 0 is for ever
+}
+
+// seal reads the options. A Release that is good for a time is signed anew when half of it has passed, by the next reader.
+func (h handler) seal(context.Context) (*seal, error) {
+	s := &seal{word: strings.Join(keyNumbers(h.repo), " ")}
+	text := h.repo.Option("valid")
+	if text == "" || text == "0" {
+		return s, nil
+	}
+	var err error
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n int
+		n, err = strconv.Atoi(days)
+		s.valid = time.Duration(n) * 24 * time.Hour
+	} else {
+		s.valid, err = time.ParseDuration(text)
+	}
+	if err != nil || s.valid < time.Minute {
+		return nil, &millpond.Error{Kind: millpond.Unready, Why: "the option valid is " + strconv.Quote(text) + ": not a time like 7d or 12h, of a minute at least"}
+	}
+	s.word += " " + text + " " + strconv.FormatInt(h.repo.Now().UnixNano()/int64(s.valid/2), 10)
+	return s, nil
+}
+
+// keyNumbers are the numbers of the keys that sign, by the option signing_keys.
+func keyNumbers(repo format.Repo) []string {
+	if numbers := strings.Fields(repo.Option("signing_keys")); len(numbers) > 0 {
+		return numbers
+	}
+	return []string{"1"}
+}
+
+// A keySet are the keys of a repository that sign, and their fingerprints by their numbers.
+type keySet struct {
+	signer
+	prints map[string]string
+}
+
+// expected are the fingerprints that a suite was signed by, as its record and its last Release say.
+func expected(rec suiteRecord, last *madeRelease) map[string]string {
+	out := maps.Clone(rec.Keys)
+	if out == nil {
+		out = map[string]string{}
+	}
+	if last != nil {
+		maps.Copy(out, last.Keys)
+	}
+	return out
+}
+
+// keysOf reads the keys that sign. One that was never used is made; one that was used and is gone, or is another, is missed:
+// no client would know what was made in its place.
+func keysOf(ctx context.Context, repo format.Repo, expected map[string]string) (*keySet, error) {
+	out := &keySet{prints: map[string]string{}}
+	for _, n := range keyNumbers(repo) {
+		if len(n) > 6 || strings.Trim(n, "0123456789") != "" {
+			return nil, &millpond.Error{Kind: millpond.Unready, Why: "the option signing_keys has " + strconv.Quote(n) + " in it, which is no number"}
+		}
+		lost := &millpond.Error{Kind: millpond.Unready, Why: "the signing key " + n + " of " + repo.Name() + ", which its clients know, is not here",
+			Hint: "restore it, or have another sign: option signing_keys"}
+		name := keyName
+		if n != "1" {
+			name += "-" + n
+		}
+		b, err := repo.Secret(ctx, name, func() ([]byte, error) {
+			if expected[n] != "" {
+				return nil, lost
+			}
+			return newKey(repo.Name(), repo.Now().Add(-keyAge))
+		})
+		if err != nil {
+			return nil, err
+		}
+		one, err := readSigner(b)
+		if err != nil {
+			return nil, err
+		}
+		print := fingerprints(one.keys)
+		if expected[n] != "" && expected[n] != print {
+			return nil, lost
+		}
+		out.keys, out.prints[n] = append(out.keys, one.keys...), print
+	}
+	return out, nil
+}
+
+func fingerprints(keys openpgp.EntityList) string {
+	var all []string
+	for _, e := range keys {
+		all = append(all, hex.EncodeToString(e.PrimaryKey.Fingerprint))
+	}
+	return strings.Join(all, " ")
+}
+
+// keysOfSuite are the keys that sign a suite; of one that is not here yet, those that will.
+func (h handler) keysOfSuite(ctx context.Context, suite string) (*keySet, error) {
+	return h.keysFor(ctx, suite, suiteRecord{})
+}
+
+func (h handler) keysFor(ctx context.Context, suite string, rec suiteRecord) (*keySet, error) {
+	if l := h.chain(suite).latest.Load(); l != nil {
+		return keysOf(ctx, h.repo, expected(rec, l.madeRelease))
+	}
+	last, err := h.newest(ctx, suite)
+	if err != nil {
+		return nil, err
+	}
+	return keysOf(ctx, h.repo, expected(rec, last))
+}
+
+func (h handler) getKey(w http.ResponseWriter, r *http.Request, p Path) error {
+	s, err := h.keysOfSuite(r.Context(), distsDir+"/"+h.repo.Option("suite"))
+	if err != nil {
+		return err
+	}
+	b, err := s.public(p.File == "key.asc")
+	if err != nil {
+		return err
+	}
+	return h.send(w, r, &millpond.Content{ReadSeekCloser: textBody(b), Size: int64(len(b)), Digest: millpond.SHA256(b)}, typeKey, "max-age=300")
+}
+
+// getSources answers with a deb822 source of a suite of our own: ?suite= and ?component= choose, else the option suite.
+func (h handler) getSources(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	suite, components := q.Get("suite"), q["component"]
+	if suite == "" {
+		suite = h.repo.Option("suite")
+	}
+	if len(components) == 0 {
+		components = []string{"main"}
+	}
+	for _, word := range append([]string{suite}, components...) {
+		if !isSuiteWord(word) {
+			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%.60q is no suite or component", word)}
+		}
+	}
+	s, err := h.keysOfSuite(r.Context(), distsDir+"/"+suite)
+	if err != nil {
+		return err
+	}
+	key, err := s.public(true)
+	if err != nil {
+		return err
+	}
+	b := []byte(deb822(strings.TrimSuffix(h.repo.Base(r).String(), "/"), suite, components, string(key)))
+	return h.send(w, r, &millpond.Content{ReadSeekCloser: textBody(b), Size: int64(len(b)), Digest: millpond.SHA256(b)}, typeText, "no-cache")
+}
+
+// deb822 is a source as apt reads it from a file of /etc/apt/sources.list.d, with the key in it.
+func deb822(uri, suite string, components []string, key string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\nSigned-By:\n", uri, suite, strings.Join(components, " "))
+	for line := range strings.Lines(strings.TrimRight(key, "\n")) {
+		if line = strings.TrimRight(line, "\n"); line == "" {
+			line = "."
+		}
+		b.WriteString(" " + line + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,96 @@
+package debian
+
+import (
+	"net/http"
+	"strings"
+
+	"millpond"
+	"millpond/format"
+)
+
+// getPool answers with a file of a package, or with an index of a flat suite.
+func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
+	if done, err := h.getHosted(w, r, p); done {
+		return err
+	}
+	if done, err := h.getFlat(w, r, p); done {
+		return err
+	}
+	at, ok, indexes, err := h.find(r.Context(), p.File, p.At)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		// Where no index is held at all nothing can be known of a path; a client that came with indexes of its own checks it.
+		if at, ok = guess(p.File); !ok || indexes {
+			return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{File: p.File}, Why: "no index that is held here lists " + p.File}
+		}
+	}
+	k := millpond.Key{Package: at.source, Version: at.version, File: at.poolName.String()}
+	if h.repo.Claimed(at.source) {
+		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: at.source, File: p.File}, Why: at.source + " is a name of " + h.repo.Name() + ", and nothing of that path is published here"}
+	}
+	c, err := format.Find(r, h.repo, k)
+	if err != nil {
+		return err
+	}
+	cache := mayChange
+	return h.send(w, r, c, typeOf(p.File), cache)
+}
+
+// getFlat answers with an index of a flat suite that is known, if the path is one.
+func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, error) {
+	knower, ok := h.repo.(format.Knower)
+	if !ok {
+		return false, nil
+	}
+	known, err := knower.Known(r.Context())
+	if err != nil {
+		return true, err
+	}
+	for _, suite := range known {
+		if !isFlat(suite) {
+			continue
+		}
+		file := p.File
+		if dir := flatDir(suite); dir != "" {
+			if file, ok = strings.CutPrefix(p.File, dir+"/"); !ok {
+				continue
+			}
+		}
+		pkg, versions, err := h.suite(r.Context(), suite, p.At)
+		if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Blocked) {
+			continue
+		}
+		if err != nil {
+			return true, err
+		}
+		if len(versions) > 0 && len(pkg.Versions) > 0 && versions[0].File(file) != nil {
+			return true, h.getListed(w, r, suite, file, p.At)
+		}
+	}
+	return false, nil
+}
+
+// guess reads source and version off a path of the pool that no index lists, as archives commonly make them. What it finds
+// is not pinned by any digest; the client checks it by its own index.
+func guess(path string) (place, bool) {
+	dir, file := split(path)
+	_, source := split(dir)
+	name, version, ok := strings.Cut(file, "_")
+	if !ok || !isSourceName(source) || !isSourceName(name) || !strings.Contains("/"+path, "/pool/") {
+		return place{}, false
+	}
+	known := false
+	for _, ending := range []string{".deb", ".udeb", ".ddeb", ".dsc", ".tar.xz", ".tar.gz", ".tar.bz2", ".diff.gz", ".asc"} {
+		known = known || strings.HasSuffix(file, ending)
+	}
+	version, _, _ = strings.Cut(version, "_")
+	for _, ending := range []string{".dsc", ".orig.tar.", ".debian.tar.", ".diff.gz", ".tar."} {
+		version, _, _ = strings.Cut(version, ending)
+	}
+	if !known || !isVersion(version) {
+		return place{}, false
+	}
+	return place{source: source, version: version, poolName: poolName{path: path, size: -1}}, true
+}

@@ -1,0 +1,36 @@
+package raw
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"millpond/format/formattest"
+	"millpond/repo"
+)
+
+// discard is a ResponseWriter that costs nothing.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d discard) WriteHeader(int)             {}
+
+// BenchmarkWarm is what a held answer costs above the connection.
+func BenchmarkWarm(b *testing.B) {
+	e := ecosystem()
+	e.Put, e.Index, e.UpstreamIndex = nil, nil, nil
+	h := formattest.New(b, e, func(c *repo.Config) { c.Upstreams = nil })
+	if r := h.As(formattest.Owner).Do("PUT", "/dir/file.txt", nil, make([]byte, 4096)); r.Status != http.StatusCreated {
+		b.Fatal(r)
+	}
+	for _, path := range []string{"/dir/file.txt", "/dir/"} {
+		b.Run(path[1:], func(b *testing.B) {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				Format{}.Handler(h.Pond.Repository("r").For(repo.Caller{})).ServeHTTP(discard{http.Header{}}, r)
+			}
+		})
+	}
+}
