@@ -16,7 +16,7 @@ import (
 
 // recordVersion changes whenever a listing would be read from the same document in another way, so that listings recorded
 // before are read anew.
-const recordVersion = 1
+const recordVersion = 3
 
 // packedVersion leads a record that is packed: its length and then itself, compressed. What is written into the catalog is
 // copied several times on its way, and of the listing of a large package nine tenths are repetition.
@@ -32,7 +32,9 @@ const (
 var errRecord = errors.New("record is damaged or of another release")
 
 // encodeListing writes a package as one compact record: what an upstream's listing said, without what is computed from it.
-// Strings are kept whole and in order, so that decoding allocates one string for the record and slices it.
+// Strings are kept whole and in order, so that decoding allocates one string for the record and slices it. The name and the
+// address of a file that another one describes are the beginnings of that one's, and kept as such: half the files of a large
+// package have another beside them.
 func encodeListing(p *millpond.Package) []byte {
 	room := roomFor(p)
 	if room >= packFrom {
@@ -179,7 +181,18 @@ const (
 	flagPartial
 	flagVanished
 	flagCorrupt
+	flagLeads   // name and address of the next file are kept in place of its own, and how much of them is its own
+	flagFollows // they were kept with the file before
 )
+
+// leads reports whether the i-th file's name and address are the beginnings of the next one's, which is of it.
+func leads(files []millpond.File, i int) bool {
+	if i+1 >= len(files) {
+		return false
+	}
+	f, next := &files[i], &files[i+1]
+	return f.Name != "" && f.URL != "" && next.Of == f.Name && strings.HasPrefix(next.Name, f.Name) && strings.HasPrefix(next.URL, f.URL)
+}
 
 // An encoder gathers a record in b, or, where it has a to, passes it on in pieces.
 type encoder struct {
@@ -230,14 +243,26 @@ func (e *encoder) version(v *millpond.Version) {
 	e.string(v.Licence)
 	e.bytes(v.Meta)
 	e.uint(uint64(len(v.Files)))
+	follows := false
 	for i := range v.Files {
 		f := &v.Files[i]
-		e.string(f.Name)
-		e.flags(false, f.Yanked, false, f.Vanished, f.Corrupt)
-		e.string(f.Of)
+		led := !follows && leads(v.Files, i)
+		e.flags(false, f.Yanked, false, f.Vanished, f.Corrupt, led, follows)
+		switch {
+		case led:
+			e.string(v.Files[i+1].Name)
+			e.uint(uint64(len(f.Name)))
+			e.string(v.Files[i+1].URL)
+			e.uint(uint64(len(f.URL)))
+			e.string(f.Of)
+		case !follows:
+			e.string(f.Name)
+			e.string(f.URL)
+			e.string(f.Of)
+		}
+		follows = led
 		e.string(f.Platform)
 		e.int(f.Size)
-		e.string(f.URL)
 		e.string(f.Type)
 		e.time(f.Published)
 		e.time(f.Seen)
@@ -292,6 +317,22 @@ func (d *decoder) string() string {
 	return s
 }
 
+// part is a text of a file: its own, or, of one that leads, the beginning of what it sets next to.
+func (d *decoder) part(flags uint64, next *string) string {
+	s := d.string()
+	if flags&flagLeads == 0 {
+		*next = ""
+		return s
+	}
+	*next = s
+	n := d.uint()
+	if n == 0 || n > uint64(len(s)) {
+		d.failed, *next = true, ""
+		return ""
+	}
+	return s[:n]
+}
+
 func (d *decoder) meta() json.RawMessage {
 	if s := d.string(); s != "" {
 		return json.RawMessage(s)
@@ -326,15 +367,23 @@ func (d *decoder) version(v *millpond.Version) {
 	v.YankedWhy, v.Licence = d.string(), d.string()
 	v.Meta = d.meta()
 	v.Files = make([]millpond.File, d.count())
+	var name, address string // of the file that follows, until it does
 	for i := range v.Files {
 		f := &v.Files[i]
-		f.Name = d.string()
 		flags := d.uint()
 		f.Yanked, f.Vanished, f.Corrupt = flags&flagYanked != 0, flags&flagVanished != 0, flags&flagCorrupt != 0
-		f.Of = d.string()
+		if flags&flagFollows == 0 {
+			f.Name = d.part(flags, &name)
+			f.URL = d.part(flags, &address)
+			f.Of = d.string()
+		} else if f.Name, f.URL = name, address; i == 0 || name == "" {
+			d.failed = true
+		} else {
+			f.Of, name = v.Files[i-1].Name, ""
+		}
 		f.Platform = d.string()
 		f.Size = d.int()
-		f.URL, f.Type = d.string(), d.string()
+		f.Type = d.string()
 		f.Published, f.Seen = d.time(), d.time()
 		f.YankedWhy = d.string()
 		f.Meta = d.meta()

@@ -27,6 +27,17 @@ func listingOfAll() *millpond.Package {
 					{Name: "alpha-2.0.whl", Of: "alpha-2.0.tgz", Size: -1, Digests: []millpond.Digest{}},
 				}},
 			{Name: "1.0", Layer: "up", Partial: true, Files: []millpond.File{}},
+			{Name: "0.9", Layer: "up", Files: []millpond.File{
+				{Name: "a.whl", URL: "https://upstream.example/a.whl", Digests: []millpond.Digest{}},
+				{Name: "a.whl.metadata", Of: "a.whl", URL: "https://upstream.example/a.whl.metadata", Platform: "any", Size: -1, Digests: []millpond.Digest{}},
+				{Name: "a.whl.metadata.sig", Of: "a.whl.metadata", URL: "https://upstream.example/a.whl.metadata.sig", Digests: []millpond.Digest{}},
+				{Name: "b.whl", URL: "https://upstream.example/b.whl?x", Digests: []millpond.Digest{}},
+				{Name: "b.whl.metadata", Of: "b.whl", URL: "https://upstream.example/b.whl.metadata?x", Digests: []millpond.Digest{}},
+				{Name: "c.whl", URL: "https://upstream.example/c.whl", Digests: []millpond.Digest{}},
+				{Name: "c.whl.metadata", Of: "b.whl", URL: "https://upstream.example/c.whl.metadata", Digests: []millpond.Digest{}},
+				{Name: "d.whl", URL: "https://upstream.example/d.whl", Of: "c.whl", Digests: []millpond.Digest{}},
+				{Name: "d.whl.metadata", Of: "d.whl", URL: "https://upstream.example/d.whl.metadata", Digests: []millpond.Digest{}},
+			}},
 		},
 	}
 }

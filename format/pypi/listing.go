@@ -106,6 +106,14 @@ func (l *listing) add(f *listed) {
 	if !ok {
 		return
 	}
+	var described, at string // name and address of the file that describes this one
+	if f.core && name.Wheel {
+		described, at = f.name+Metadata, beside(address, Metadata)
+		f.name = described[:len(f.name)] // one text for both: half of what a large page takes
+		if strings.HasPrefix(at, address) {
+			address = at[:len(address)]
+		}
+	}
 	l.seen[f.name] = struct{}{}
 	if f.attested != "" {
 		if provenance, ok := l.resolve(f.attested); ok {
@@ -122,24 +130,27 @@ func (l *listing) add(f *listed) {
 		v.Files = make([]millpond.File, 0, l.usual)
 	}
 	v.Files = append(v.Files, file)
-	if f.core && name.Wheel {
-		v.Files = append(v.Files, side(&file, Metadata, f.coreSums))
+	if described != "" {
+		v.Files = append(v.Files, side(&file, described, at, f.coreSums))
 	}
 	if f.signed {
-		v.Files = append(v.Files, side(&file, Signature, nil))
+		v.Files = append(v.Files, side(&file, f.name+Signature, beside(address, Signature), nil))
 	}
 }
 
-// side is the record of a document beside a file: judged by the same dates, with bytes of its own.
-func side(f *millpond.File, end string, digests []millpond.Digest) millpond.File {
-	millpond.SortDigests(digests)
-	address, query, ok := strings.Cut(f.URL, "?")
-	address += end
-	if ok {
-		address += "?" + query
+// beside is the address of the document with that ending beside a file.
+func beside(address, end string) string {
+	if path, query, ok := strings.Cut(address, "?"); ok {
+		return path + end + "?" + query
 	}
+	return address + end
+}
+
+// side is the record of a document beside a file: judged by the same dates, with bytes of its own.
+func side(f *millpond.File, name, address string, digests []millpond.Digest) millpond.File {
+	millpond.SortDigests(digests)
 	return millpond.File{
-		Name: f.Name + end, Of: f.Name, Platform: f.Platform, Size: -1, Digests: digests, URL: address,
+		Name: name, Of: f.Name, Platform: f.Platform, Size: -1, Digests: digests, URL: address,
 		Published: f.Published, Yanked: f.Yanked, YankedWhy: f.YankedWhy,
 	}
 }

@@ -18,7 +18,7 @@ import (
 func write(t testing.TB, f form, p *millpond.Package) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := writePage(&b, f, p, "https://pond.example/pypi/"); err != nil {
+	if err := writePage(&b, f, p, "https://pond.example/pypi/", readParts(p.Parts).Serial); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -46,14 +46,14 @@ func randomPackage(r *rand.Rand) *millpond.Package {
 			}
 			v.Files = append(v.Files, f)
 			if strings.HasSuffix(f.Name, ".whl") && r.IntN(2) == 0 {
-				s := side(&f, Metadata, nil)
+				s := side(&f, f.Name+Metadata, beside(f.URL, Metadata), nil)
 				if r.IntN(2) == 0 {
 					s.Digests = []millpond.Digest{millpond.SHA256([]byte(s.Name))}
 				}
 				v.Files = append(v.Files, s)
 			}
 			if r.IntN(4) == 0 {
-				v.Files = append(v.Files, side(&f, Signature, nil))
+				v.Files = append(v.Files, side(&f, f.Name+Signature, beside(f.URL, Signature), nil))
 			}
 		}
 		p.Versions = append(p.Versions, v)
@@ -162,7 +162,7 @@ func TestFirstSeenDigestIsPublished(t *testing.T) {
 
 func TestCase18BrokenPromiseIsNotMade(t *testing.T) {
 	wheel := millpond.File{Name: "x-1-py3-none-any.whl", Size: 3}
-	corrupt := side(&wheel, Metadata, nil)
+	corrupt := side(&wheel, wheel.Name+Metadata, "", nil)
 	corrupt.Corrupt = true
 	p := &millpond.Package{Name: "x", Versions: []millpond.Version{{Name: "1", Files: []millpond.File{wheel, corrupt}}}}
 	for _, f := range []form{formJSON, formHTML} {
@@ -182,7 +182,7 @@ func TestBlockedPageHasStatusAndNoFiles(t *testing.T) {
 func TestNoProvenanceWithoutAddress(t *testing.T) {
 	p := mustRead(t, answer{typeJSON, pageJSON})
 	var b bytes.Buffer
-	if err := writePage(&b, formJSON, p, ""); err != nil || strings.Contains(b.String(), "provenance") {
+	if err := writePage(&b, formJSON, p, "", readParts(p.Parts).Serial); err != nil || strings.Contains(b.String(), "provenance") {
 		t.Errorf("page of a repository whose address is what each client says: %v %s", err, &b)
 	}
 }
@@ -197,7 +197,7 @@ func TestRootIndex(t *testing.T) {
 		formV1HTML: "<a href=\"zope-interface/\">Zope.Interface</a><br>",
 	} {
 		var b bytes.Buffer
-		if err := writeIndex(&b, f, names); err != nil || !strings.Contains(b.String(), want) {
+		if err := writeIndex(&b, f, names, 9, func(_ string, n int64) int64 { return n }); err != nil || !strings.Contains(b.String(), want) {
 			t.Errorf("%s: %v, %s\nwant %s", f.contentType(), err, &b, want)
 		}
 	}
@@ -244,7 +244,7 @@ func BenchmarkWritePage40000(b *testing.B) {
 	var out bytes.Buffer
 	for b.Loop() {
 		out.Reset()
-		if err := writePage(&out, formJSON, p, ""); err != nil {
+		if err := writePage(&out, formJSON, p, "", readParts(p.Parts).Serial); err != nil {
 			b.Fatal(err)
 		}
 	}
