@@ -51,6 +51,9 @@ type Info struct {
 	// lower case, without the scheme's own port, without user. It is GET or HEAD. The handler answers those that its upstreams
 	// or options name, and refuses all others, asking nobody: the pond is no open proxy. Base is still the repository's.
 	Proxy bool
+	// Audience is the word before ":HOST" that the format's clients have a CI job's identity token made for, to exchange it for
+	// one package; "" if they ask for the server's own (Desk.Audience).
+	Audience string
 	// RootPaths are single addresses at the server's root that the protocol insists on and that belong to no one repository,
 	// as "/v2/". The Format is Rooted if it has any.
 	RootPaths []string
