@@ -94,6 +94,9 @@ func setUp(env *testscript.Env) error {
 		for _, up := range s.upstreams {
 			up.Close()
 		}
+		if err := findSecrets(env.WorkDir); err != nil {
+			env.T().Fatal(err)
+		}
 	})
 	home := filepath.Join(env.WorkDir, "home")
 	if err := os.Mkdir(home, 0o755); err != nil {

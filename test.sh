@@ -32,11 +32,10 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
-if [ -n "$long" ]; then # large, and for two scripts only, which are skipped without them
-	command -v vagrant >/dev/null || missing+=(vagrant)
-	command -v chromium >/dev/null || missing+=(chromium)
+if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
+	for client in vagrant chromium debootstrap podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
+	command -v ctr >/dev/null || missing+=(containerd)
 fi
-[ -z "$long" ] || command -v debootstrap >/dev/null || missing+=(debootstrap)
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null || echo "the lists of packages cannot be updated"
@@ -78,6 +77,10 @@ tool() { # tool NAME MODULE@VERSION: installs a Go program unless it is there
 }
 tool staticcheck honnef.co/go/tools/cmd/staticcheck@v0.8.2
 tool crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
+if [ -n "$long" ]; then # they take minutes to build; without them their scripts are skipped
+	tool regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
+	tool helm helm.sh/helm/v3/cmd/helm@v3.19.0
+fi
 tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 say "gofmt"
@@ -111,7 +114,8 @@ go test -race -timeout 20m ./...
 if [ -n "$long" ]; then
 	say "the long loops"
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m ./catalog/...
-	go test -race -timeout 120m ./blob/disk ./repo -args -long
+	go test -race -timeout 120m ./blob/disk ./repo ./format/oci -args -long
+	go test -timeout 10m -run InABrowser ./internal/server -args -long
 	go test -timeout 10m -run TestCase06ManyParts ./format/raw -args -long
 	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase0[12]|TestMany' ./format/debian
 else

@@ -49,6 +49,7 @@ var benches = []bench{
 	{name: "debian warm", run: debianWarm},
 	{name: "debian hosted", run: debianHosted},
 	{name: "start", run: start},
+	{name: "adoption", run: adoption},
 	{name: "installs", run: installs, real: true},
 }
 

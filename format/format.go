@@ -51,6 +51,9 @@ type Info struct {
 	// lower case, without the scheme's own port, without user. It is GET or HEAD. The handler answers those that its upstreams
 	// or options name, and refuses all others, asking nobody: the pond is no open proxy. Base is still the repository's.
 	Proxy bool
+	// Audience is the word before ":HOST" that the format's clients have a CI job's identity token made for, to exchange it for
+	// one package; "" if they ask for the server's own (Desk.Audience).
+	Audience string
 	// RootPaths are single addresses at the server's root that the protocol insists on and that belong to no one repository,
 	// as "/v2/". The Format is Rooted if it has any.
 	RootPaths []string
@@ -63,6 +66,8 @@ type Info struct {
 	Bare bool
 	// Deletable says that what is hosted may be deleted also where the configuration says nothing of it.
 	Deletable bool
+	// Tombstones says that what was deleted here is Gone to its readers, with who did it and when, and not NotFound.
+	Tombstones bool
 	// Main names the file without which a version is of no use, where an index lists no files: a version that lacks it
 	// here is not held, whatever else of it is. Nil takes any file for it.
 	Main func(version string) string
@@ -531,6 +536,13 @@ type Lister interface {
 	// List yields the names that the caller may see of what is hosted, and of what is held of upstreams, in byte order, each
 	// once. It asks nobody, and judges by name alone.
 	List(ctx context.Context, w Walk) iter.Seq2[Listed, error]
+}
+
+// A Gatherer is a Reader that asks every layer for the same document. The pond's Repos are Gatherers.
+type Gatherer interface {
+	// Documents is Document of each upstream, in order, those of repositories below too: with an error where that one has none,
+	// or cannot be asked. The caller closes each.
+	Documents(ctx context.Context, k millpond.Key) iter.Seq2[*Document, error]
 }
 
 // A Looser is a Reader that lists the files of a package which belong to no version. The pond's Repos are Loosers.

@@ -46,7 +46,7 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 		c, err = b.readOnce(ctx, k, o) // it was set aside: this one fetches it
 	}
 	if err != nil {
-		return nil, err
+		return nil, b.deletedHere(ctx, k, err)
 	}
 	t.bytes = c.Digest
 	if t := b.pond.takenDownBytes(c.Digest); t != nil {
@@ -56,6 +56,33 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 		return nil, t.blocked(k)
 	}
 	return c, nil
+}
+
+// deletedHere is err, or that the file was deleted here, where the format has its readers told that.
+func (b *bound) deletedHere(ctx context.Context, k millpond.Key, err error) error {
+	if !b.info.Tombstones || !millpond.Is(err, millpond.NotFound) || k.Version == "" {
+		return err
+	}
+	v, e := b.hosted.version(ctx, k.Package, k.Version)
+	if millpond.Is(e, millpond.NotFound) {
+		return err
+	}
+	if e != nil {
+		return e
+	}
+	at, by := v.Deleted, v.DeletedBy
+	for i := range v.HostedFiles {
+		if f := &v.HostedFiles[i]; f.Name == k.File && at.IsZero() {
+			at, by = f.Deleted, ""
+		}
+	}
+	if at.IsZero() {
+		return err
+	}
+	if by != "" {
+		by = " by " + by
+	}
+	return &millpond.Error{Kind: millpond.Gone, Key: k, Why: fmt.Sprintf("%s of %s was deleted on %s%s", k.File, k.Package, day(at), by)}
 }
 
 // errDamaged says that held bytes could not be read, before any of them left.

@@ -79,8 +79,8 @@ var texts = []struct {
 	{"a frame less one", text(FrameSize - 1), 100_000},
 	{"a frame", text(FrameSize), FrameSize},
 	{"a frame and one", text(FrameSize + 1), FrameSize + 1},
-	{"many frames in odd steps", text(5*FrameSize + 4321), 77_777},
-	{"many frames at once", text(5*FrameSize + 4321), 6 * FrameSize},
+	{"many frames in odd steps", text(2*FrameSize + 4321), 77_777},
+	{"many frames at once", text(2*FrameSize + 4321), 3 * FrameSize},
 	{"noise", noise(2*FrameSize + 5), 1 << 17},
 	{"one letter", bytes.Repeat([]byte("a"), 3*FrameSize), 1 << 20},
 }

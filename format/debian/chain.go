@@ -23,7 +23,7 @@ import (
 const (
 	keptForms = 24              // of Releases and buckets, besides the newest
 	lingerFor = 5 * time.Minute // all that were the newest so lately stay as well
-	mostAhead = 3 * time.Second // by how much a date may run ahead of the clock: apt takes ten
+	mostAhead = 5 * time.Second // by how much a date may run ahead of the clock: apt takes ten
 	lookAgain = time.Hour       // after which the verdicts of rules are asked for again, whatever has changed
 )
 
@@ -141,17 +141,25 @@ func (h handler) then(ctx context.Context, suite string, at time.Time) (*madeRel
 	return nil, &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: suite}, Why: "no snapshot of " + suite + " is kept that is not later than " + date(at)}
 }
 
+// inputs stand for all that the Release of a suite is made of.
+func (h handler) inputs(ctx context.Context, pkg *millpond.Package, seal *seal) (string, error) {
+	names, _, err := h.repo.Stamp(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	return hashOf(pkg.Stamp, names, h.judging(), seal.word, h.repo.Option("architectures")), nil
+}
+
 // make is the Release of a suite as it is now. One reader makes it, and those who come meanwhile wait.
 func (h handler) make(ctx context.Context, pkg *millpond.Package) (*madeRelease, error) {
 	seal, err := h.seal(ctx)
 	if err != nil {
 		return nil, err
 	}
-	names, _, err := h.repo.Stamp(ctx, "")
+	inputs, err := h.inputs(ctx, pkg, seal)
 	if err != nil {
 		return nil, err
 	}
-	inputs := hashOf(pkg.Stamp, names, h.judging(), seal.word, h.repo.Option("architectures"))
 	c := h.chain(pkg.Name)
 	if l := c.latest.Load(); l.good(inputs, h.repo.Now()) {
 		return l.madeRelease, nil
@@ -162,13 +170,32 @@ func (h handler) make(ctx context.Context, pkg *millpond.Package) (*madeRelease,
 		return nil, ctx.Err()
 	}
 	defer func() { <-c.turn }()
-	if l := c.latest.Load(); l.good(inputs, h.repo.Now()) {
-		return l.madeRelease, nil
-	}
 	ctx = context.WithoutCancel(ctx) // it is made for all who wait, also when this reader leaves
 	last, err := h.newest(ctx, pkg.Name)
 	if err != nil {
 		return nil, err
+	}
+	for waited := false; ; waited = true {
+		// Others may have had their turn before: what it is made of is looked at now, so that no Release takes back the one before.
+		if pkg, err = h.repo.Package(ctx, pkg.Name); err != nil {
+			return nil, err
+		}
+		if inputs, err = h.inputs(ctx, pkg, seal); err != nil {
+			return nil, err
+		}
+		if l := c.latest.Load(); l.good(inputs, h.repo.Now()) {
+			return l.madeRelease, nil
+		}
+		if waited || last == nil {
+			break
+		}
+		// Of Releases that follow each other within a second the dates run ahead of the clock, but not far. Who comes meanwhile
+		// waits too, and has the same.
+		wait := last.Date.Add(time.Second).Sub(h.repo.Now()) - mostAhead
+		if wait <= 0 {
+			break
+		}
+		time.Sleep(min(wait, time.Second))
 	}
 	m, err := h.next(ctx, pkg, last, seal)
 	switch {
@@ -190,10 +217,7 @@ func (h handler) next(ctx context.Context, pkg *millpond.Package, last *madeRele
 	now := h.repo.Now().UTC()
 	m := &madeRelease{Date: now.Truncate(time.Second), Seal: seal.word}
 	if last != nil && !m.Date.After(last.Date) {
-		// One after the other within a second: the dates run ahead of the clock, but not far. Who comes meanwhile waits too, and
-		// has the same.
 		m.Date = last.Date.Add(time.Second)
-		time.Sleep(min(max(m.Date.Sub(now)-mostAhead, 0), time.Second))
 	}
 	rec, err := recordOf(pkg)
 	if err != nil {

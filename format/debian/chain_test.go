@@ -207,6 +207,9 @@ func TestCase27Rotation(t *testing.T) {
 	h.Restart()
 	h.Want("publish without the key", h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, deb(t, "xx", "1", "amd64", "", 0)), http.StatusServiceUnavailable)
 	good(t, h, inRelease, last.Body)
+	h.Configure(repo.Settings{}, with(h, nil))
+	h.Want("publish into another suite without the first key", h.As(formattest.Owner).Do("PUT", "/pool/other/main/x.deb", nil, deb(t, "xx", "1", "amd64", "", 0)), http.StatusServiceUnavailable)
+	h.Configure(repo.Settings{}, with(h, map[string]string{"signing_keys": "2"}))
 	h.Want("the key", h.Get("/key.gpg"), http.StatusServiceUnavailable)
 }
 

@@ -23,8 +23,8 @@ import (
 // is of below dists.
 func (h handler) curates(suite string) bool { return curates(h.repo, suite) }
 
-func curates(repo format.Repo, suite string) bool {
-	option := repo.Option("curated")
+func curates(settings interface{ Option(name string) string }, suite string) bool {
+	option := settings.Option("curated")
 	if option == "" || isFlat(suite) {
 		return false
 	}

@@ -3,8 +3,11 @@ package debian
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -247,5 +250,75 @@ func TestCuratedSources(t *testing.T) {
 	a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
 	if index := listedIn(t, h)["main/source/Sources"]; string(index) != stanza("tool") {
 		t.Errorf("Sources is\n%s", index)
+	}
+}
+
+// TestCuratedFirst: of an archive that forgets what it replaces, what a curated suite is made of is here before its first
+// Release is answered, and is asked for once.
+func TestCuratedFirst(t *testing.T) {
+	h, a := stocked(t, map[string]string{"curated": "*"})
+	a.ByHash = false
+	a.extra = map[string][]byte{"main/source/Sources": []byte("\n")}
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
+	good(t, h, inRelease, nil)
+	for path, want := range map[string]int{"binary-amd64/Packages": 0, "binary-amd64/Packages.gz": 1, "source/Sources": 1} {
+		h.Up.Want(t, "/debian/dists/stable/main/"+path, want)
+	}
+	h.Up.Refuse()
+	listedIn(t, h)
+}
+
+// TestCuratedForward: while the upstream goes on and many read, no Release of a later date says what an earlier one had left
+// behind.
+func TestCuratedForward(t *testing.T) {
+	h, a := curated(t, nil)
+	var mu sync.Mutex
+	seen := map[time.Time]int{} // which generation the Release of a date lists
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 6 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				release := h.Get(inRelease)
+				text, _, _, err := splitSigned(release.Body)
+				if err != nil || release.Status != http.StatusOK {
+					t.Errorf("%s: %v", release, err)
+					return
+				}
+				r, err := parseRelease(text)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				i := slices.IndexFunc(r.Files, func(f indexFile) bool { return f.Path == amd64 })
+				index := h.Get("/dists/stable/main/binary-amd64/by-hash/SHA256/" + r.Files[i].Digests[0].Hex())
+				mu.Lock()
+				seen[r.Date] = strings.Count(string(index.Body), "Package: ")
+				mu.Unlock()
+			}
+		})
+	}
+	for n := range 12 {
+		a.Set(fmt.Sprintf("pool/main/m/more/more_%d_amd64.deb", n), deb(t, "more", fmt.Sprint(n), "amd64", "", 0))
+		a.Lay(t, formattest.Epoch().AddDate(0, -1, 1+n))
+		h.Pass(61 * time.Second)
+		good(t, h, inRelease, nil)
+	}
+	close(stop)
+	readers.Wait()
+	last := 0
+	for _, date := range slices.SortedFunc(maps.Keys(seen), time.Time.Compare) {
+		if seen[date] < last {
+			t.Errorf("the Release of %v lists %d packages, and one before it %d", date, seen[date], last)
+		}
+		last = seen[date]
+	}
+	if last != 13 || len(seen) < 3 {
+		t.Errorf("%d Releases were seen, and the last lists %d packages, want 13", len(seen), last)
 	}
 }

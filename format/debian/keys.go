@@ -3,6 +3,7 @@ package debian
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -122,7 +123,27 @@ func fingerprints(keys openpgp.EntityList) string {
 
 // keysOfSuite are the keys that sign a suite; of one that is not here yet, those that will.
 func (h handler) keysOfSuite(ctx context.Context, suite string) (*keySet, error) {
-	return h.keysFor(ctx, suite, suiteRecord{})
+	keys, err := known(ctx, h.repo)
+	if err != nil {
+		return nil, err
+	}
+	return h.keysFor(ctx, suite, suiteRecord{Keys: keys})
+}
+
+// known are the fingerprints that any suite of a repository was made with.
+func known(ctx context.Context, repo format.Repo) (map[string]string, error) {
+	out := map[string]string{}
+	for one, err := range repo.Records(ctx, distsDir+"/") {
+		if err != nil {
+			return nil, err
+		}
+		var rec suiteRecord
+		if err := json.Unmarshal(one.Meta, &rec); err != nil {
+			return nil, fmt.Errorf("read the record of %s: %w", one.Name, err)
+		}
+		maps.Copy(out, rec.Keys)
+	}
+	return out, nil
 }
 
 func (h handler) keysFor(ctx context.Context, suite string, rec suiteRecord) (*keySet, error) {

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"millpond"
 	"millpond/format"
 )
@@ -283,67 +281,6 @@ func byHashURL(at string, f indexFile) string {
 	return at + escape(f.Path)
 }
 
-// hold has all indexes of the new snapshot here that are held of the last one; at first contact with an archive that forgets
-// what it replaces those that clients will ask for.
-func (s source) hold(ctx context.Context, name string, v, last *millpond.Version, byHash bool, k format.Keeper) error {
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(4)
-	for i := range v.Files {
-		f := &v.Files[i]
-		if isRelease(f.Name) {
-			continue
-		}
-		wanted := false
-		var old *millpond.File
-		if last == nil {
-			wanted = !byHash && s.expected(f.Name, v.Files)
-		} else if old = last.File(f.Name); old != nil {
-			held, err := k.Held(ctx, millpond.Key{Package: name, Version: last.Name, File: f.Name})
-			if err != nil {
-				return err
-			}
-			wanted = held
-		}
-		if !wanted {
-			continue
-		}
-		g.Go(func() error {
-			err := k.Hold(gctx, millpond.Key{Package: name, Version: v.Name, File: f.Name}, f)
-			if millpond.Is(err, millpond.NotFound) {
-				return fmt.Errorf("%w: %w", errTorn, err)
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	if last == nil {
-		return nil
-	}
-	return s.sightings(ctx, name, v, last, k)
-}
-
-// expected reports whether clients of the configured architectures will ask for an index: of the forms of one, the best
-// packed.
-func (s source) expected(path string, all []millpond.File) bool {
-	plain, n := unpackedName(path)
-	dir, file := split(plain)
-	if file != "Packages" || n < 0 {
-		return false
-	}
-	_, arch := split(dir)
-	if dir != "" && !slices.Contains(append(strings.Fields(s.remote.Option("architectures")), "all"), strings.TrimPrefix(arch, "binary-")) {
-		return false
-	}
-	for i := range all {
-		if other, m := unpackedName(all[i].Name); other == plain && m > n {
-			return false
-		}
-	}
-	return true
-}
-
 // Elsewhere is the plain path of an index that was not to be had by its digest.
 func (s source) Elsewhere(k millpond.Key, f *millpond.File) string {
 	if !IsSuite(k.Package) || !strings.Contains(f.URL, "/by-hash/") {
@@ -413,57 +350,6 @@ func (s source) Sniff(k millpond.Key, head []byte) error {
 		return &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: "the upstream gave a web page for " + k.String()}
 	}
 	return nil
-}
-
-// A poolName is the name under which a file of a package is kept: its path and the digest that pins it, so that a file which
-// was replaced under its path is another file. What is asked for says besides when the file was first seen and whose it is.
-type poolName struct {
-	path   string
-	digest millpond.Digest // zero: no index lists it
-	size   int64
-	seen   time.Time
-	layer  string
-}
-
-func (n poolName) canonical() string {
-	if n.digest.IsZero() {
-		return n.path + "#"
-	}
-	return n.path + "#" + n.digest.String() + "." + strconv.FormatInt(n.size, 10)
-}
-
-func (n poolName) String() string {
-	s := n.canonical()
-	if !n.seen.IsZero() {
-		s += "#" + strconv.FormatInt(n.seen.Unix(), 10) + "@" + n.layer
-	}
-	return s
-}
-
-func parsePoolName(s string) (poolName, bool) {
-	path, rest, ok := strings.Cut(s, "#")
-	n := poolName{path: path, size: -1}
-	if !ok || !clean(path) {
-		return n, false
-	}
-	pin, more, _ := strings.Cut(rest, "#")
-	if pin != "" {
-		digest, size, ok := strings.Cut(pin, ".")
-		var err, err2 error
-		n.digest, err = millpond.ParseDigest(digest)
-		n.size, err2 = strconv.ParseInt(size, 10, 64)
-		if !ok || err != nil || err2 != nil {
-			return n, false
-		}
-	}
-	if seen, layer, ok := strings.Cut(more, "@"); ok {
-		unix, err := strconv.ParseInt(seen, 10, 64)
-		if err != nil {
-			return n, false
-		}
-		n.seen, n.layer = time.Unix(unix, 0).UTC(), layer
-	}
-	return n, true
 }
 
 // readAll reads a small content whole and closes it.

@@ -114,7 +114,11 @@ func setSuite(ctx context.Context, repo format.Repo, suite string, edit func(*su
 			return err
 		}})
 	}
-	keys, err := keysOf(ctx, repo, nil)
+	used, err := known(ctx, repo)
+	if err != nil {
+		return err
+	}
+	keys, err := keysOf(ctx, repo, used)
 	if err != nil {
 		return err
 	}

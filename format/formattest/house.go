@@ -248,6 +248,9 @@ type traced struct {
 	trace *repo.Trace
 }
 
+// Unwrap lets http.ResponseController reach the connection, as it does in the server.
+func (w traced) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 // Result is the header that tells how an answer came to be.
 const Result = "X-Result"
 

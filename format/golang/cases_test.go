@@ -422,6 +422,29 @@ func TestCase18PrefixProbing(t *testing.T) {
 	probe()
 }
 
+// Which version a commit is stands for a day, and where a branch points for a minute.
+func TestQueriesLastAsLongAsTheyMean(t *testing.T) {
+	u := newUpstream(t)
+	u.publish(t, testPath, "v1.0.0", testMod)
+	const commit, branch, short = at + "0123456789abcdef0123456789abcdef01234567.info", at + "main.info", at + "0123456.info"
+	for _, query := range []string{commit, branch, short} {
+		u.set(query, `{"Version":"v1.0.0","Time":"2020-01-02T03:04:05Z"}`)
+	}
+	p := newPond(t, []string{u.URL})
+	for _, one := range []struct {
+		after                 time.Duration
+		commit, branch, short int
+	}{{0, 1, 1, 1}, {61 * time.Second, 1, 2, 2}, {23 * time.Hour, 1, 3, 3}, {time.Hour, 2, 4, 4}} {
+		p.pass(one.after)
+		for query, want := range map[string]int{commit: one.commit, branch: one.branch, short: one.short} {
+			p.want(query, 200, "*")
+			if n := u.requests(query); n != want {
+				t.Errorf("%s later %s was asked for %d times in all, want %d", one.after, query, n, want)
+			}
+		}
+	}
+}
+
 func TestCase19ClaimsAskNobody(t *testing.T) {
 	u := newUpstream(t)
 	u.publish(t, "git.acme.example/team/x", "v1.0.0", "module git.acme.example/team/x\n")

@@ -33,6 +33,7 @@ func (Format) Info() format.Info {
 		// While an upstream is ill an old absence is still the answer: `go get` asks for every prefix of a path, and would
 		// fail on one that was never a module.
 		OldAbsence: 30 * 24 * time.Hour,
+		Lasts:      lasts,
 		Options: []format.Option{
 			{Name: "sumdb", Help: "checksum databases as GOSUMDB names them, a verifier key and perhaps a URL, one a line: relayed to clients, and the first one verifies what is kept"},
 			{Name: "verify", Default: "available", Help: "available: keep what the database cannot be asked about; required: refuse it; off: do not ask"},
@@ -47,6 +48,14 @@ func (Format) Info() format.Info {
 		SetUp:     setUp,
 		Upstreams: adopt,
 	}
+}
+
+// lasts is how long a query is not asked again: which version a commit is hardly ever changes, and where a branch points does.
+func lasts(_ func(string) string, query string) time.Duration {
+	if len(query) == 40 && strings.Trim(query, "0123456789abcdef") == "" {
+		return 24 * time.Hour
+	}
+	return 0
 }
 
 func setUp(base *url.URL) []format.Snippet {

@@ -163,6 +163,7 @@ func (p *pond) noTrace() {
 }
 
 func TestCase28TagBranchHashSubdirectoryMajorAndVanity(t *testing.T) {
+	t.Parallel()
 	g := newGitHost(t)
 	p := newGitPond(t, g)
 	const x = "/git.acme.example/team/x.git"
@@ -211,6 +212,7 @@ func TestCase28TagBranchHashSubdirectoryMajorAndVanity(t *testing.T) {
 }
 
 func TestCase28Refusals(t *testing.T) {
+	t.Parallel()
 	g := newGitHost(t)
 	p := newGitPond(t, g)
 	for _, c := range []struct {
@@ -259,6 +261,7 @@ func TestCase28Refusals(t *testing.T) {
 }
 
 func TestS12CredentialOfGitStaysInThePond(t *testing.T) {
+	t.Parallel()
 	g := newGitHost(t)
 	seen := make(chan string, 1)
 	p := newGitPond(t, g)
@@ -300,6 +303,7 @@ func TestS12CredentialOfGitStaysInThePond(t *testing.T) {
 }
 
 func TestCase28KilledChildLeavesNothing(t *testing.T) {
+	t.Parallel()
 	g := newGitHost(t)
 	p := newGitPond(t, g)
 	hang := make(chan struct{})
@@ -311,6 +315,7 @@ func TestCase28KilledChildLeavesNothing(t *testing.T) {
 }
 
 func TestMovedTagIsRefused(t *testing.T) {
+	t.Parallel()
 	g := newGitHost(t)
 	p := newGitPond(t, g)
 	const x = "/git.acme.example/team/x.git"
@@ -332,6 +337,7 @@ func TestMovedTagIsRefused(t *testing.T) {
 // The modules of a claim are built from git, and the public upstream beside it hears of none of them on any route, also of
 // those that there are not.
 func TestClaimedModulesAreBuiltAndNoOtherUpstreamHears(t *testing.T) {
+	t.Parallel()
 	g := newGitHost(t)
 	var asked atomic.Int64
 	public := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

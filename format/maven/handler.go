@@ -317,15 +317,3 @@ func (h handler) getCatalog(w http.ResponseWriter, r *http.Request, p Path) erro
 	}
 	return h.serveText(w, r, maxAge, hex.EncodeToString(sum.Sum(nil)))
 }
-
-// getPrefixes says that below which paths there is anything is not told here: a client would never ask for what a list leaves
-// out, and what upstreams have cannot be known.
-func (h handler) getPrefixes(w http.ResponseWriter, r *http.Request, p Path) error {
-	text := "## repository-prefixes/2.0\n@ unsupported\n"
-	if p.Sum != "" {
-		sum := millpond.NewHash(p.Sum)
-		io.WriteString(sum, text) // a hash does not fail
-		text = hex.EncodeToString(sum.Sum(nil))
-	}
-	return h.serveText(w, r, maxAge, text)
-}

@@ -12,8 +12,9 @@ import (
 type Format struct{}
 
 var (
-	_ format.Format  = Format{}
-	_ format.Claimer = Format{}
+	_ format.Format   = Format{}
+	_ format.Claimer  = Format{}
+	_ format.Retainer = Format{}
 )
 
 // Info describes the format.
@@ -23,6 +24,7 @@ func (Format) Info() format.Info {
 		Title:      "Java packages",
 		PURL:       "maven",
 		HeldListed: true,
+		Tombstones: true,
 		Fresh:      5 * time.Minute,
 		Absent:     time.Minute,
 		Options: []format.Option{
@@ -31,6 +33,8 @@ func (Format) Info() format.Info {
 			{Name: "trust_dates", Default: "true", Help: "true: a version is as old as its upstream says that the POM is; false: as long as it has been known here"},
 			{Name: "releases", Default: "on", Help: "off: no releases can be published here"},
 			{Name: "snapshots", Default: "on", Help: "off: no SNAPSHOTs can be published here"},
+			{Name: "keep", Help: "how many builds of each SNAPSHOT are kept, the newest; older ones go when they are older than keep_days too; nothing is all"},
+			{Name: "keep_days", Default: "30", Help: "days for which builds of SNAPSHOTs are kept beyond keep"},
 			{Name: "additions", Default: "refuse", Help: "allow: files may be added to a release at any time; refuse: only while it is new, and signatures"},
 		},
 		SetUp:     setUp,

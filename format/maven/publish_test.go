@@ -345,9 +345,12 @@ func TestCase23Delete(t *testing.T) {
 	if err := xml.Unmarshal(h.Get(index(lib)).Body, &doc); err != nil || doc.Release != "1.1" || doc.Latest != "1.1" {
 		t.Errorf("release and latest are %+v, %v, want 1.1", doc, err)
 	}
-	if r := h.Get(file(lib, "1.2", ".jar")); r.Status < 400 {
-		t.Errorf("a deleted file: %s", r)
+	for _, end := range []string{".jar", ".jar.sha1", ".pom"} {
+		if r := h.Want("a deleted file", h.Get(file(lib, "1.2", end)), http.StatusGone); !strings.Contains(string(r.Body), "was deleted on 21 November 2026 by ") {
+			t.Errorf("of a deleted file it is said: %s", r)
+		}
 	}
+	h.Want("what never was", h.Get(file(lib, "1.3", ".jar")), http.StatusNotFound)
 	s.put(file(lib, "1.2", ".jar"), jarOf(t, "a", "other"), http.StatusGone)
 }
 

@@ -174,7 +174,11 @@ func (s source) address(escaped string) string {
 // the documents of the whole repository, as a package without files.
 func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document, error) {
 	r := format.Request{URL: k.Package}
-	if k.Package != catalogName {
+	switch k.Package {
+	case catalogName:
+	case prefixesName:
+		r.Limit = prefixesLimit
+	default:
 		n, ok := nameOf(k.Package)
 		version, file, cut := strings.Cut(k.File, "/")
 		if !ok || !cut || !isSnapshot(version) || !s.has(k.Package) {
@@ -199,8 +203,10 @@ func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document,
 }
 
 const (
-	catalogName  = "archetype-catalog.xml"
-	literalLimit = 1 << 30
+	catalogName   = "archetype-catalog.xml"
+	prefixesName  = ".meta/prefixes.txt"
+	literalLimit  = 1 << 30
+	prefixesLimit = 25 << 20
 )
 
 // Sniff refuses what cannot be the file: a captive portal's page above all.

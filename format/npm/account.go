@@ -246,17 +246,11 @@ func expiry(raw json.RawMessage, now time.Time) (time.Time, error) {
 
 // postExchange makes a token for one package out of a CI job's identity token, which comes in the place of a credential.
 func (h *handler) postExchange(w http.ResponseWriter, r *http.Request, p Path) error {
-	scheme, identity, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || identity == "" {
-		return &millpond.Error{Kind: millpond.Unauthenticated, Why: "an exchange wants the job's identity token as Bearer"}
-	}
-	token, err := h.repo.Exchange(r.Context(), strings.TrimSpace(identity), p.Package)
+	answer, err := exchanged(r, p.Package, h.repo.Exchange)
 	if err != nil {
 		return err
 	}
-	return writeStatus(w, http.StatusCreated, map[string]any{
-		"token_type": "oidc", "token": token.Secret, "created": writeTime(token.Created), "expires": writeTime(token.Expires),
-	})
+	return writeStatus(w, http.StatusCreated, answer)
 }
 
 // errNoAccess is what changing who may do what is answered: it is not done with npm.

@@ -23,11 +23,12 @@ const (
 // Info implements format.Format.
 func (Format) Info() format.Info {
 	return format.Info{
-		Name:   "npm",
-		Title:  "npm packages",
-		PURL:   "npm",
-		Fresh:  5 * time.Minute,
-		Absent: time.Minute,
+		Name:     "npm",
+		Title:    "npm packages",
+		PURL:     "npm",
+		Audience: "npm",
+		Fresh:    5 * time.Minute,
+		Absent:   time.Minute,
 		Options: []format.Option{
 			{Name: optLimit, Default: "256", Help: "largest packument that is taken from an upstream, in MiB of text; at least 128"},
 			{Name: optLockfile, Default: "rewrite", Help: "rewrite: addresses of files name this pond; keep: they stay the upstream's, and only npm comes back here"},

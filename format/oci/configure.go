@@ -45,7 +45,8 @@ func (Format) Configure(_ context.Context, m format.Machine, s format.ClientSetu
 		all = append(all, login(folder+"/auth.json", s, name+", for buildah and skopeo too"))
 		if plain {
 			text := fmt.Sprintf("[[registry]]\nlocation = %q\ninsecure = true\n", s.Base.Host)
-			all = append(all, format.Rewrite{File: folder + "/registries.conf.d/millpond.conf", Edit: func(string) (string, error) { return text, nil }})
+			// This one it looks for below the home alone.
+			all = append(all, format.Rewrite{File: "~/.config/containers/registries.conf.d/millpond.conf", Edit: func(string) (string, error) { return text, nil }})
 		}
 	case "containerd":
 		at := s.Base.Scheme + "://" + s.Base.Host

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -62,9 +63,9 @@ func (l lobby) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch p.Kind {
 	case Ping:
-		// Clients take their challenge from here, and send no credential where there is none.
-		if l.Private() && l.Who().Name == "" && r.Header.Get("Authorization") == "" {
-			return &millpond.Error{Kind: millpond.Unauthenticated, Why: "some repositories here want a credential"}
+		// Clients take their challenge from here, and send no credential where there is none: not when they push, either.
+		if l.Who().Name == "" && r.Header.Get("Authorization") == "" && (l.Private() || l.publishes(r.Context())) {
+			return &millpond.Error{Kind: millpond.Unauthenticated, Why: "a credential is wanted here, or the token that anonymous callers are given"}
 		}
 		return sendEmpty(w, r)
 	case Catalog:
@@ -76,6 +77,13 @@ func (l lobby) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	Format{}.Handler(repo).ServeHTTP(w, r)
 	return nil
+}
+
+// publishes reports whether there is a repository in which the caller could do more with a credential.
+func (l lobby) publishes(ctx context.Context) bool {
+	return slices.ContainsFunc(l.Repos(), func(one format.Repo) bool {
+		return millpond.Is(one.May(ctx, millpond.VerbPublish, ""), millpond.Unauthenticated)
+	})
 }
 
 // repository finds the one that an image is of whose name begins with no repository's.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -245,29 +244,6 @@ func (s source) tagPage(ctx context.Context, image, at string) (tags []string, n
 	return tags, next, doc.Unchanged, err
 }
 
-// nextPage is the address of the next page that Link headers name, on the same origin; "" if there is none.
-func nextPage(at string, links []string) string {
-	from, err := url.Parse(at)
-	if err != nil {
-		return ""
-	}
-	for _, text := range links {
-		for one := range strings.SplitSeq(text, ",") {
-			target, rest, ok := strings.Cut(one, ">")
-			target, is := strings.CutPrefix(strings.TrimSpace(target), "<")
-			if !ok || !is || !strings.Contains(strings.ReplaceAll(rest, `"`, ""), "rel=next") {
-				continue
-			}
-			to, err := from.Parse(target)
-			if err != nil || to.Scheme != from.Scheme || to.Host != from.Host || to.String() == at {
-				return ""
-			}
-			return to.String()
-		}
-	}
-	return ""
-}
-
 // Version says what a manifest is made of, for rules: it is opened as a reader would, so that it is asked for once and kept.
 func (s source) Version(ctx context.Context, image, version string) (*millpond.Version, error) {
 	k := millpond.Key{Package: image, Version: version, File: version}
@@ -372,22 +348,6 @@ func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document,
 		return nil, fmt.Errorf("read what refers to %s of %s: %w", d.Short(), k.Package, err)
 	}
 	return first, nil
-}
-
-// next is the address of the page after one that was read at an address; "" if it is the last. An upstream that says of a
-// page that it has not changed need not name the next one again: what it named is noted.
-func (s source) next(ctx context.Context, at string, doc *format.Document) (string, error) {
-	name, next := "next "+at, nextPage(at, doc.Header.Values("Link"))
-	noted, err := s.remote.State(ctx, name)
-	switch {
-	case err != nil:
-		return "", err
-	case next == "" && doc.Unchanged:
-		return string(noted), nil
-	case next == string(noted):
-		return next, nil
-	}
-	return next, s.remote.SetState(ctx, name, []byte(next))
 }
 
 // fallbackTag is the tag that stands for the list of referrers where a registry keeps none.

@@ -23,12 +23,13 @@ var (
 // Info describes the format.
 func (Format) Info() format.Info {
 	return format.Info{
-		Name:   "pear",
-		Title:  "PEAR and PECL channels",
-		PURL:   "pear",
-		Proxy:  true,
-		Fresh:  15 * time.Minute,
-		Absent: time.Minute,
+		Name:       "pear",
+		Title:      "PEAR and PECL channels",
+		PURL:       "pear",
+		Proxy:      true,
+		Tombstones: true,
+		Fresh:      15 * time.Minute,
+		Absent:     time.Minute,
 		Options: []format.Option{
 			{Name: "channel", Help: "the channels that are hosted here, by host name: pear.acme.example"},
 			{Name: "alias", Help: "the short name that a hosted channel suggests; the first label of its name that is not pear, if nothing is said"},

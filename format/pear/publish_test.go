@@ -157,8 +157,9 @@ func TestDeletedIsServedNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	const at = "http://" + acme
-	want(t, "archive", asked(h, at+"/get/Hello-1.1.0.tgz"), 404)
-	want(t, "document", asked(h, at+"/rest/r/hello/1.1.0.xml"), 404)
+	want(t, "archive", asked(h, at+"/get/Hello-1.1.0.tgz"), 410, "was deleted on 21 November 2026")
+	want(t, "document", asked(h, at+"/rest/r/hello/1.1.0.xml"), 410, "was deleted")
+	want(t, "what never was", asked(h, at+"/get/Hello-9.0.0.tgz"), 404)
 	want(t, "latest", asked(h, at+"/rest/r/hello/latest.txt"), 200, "1.0.0")
 	if r := put(h, "Hello", "1.1.0", archiveOf(acme, "Hello", "1.1.0", "stable", 0)); r.Status < 400 {
 		t.Errorf("its number was taken again: %s", r)

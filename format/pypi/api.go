@@ -52,6 +52,10 @@ func (h handler) getJSON(w http.ResponseWriter, r *http.Request, p Path) error {
 		return err
 	}
 	a.why = err
+	if a.serial, err = h.number(ctx, name, a.serial); err != nil {
+		return err
+	}
+	stamp += " " + strconv.FormatInt(a.serial, 10)
 	head := w.Header()
 	if h.repo.Public() {
 		head["Access-Control-Allow-Origin"] = anyOrigin

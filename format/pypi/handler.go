@@ -95,7 +95,7 @@ func (h handler) getPage(w http.ResponseWriter, r *http.Request, p Path) error {
 		}
 		return redirect(w, r, http.StatusMovedPermanently, up+name+"/")
 	}
-	return h.derived(w, r, name, "simple/"+name, func(ctx context.Context, f form, stamp string, w io.Writer) error {
+	return h.derived(w, r, name, "simple/"+name, func(ctx context.Context, f form, stamp string, serial int64, w io.Writer) error {
 		view, err := h.repo.Package(ctx, name)
 		if err != nil {
 			return err
@@ -104,7 +104,8 @@ func (h handler) getPage(w http.ResponseWriter, r *http.Request, p Path) error {
 			return errMoved
 		}
 		h.ahead(ctx, view)
-		return writePage(w, f, view, h.external())
+		h.serials().saw(view, h.repo.Now())
+		return writePage(w, f, view, h.external(), serial)
 	})
 }
 
@@ -113,8 +114,9 @@ func (h handler) getIndex(w http.ResponseWriter, r *http.Request, p Path) error 
 	if p.Bare {
 		return redirect(w, r, http.StatusMovedPermanently, "simple/")
 	}
-	return h.derived(w, r, "", "simple", func(ctx context.Context, f form, _ string, w io.Writer) error {
-		return writeIndex(w, f, h.repo.Names(ctx))
+	s := h.serials()
+	return h.derived(w, r, "", "simple", func(ctx context.Context, f form, _ string, serial int64, w io.Writer) error {
+		return writeIndex(w, f, h.repo.Names(ctx), serial, s.of)
 	})
 }
 
@@ -122,7 +124,7 @@ func (h handler) getIndex(w http.ResponseWriter, r *http.Request, p Path) error 
 var errMoved = errors.New("the view has changed meanwhile") // never changed
 
 // derived serves the form that the client wants of a document that is derived from one stamp; name "" is the root index's.
-func (h handler) derived(w http.ResponseWriter, r *http.Request, name, doc string, write func(context.Context, form, string, io.Writer) error) error {
+func (h handler) derived(w http.ResponseWriter, r *http.Request, name, doc string, write func(ctx context.Context, f form, stamp string, serial int64, w io.Writer) error) error {
 	f, err := negotiate(r.Header["Accept"], r.URL.RawQuery)
 	if err != nil {
 		return err
@@ -142,12 +144,14 @@ func (h handler) derived(w http.ResponseWriter, r *http.Request, name, doc strin
 		}
 		serial, err := h.serial(ctx, name, stamp)
 		if err == nil {
-			if serial != "" {
-				head[serialHeaderKey] = []string{serial}
+			d := format.Derivation{Name: doc + f.suffix(), Stamp: stamp, Type: f.contentType()}
+			if serial != 0 {
+				text := strconv.FormatInt(serial, 10)
+				head[serialHeaderKey] = []string{text}
+				d.Stamp += " " + text
 			}
 			head["Cache-Control"] = []string{cacheControl(h.repo, fresh)}
-			d := format.Derivation{Name: doc + f.suffix(), Stamp: stamp, Type: f.contentType()}
-			err = format.ServeDerived(w, r, h.repo, d, func(w io.Writer) error { return write(ctx, f, stamp, w) })
+			err = format.ServeDerived(w, r, h.repo, d, func(w io.Writer) error { return write(ctx, f, stamp, serial, w) })
 		}
 		if !errors.Is(err, errMoved) || try == 3 {
 			return err
@@ -158,9 +162,22 @@ func (h handler) derived(w http.ResponseWriter, r *http.Request, name, doc strin
 // serialHeaderKey is serialHeader as the header map has it.
 var serialHeaderKey = http.CanonicalHeaderKey(serialHeader) // never changed
 
-// serial is the serial of the view with that stamp, "" if its upstreams number nothing. It is a derived document of its
-// own, a few bytes long, because the header must be known without reading the page.
-func (h handler) serial(ctx context.Context, name, stamp string) (string, error) {
+// serial is the number of the view with that stamp, 0 if it has none; of the list of all names, "", it is the highest.
+func (h handler) serial(ctx context.Context, name, stamp string) (int64, error) {
+	s := h.serials()
+	if s != nil && name == "" {
+		return s.poll(ctx, h)
+	}
+	n, err := h.upstreamSerial(ctx, name, stamp)
+	if err != nil {
+		return 0, err
+	}
+	return h.number(ctx, name, n)
+}
+
+// upstreamSerial is the upstreams' own. It is a derived document, a few bytes long, because the header must be known without
+// reading the page.
+func (h handler) upstreamSerial(ctx context.Context, name, stamp string) (int64, error) {
 	d := format.Derivation{Name: "serial/" + name, Stamp: stamp, Type: "text/plain"}
 	c, err := h.repo.Derive(ctx, d, func(w io.Writer) error {
 		n, err := h.computeSerial(ctx, name, stamp)
@@ -171,39 +188,29 @@ func (h handler) serial(ctx context.Context, name, stamp string) (string, error)
 		return err
 	})
 	if err != nil {
-		return "", err
+		return 0, err
 	}
 	defer c.Close()
 	var b [20]byte
 	n, err := io.ReadFull(c, b[:])
 	if err != nil && err != io.ErrUnexpectedEOF {
-		return "", fmt.Errorf("read the serial of %q: %w", name, err)
+		return 0, fmt.Errorf("read the serial of %q: %w", name, err)
 	}
-	if string(b[:n]) == "0" {
-		return "", nil
-	}
-	return string(b[:n]), nil
+	return strconv.ParseInt(string(b[:n]), 10, 64)
 }
 
 func (h handler) computeSerial(ctx context.Context, name, stamp string) (int64, error) {
-	if name != "" {
-		view, err := h.repo.Package(ctx, name)
-		if err != nil {
-			return 0, err
-		}
-		if view.Stamp != stamp {
-			return 0, errMoved
-		}
-		return readParts(view.Parts).Serial, nil
+	if name == "" {
+		return h.highest(ctx)
 	}
-	var highest int64
-	for change, err := range h.repo.Names(ctx) {
-		if err != nil {
-			return 0, err
-		}
-		highest = max(highest, changeSerial(change))
+	view, err := h.repo.Package(ctx, name)
+	if err != nil {
+		return 0, err
 	}
-	return highest, nil
+	if view.Stamp != stamp {
+		return 0, errMoved
+	}
+	return readParts(view.Parts).Serial, nil
 }
 
 // cacheControl is what is left of the upstream's freshness, in bounds; a hosted project changes at any time.

@@ -19,9 +19,9 @@ func changeSerial(c format.Change) int64 {
 	return n
 }
 
-// writeIndex writes the root index in one form, as a stream: it may have a million names. Its serial is only known at its
-// end, where both forms have it.
-func writeIndex(w io.Writer, f form, names iter.Seq2[format.Change, error]) error {
+// writeIndex writes the root index in one form, as a stream: it may have a million names. serial is the highest, number that of
+// a name whose upstream has given it another.
+func writeIndex(w io.Writer, f form, names iter.Seq2[format.Change, error], serial int64, number func(name string, upstream int64) int64) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	var each func(name, display string, serial int64)
 	var end func(serial int64)
@@ -30,7 +30,6 @@ func writeIndex(w io.Writer, f form, names iter.Seq2[format.Change, error]) erro
 	} else {
 		each, end = indexHTML(b, f)
 	}
-	var highest int64
 	for c, err := range names {
 		if err != nil {
 			return err
@@ -39,11 +38,9 @@ func writeIndex(w io.Writer, f form, names iter.Seq2[format.Change, error]) erro
 		if display == "" {
 			display = c.Name
 		}
-		serial := changeSerial(c)
-		highest = max(highest, serial)
-		each(c.Name, display, serial)
+		each(c.Name, display, number(c.Name, changeSerial(c)))
 	}
-	end(highest)
+	end(serial)
 	return b.Flush() // which returns the first error of all writes
 }
 

@@ -173,8 +173,9 @@ func shortDigest(ds []millpond.Digest) string {
 }
 
 // writePage writes the page in one form.
-func writePage(w io.Writer, f form, p *millpond.Package, base string) error {
+func writePage(w io.Writer, f form, p *millpond.Package, base string, serial int64) error {
 	g := newPage(p, base)
+	g.meta.Serial = serial
 	b := bufio.NewWriterSize(w, 64<<10)
 	if f == formJSON {
 		g.writeJSON(b)

@@ -18,7 +18,7 @@ import (
 func write(t testing.TB, f form, p *millpond.Package) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := writePage(&b, f, p, "https://pond.example/pypi/"); err != nil {
+	if err := writePage(&b, f, p, "https://pond.example/pypi/", readParts(p.Parts).Serial); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -182,7 +182,7 @@ func TestBlockedPageHasStatusAndNoFiles(t *testing.T) {
 func TestNoProvenanceWithoutAddress(t *testing.T) {
 	p := mustRead(t, answer{typeJSON, pageJSON})
 	var b bytes.Buffer
-	if err := writePage(&b, formJSON, p, ""); err != nil || strings.Contains(b.String(), "provenance") {
+	if err := writePage(&b, formJSON, p, "", readParts(p.Parts).Serial); err != nil || strings.Contains(b.String(), "provenance") {
 		t.Errorf("page of a repository whose address is what each client says: %v %s", err, &b)
 	}
 }
@@ -197,7 +197,7 @@ func TestRootIndex(t *testing.T) {
 		formV1HTML: "<a href=\"zope-interface/\">Zope.Interface</a><br>",
 	} {
 		var b bytes.Buffer
-		if err := writeIndex(&b, f, names); err != nil || !strings.Contains(b.String(), want) {
+		if err := writeIndex(&b, f, names, 9, func(_ string, n int64) int64 { return n }); err != nil || !strings.Contains(b.String(), want) {
 			t.Errorf("%s: %v, %s\nwant %s", f.contentType(), err, &b, want)
 		}
 	}
@@ -244,7 +244,7 @@ func BenchmarkWritePage40000(b *testing.B) {
 	var out bytes.Buffer
 	for b.Loop() {
 		out.Reset()
-		if err := writePage(&out, formJSON, p, ""); err != nil {
+		if err := writePage(&out, formJSON, p, "", readParts(p.Parts).Serial); err != nil {
 			b.Fatal(err)
 		}
 	}

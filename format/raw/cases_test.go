@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -210,4 +211,38 @@ func TestCase16History(t *testing.T) {
 	h.Want("the older", h.Get("/logs/a?v=1"), http.StatusNotFound)
 	h.Good("the newest", h.Get("/logs/a"), []byte("two"))
 	h.Good("what is kept longer", h.Get("/other/a?v=1"), []byte("one"))
+}
+
+// TestCase04TakenOver: a client whose connection hangs comes again on another, is told how much there is, and goes on. What the
+// hung one sends late is no part of the file.
+func TestCase04TakenOver(t *testing.T) {
+	h := newHouse(t)
+	tus := http.Header{"Tus-Resumable": {"1.0.0"}, "Upload-Length": {"6"}, "Upload-Metadata": {"path " + base64.StdEncoding.EncodeToString([]byte("hung"))}}
+	r := h.Want("begin", h.As(formattest.Owner).Do("POST", "/-/uploads", tus, nil), http.StatusCreated)
+	at := strings.TrimPrefix(r.Header.Get("Location"), h.URL+"/r")
+	hung, err := net.Dial("tcp", strings.TrimPrefix(h.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hung.Close()
+	fmt.Fprintf(hung, "PATCH /r%s HTTP/1.1\r\nHost: pond.example\r\nX-Caller: %s\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: %s\r\nContent-Length: 6\r\nExpect: 100-continue\r\n\r\n",
+		at, formattest.Owner, typeChunk)
+	in := bufio.NewReader(hung)
+	if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, "100") { // the pond waits for the body from here on
+		t.Fatalf("got %q, %v", line, err)
+	}
+	fmt.Fprint(hung, "ab") // which may be taken, or come too late
+	head := h.Want("how much there is", h.As(formattest.Owner).Do("HEAD", at, http.Header{"Tus-Resumable": {"1.0.0"}}, nil), http.StatusOK)
+	offset, err := strconv.Atoi(head.Header.Get("Upload-Offset"))
+	if err != nil || offset != 0 && offset != 2 {
+		t.Fatalf("the offset is %q, want 0 or 2", head.Header.Get("Upload-Offset"))
+	}
+	fmt.Fprint(hung, "XXXX")
+	rest := http.Header{"Tus-Resumable": {"1.0.0"}, "Upload-Offset": {strconv.Itoa(offset)}, "Content-Type": {typeChunk}}
+	h.Want("the rest", h.As(formattest.Owner).Do("PATCH", at, rest, []byte("abcdef"[offset:])), http.StatusNoContent)
+	h.Good("the file", h.Get("/hung"), []byte("abcdef"))
+	answer, err := io.ReadAll(in)
+	if strings.Contains(string(answer), " 204 ") {
+		t.Errorf("the hung request is told %.60q, %v", answer, err)
+	}
 }

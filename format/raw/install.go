@@ -19,11 +19,36 @@ const typeAPK = "application/vnd.android.package-archive"
 
 // An app is what a build says of itself.
 type app struct {
-	Title, ID, Version, Build, MinOS string
+	Title, ID, Version, Build string
+	MinOS                     string // of iOS
+	MinSDK                    string // of Android
 }
 
 // readIPA reads what an iOS build says of itself: Payload/<name>.app/Info.plist.
 func (h handler) readIPA(ctx context.Context, name string) (*app, error) {
+	text, err := h.readMember(ctx, name, "Payload/*.app/Info.plist")
+	if err != nil {
+		return nil, err
+	}
+	m, err := readPlist(text)
+	if err != nil {
+		return nil, errZip(name+": its Info.plist cannot be read", err)
+	}
+	out := &app{Title: m["CFBundleDisplayName"], ID: m["CFBundleIdentifier"], Version: m["CFBundleShortVersionString"], Build: m["CFBundleVersion"], MinOS: m["MinimumOSVersion"]}
+	if out.Title == "" {
+		out.Title = m["CFBundleName"]
+	}
+	if out.Version == "" {
+		out.Version = out.Build
+	}
+	if out.ID == "" {
+		return nil, errZip(name+": its Info.plist names no bundle", nil)
+	}
+	return out, nil
+}
+
+// readMember reads the first member of an archive whose name a pattern covers; it is small.
+func (h handler) readMember(ctx context.Context, name, pattern string) ([]byte, error) {
 	a, err := h.openArchive(ctx, name)
 	if err != nil {
 		return nil, err
@@ -34,41 +59,27 @@ func (h handler) readIPA(ctx context.Context, name string) (*app, error) {
 		return nil, err
 	}
 	for _, f := range z.File {
-		if ok, err := path.Match("Payload/*.app/Info.plist", f.Name); !ok || err != nil {
+		if ok, err := path.Match(pattern, f.Name); !ok || err != nil {
 			continue
 		}
 		if err := readable(f); err != nil {
 			return nil, err
 		}
 		if f.UncompressedSize64 > largestPlist {
-			return nil, errZip("its Info.plist is larger than 4 MiB", nil)
+			return nil, errZip("its "+base(f.Name)+" is larger than 4 MiB", nil)
 		}
 		in, err := f.Open()
 		if err != nil {
-			return nil, errZip("its Info.plist cannot be unpacked", err)
+			return nil, errZip("its "+base(f.Name)+" cannot be unpacked", err)
 		}
 		defer in.Close()
 		text, err := io.ReadAll(io.LimitReader(in, largestPlist))
 		if err != nil {
-			return nil, errZip("its Info.plist cannot be unpacked", err)
+			return nil, errZip("its "+base(f.Name)+" cannot be unpacked", err)
 		}
-		m, err := readPlist(text)
-		if err != nil {
-			return nil, errZip(name+": its Info.plist cannot be read", err)
-		}
-		out := &app{Title: m["CFBundleDisplayName"], ID: m["CFBundleIdentifier"], Version: m["CFBundleShortVersionString"], Build: m["CFBundleVersion"], MinOS: m["MinimumOSVersion"]}
-		if out.Title == "" {
-			out.Title = m["CFBundleName"]
-		}
-		if out.Version == "" {
-			out.Version = out.Build
-		}
-		if out.ID == "" {
-			return nil, errZip(name+": its Info.plist names no bundle", nil)
-		}
-		return out, nil
+		return text, nil
 	}
-	return nil, errZip(name+" is no iOS build: it has no Payload/*.app/Info.plist", nil)
+	return nil, errZip(name+" is no app: it has no "+pattern, nil)
 }
 
 // getInstall answers with the page that installs an app, or with what iOS reads of it.
@@ -86,7 +97,11 @@ func (h handler) getInstall(w http.ResponseWriter, r *http.Request, p Path) erro
 			return h.installPage(w, r, p, a)
 		}
 	case ext == ".apk" && p.Kind == Install:
-		return h.installPage(w, r, p, &app{Title: base(p.Name)})
+		a, err := h.readAPK(r.Context(), p.Name)
+		if err != nil {
+			return err
+		}
+		return h.installPage(w, r, p, a)
 	case ext == ".aab":
 		return &millpond.Error{Kind: millpond.Invalid, Why: "an app bundle is for the store: no device installs it", Hint: "build an .apk of it"}
 	}
@@ -119,7 +134,7 @@ func (h handler) installPage(w http.ResponseWriter, r *http.Request, p Path, a *
 		return err
 	}
 	to, note := file, ""
-	if a.ID != "" {
+	if strings.ToLower(path.Ext(p.Name)) == ".ipa" {
 		manifest, err := h.address(r, "-/install/", p.Name)
 		if err != nil {
 			return err
@@ -132,7 +147,7 @@ func (h handler) installPage(w http.ResponseWriter, r *http.Request, p Path, a *
 	var b bytes.Buffer
 	title := html.EscapeString(a.Title)
 	fmt.Fprintf(&b, "<!DOCTYPE html>\n<html>\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>%s</title></head>\n<body>\n<h1>%s</h1>\n<dl>\n", title, title)
-	for _, row := range [][2]string{{"Version", a.Version}, {"Build", a.Build}, {"Identifier", a.ID}, {"Needs iOS", a.MinOS},
+	for _, row := range [][2]string{{"Version", a.Version}, {"Build", a.Build}, {"Identifier", a.ID}, {"Needs iOS", a.MinOS}, {"Needs Android API level", a.MinSDK},
 		{"Size", fmt.Sprintf("%d bytes", c.file.Size)}, {"SHA-256", hexOf(c.file.Digests, "sha256")}} {
 		if row[1] != "" {
 			fmt.Fprintf(&b, "<dt>%s</dt><dd>%s</dd>\n", row[0], html.EscapeString(row[1]))

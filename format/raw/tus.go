@@ -215,6 +215,7 @@ func (h handler) serveUpload(w http.ResponseWriter, r *http.Request, p Path) err
 	if err != nil {
 		return err
 	}
+	h.receiving().interrupt(r.Context(), id)
 	up, err := h.repo.Resume(r.Context(), id)
 	if millpond.Is(err, millpond.NotFound) && r.Method == http.MethodHead {
 		return h.afterwards(w, r, u, err)
@@ -278,8 +279,9 @@ func (h handler) afterwards(w http.ResponseWriter, r *http.Request, u *resumable
 
 // receive takes a chunk, and with the last one makes the file. It ends the use of up.
 func (h handler) receive(w http.ResponseWriter, r *http.Request, u *resumable, up format.Upload, status int) (err error) {
-	defer func() { err = errors.Join(err, up.Close()) }()
-	body := io.Reader(r.Body)
+	coming, end := h.receiving().begin(up.ID(), w, r.Body)
+	defer func() { err = errors.Join(err, up.Close()); end() }()
+	body := io.Reader(coming)
 	if u.Length >= 0 {
 		left := u.Length - up.Size()
 		if r.ContentLength > left {
@@ -298,6 +300,9 @@ func (h handler) receive(w http.ResponseWriter, r *http.Request, u *resumable, u
 	if _, err := io.Copy(up, body); err != nil {
 		if _, worded := errors.AsType[*millpond.Error](err); worded {
 			return err
+		}
+		if coming.over.Load() {
+			return errTakenOver
 		}
 		return short(up.Size(), u.Length, err) // what came is kept, and the client is told by HEAD
 	}

@@ -141,7 +141,7 @@ func TestCase12Apps(t *testing.T) {
 	}
 	put(h, "/ios/none.ipa", zipOf(t, "a", "b"))
 	h.Want("no app", h.Get("/-/install/ios/none.ipa"), http.StatusBadRequest)
-	put(h, "/android/app.apk", zipOf(t, "AndroidManifest.xml", "x"))
+	put(h, "/android/app.apk", zipOf(t, "AndroidManifest.xml", string(packedManifest(true))))
 	if page := string(h.Good("apk", h.Get("/-/install/android/app.apk"), nil).Body); !strings.Contains(page, "/r/android/app.apk") {
 		t.Errorf("the page is %s", page)
 	}

@@ -57,8 +57,11 @@ type Settings struct {
 // A Repository is what the configuration says about who may do what in one. Subjects are "anonymous", "authenticated",
 // "user:name" (also of services) and "group:name".
 type Repository struct {
-	Name, Format                 string
-	Hosts                        []string // where it is the root: npm makes identity tokens for the host that it publishes to
+	Name, Format string
+	Hosts        []string // where it is the root
+	// Audience is the word before ":HOST" that clients of the format have identity tokens made for, for one package each time;
+	// "" where they do not. HOST is that of PublicURL, or one of Hosts.
+	Audience                     string
 	Read, Publish, Maintain, Own []string
 }
 

@@ -39,14 +39,13 @@ func (a *Auth) audience(scheme string) string {
 	return scheme + ":" + u.Hostname()
 }
 
-// forNPM reports whether an audience is what npm has identity tokens made for that are exchanged here: "npm:" and the host that
-// it publishes to, the pond's or a repository's own.
-func (a *Auth) forNPM(audience string) bool {
-	if audience == a.audience("npm") {
-		return true
-	}
-	host, ok := strings.CutPrefix(audience, "npm:")
-	return ok && slices.ContainsFunc(a.state.Load().settings.Repositories, func(r Repository) bool { return slices.Contains(r.Hosts, host) })
+// forOnePackage reports whether an audience is one that the clients of a format have identity tokens made for, naming a package
+// each time: the format's word, and a host that is ours.
+func (a *Auth) forOnePackage(audience string) bool {
+	word, host, ok := strings.Cut(audience, ":")
+	return ok && word != "" && slices.ContainsFunc(a.state.Load().settings.Repositories, func(r Repository) bool {
+		return r.Audience == word && (audience == a.audience(word) || slices.Contains(r.Hosts, host))
+	})
 }
 
 // An identityToken is one whose signature and times are good.
@@ -175,8 +174,8 @@ func (t *identityToken) check(text string, now time.Time) error {
 	return nil
 }
 
-// Exchange implements format.Accounts. An identity token for "millpond:HOST" is good once; one for "npm:HOST" names a
-// package each time, and is good once for each.
+// Exchange implements format.Accounts. An identity token for "millpond:HOST" is good once; one for a format's own word names
+// a package each time, and is good once for each.
 func (x *accounts) Exchange(ctx context.Context, identity, pkg string) (*format.Token, error) {
 	a := x.auth
 	if a.Audience() == "" || len(a.state.Load().settings.Issuers) == 0 {
@@ -192,7 +191,7 @@ func (x *accounts) Exchange(ctx context.Context, identity, pkg string) (*format.
 	once := t.issuer + "\x00" + t.id
 	switch {
 	case len(t.audiences) == 1 && t.audiences[0] == a.Audience():
-	case len(t.audiences) == 1 && a.forNPM(t.audiences[0]) && pkg != "":
+	case len(t.audiences) == 1 && a.forOnePackage(t.audiences[0]) && pkg != "":
 		once += "\x00" + pkg
 	default:
 		return nil, forged("it was made for somebody else: its audience must be " + a.Audience())

@@ -330,8 +330,10 @@ func TestRoots(t *testing.T) {
 	}
 	s := *r.state.Load().settings
 	s.Repositories = slices.Clone(s.Repositories)
-	s.Repositories[0].Hosts = []string{"npm.example"}
+	s.Repositories[0].Hosts, s.Repositories[1].Hosts = []string{"pip.example"}, []string{"npm.example"}
 	r.must(r.Configure(s))
+	_, err = r.AccountsFor(none, "", "npm", nil).Exchange(t.Context(), a.sign(t, a.job(r, "6", "aud", "npm:pip.example")), "acme-a")
+	r.kind("for the host of another format", err, millpond.Unauthenticated)
 	_, err = r.AccountsFor(none, "", "npm", nil).Exchange(t.Context(), a.sign(t, a.job(r, "5", "aud", "npm:npm.example")), "acme-a")
 	r.must(err)
 	s = settings()

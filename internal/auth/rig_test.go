@@ -162,8 +162,8 @@ func settings() Settings {
 		PublicURL: "https://pond.example/", Passwords: true,
 		Repositories: []Repository{
 			{Name: "open", Format: "pypi", Read: []string{"anonymous"}},
-			{Name: "team", Format: "npm", Read: []string{"authenticated"}, Publish: []string{"group:dev"}},
-			{Name: "secret", Format: "npm", Own: []string{"user:olga"}},
+			{Name: "team", Format: "npm", Audience: "npm", Read: []string{"authenticated"}, Publish: []string{"group:dev"}},
+			{Name: "secret", Format: "npm", Audience: "npm", Own: []string{"user:olga"}},
 		},
 	}
 }

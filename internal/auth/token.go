@@ -33,6 +33,28 @@ func newSecret(id string) (secret string, hash [32]byte) {
 	return secret, sha256.Sum256([]byte(secret))
 }
 
+// Hide takes the secret part out of every token in a text: some clients name the token that they end in the path of a request.
+func Hide(text string) string {
+	for from := 0; ; {
+		i := strings.Index(text[from:], tokenPrefix)
+		if i < 0 {
+			return text
+		}
+		from += i + len(tokenPrefix)
+		if len(text) <= from+idLength || text[from+idLength] != '_' || strings.Trim(text[from:from+idLength], lower) != "" {
+			continue
+		}
+		begin := from + idLength + 1
+		secret := text[begin:]
+		if end := strings.IndexFunc(secret, func(r rune) bool { return !strings.ContainsRune(base62, r) }); end >= 0 {
+			secret = secret[:end]
+		}
+		if secret != "" {
+			text = text[:begin] + "…" + text[begin+len(secret):]
+		}
+	}
+}
+
 // checksum is a CRC-32 in base 62.
 func checksum(text string) string {
 	sum, out := crc32.ChecksumIEEE([]byte(text)), [sumChars]byte{}

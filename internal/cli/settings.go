@@ -128,7 +128,7 @@ func authOf(c *config.Config, repositories []repo.Config) auth.Settings {
 	}
 	for i := range c.Repos {
 		r := &c.Repos[i]
-		s.Repositories = append(s.Repositories, auth.Repository{Name: r.Name, Format: r.Format, Hosts: repositories[i].Hosts, Read: c.ReadersOf(r),
+		s.Repositories = append(s.Repositories, auth.Repository{Name: r.Name, Format: r.Format, Hosts: repositories[i].Hosts, Audience: repositories[i].Format.Info().Audience, Read: c.ReadersOf(r),
 			Publish: config.Subjects(r.Publish), Maintain: config.Subjects(r.Maintain), Own: config.Subjects(r.Own)})
 	}
 	return s

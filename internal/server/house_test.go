@@ -193,7 +193,7 @@ func newHouseOn(t testing.TB, store blob.Store, change ...func(*Parts)) *house {
 	var list []Repository
 	for _, one := range h.pond.Repositories() {
 		c := one.Config()
-		a := auth.Repository{Name: c.Name, Format: c.Format.Info().Name}
+		a := auth.Repository{Name: c.Name, Format: c.Format.Info().Name, Audience: c.Format.Info().Audience}
 		if c.Public {
 			a.Read = []string{"anonymous"}
 		}

@@ -43,7 +43,7 @@ func imageHouse(t *testing.T) *house {
 	return h
 }
 
-func wantAnswer(t *testing.T, what string, r *httptest.ResponseRecorder, status int, code string) {
+func wantAnswer(t testing.TB, what string, r *httptest.ResponseRecorder, status int, code string) {
 	t.Helper()
 	if r.Code != status || !strings.Contains(r.Body.String(), code) {
 		t.Errorf("%s: got %d %s, want %d %s", what, r.Code, r.Body, status, code)

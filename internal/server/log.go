@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/internal/auth"
 )
 
 // logRequest writes the one line of a request. Control characters are escaped by the handler; no query is written, for a
@@ -27,7 +28,7 @@ func (s *Server) logRequest(x *response, r *http.Request, took time.Duration) {
 	}
 	if h == nil {
 		if level == slog.LevelError {
-			s.parts.Log.Error("request failed", "id", x.ex.id[0], "path", r.URL.EscapedPath(), "error", words)
+			s.parts.Log.Error("request failed", "id", x.ex.id[0], "path", auth.Hide(r.URL.EscapedPath()), "error", auth.Hide(words))
 		}
 		return
 	}
@@ -38,7 +39,7 @@ func (s *Server) logRequest(x *response, r *http.Request, took time.Duration) {
 	a := x.attrs[:0]
 	text := func(key, value string) {
 		if value != "" {
-			a = append(a, slog.String(key, value))
+			a = append(a, slog.String(key, auth.Hide(value)))
 		}
 	}
 	t := &x.ex.trace

@@ -301,6 +301,9 @@ func plain(err error) error {
 // refuseSpoken answers an error as the format does whose repository was asked for, or whose clients ask for one that is not
 // there; false if none does.
 func (s *Server) refuseSpoken(x *response, r *http.Request, err error) bool {
+	if x.json {
+		return false // the pond's own calls have words of their own
+	}
 	t := s.table.Load()
 	name, _, _ := strings.Cut(strings.TrimPrefix(t.inner(r.URL), "/"), "/")
 	m := t.mounts[name]

@@ -220,8 +220,10 @@ func (t *table) target(x *response, r *http.Request) (target, error) {
 	}
 	escaped := r.URL.EscapedPath()
 	if !x.peer.proxied && (strings.HasPrefix(escaped, "/-/") || strings.HasPrefix(escaped, "/_/")) {
-		if of, args := find(t.atRoots, escaped); len(of) > 0 {
-			return target{routes: of, args: args}, nil
+		for _, routes := range [][]route{t.atRoots, t.exchanges[x.at.mount.info.Name]} {
+			if of, args := find(routes, escaped); len(of) > 0 {
+				return target{routes: of, args: args}, nil
+			}
 		}
 		if m := t.lobbies[escaped]; m != nil && m.info.Name == x.at.mount.info.Name {
 			return target{lobby: m, path: r.URL.Path, rawPath: r.URL.RawPath}, nil

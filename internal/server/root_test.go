@@ -30,6 +30,14 @@ func (f told) Info() format.Info {
 	return info
 }
 
+// Exchanges implements format.Exchanger.
+func (told) Exchanges() []format.Exchange {
+	return []format.Exchange{{Methods: "GET HEAD", Path: "/_/told/{word}/audience", About: "What tokens are made for.",
+		Serve: func(w http.ResponseWriter, r *http.Request, d format.Desk, args []string) {
+			fmt.Fprintf(w, "%s is for %q", args[0], d.Audience())
+		}}}
+}
+
 func (f told) Handler(r format.Repo) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.IsAbs() && req.URL.Host != "upstream.example" {
@@ -85,7 +93,9 @@ func TestARepositoryIsTheRootOfItsHost(t *testing.T) {
 		{"the pond's calls are elsewhere", "one.example", "/-/api/status", 200, "/-/api/status for one.example" + at},
 		{"so are its pages", "one.example", "/-/login", 200, "/-/login for one.example" + at},
 		{"health", "one.example", "/-/livez", 200, "ok\n"},
-		{"what clients insist on at the root of a host", "one.example", "/_/oidc/audience", 200, `"audience"`},
+		{"what clients insist on at the root of a host", "one.example", "/_/told/x%2fy/audience", 200, `x/y is for "millpond:pond.example"`},
+		{"what clients of another format insist on", "one.example", "/_/oidc/audience", 200, "/_/oidc/audience for one.example"},
+		{"at the pond's own root", "pond.example", "/_/told/x/audience", 200, `x is for "millpond:pond.example"`},
 		{"one that not everybody may read", "two.example", "/x", 401, ""},
 		{"another name of nobody's", "three.example", "/one/x", 400, "three.example"},
 	} {

@@ -490,6 +490,11 @@ func TestAccessLineTellsAndEscapes(t *testing.T) {
 		tr.Upstream = 12 * time.Millisecond
 		w.Write(make([]byte, 10))
 	}}))
+	get(t, s, "/alpha/-/user/token/mp_84gnlvxpflnd_oEr4RKOoPWgmTRAUpckra6qxpBFT9sMaj8MdZAaTM9s4DkgiE/x")
+	if !strings.Contains(log.String(), `"path":"/alpha/-/user/token/mp_84gnlvxpflnd_…/x"`) {
+		t.Errorf("log %q: want the token's id, and not its secret", log)
+	}
+	log.Reset()
 	get(t, s, "/alpha/a%0ab%1b[31m?token=secret", header("User-Agent", "pip\x1b[2J"), header("Traceparent", "00-abc"))
 	if bytes.Count(log.Bytes(), []byte("\n")) != 1 || bytes.ContainsAny(log.Bytes(), "\x1b\r") || strings.Contains(log.String(), "secret") {
 		t.Errorf("log %q: want one line, no escape, no query", log)

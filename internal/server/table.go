@@ -24,19 +24,20 @@ type mount struct {
 
 // A table is where everything is. It is replaced whole when the configuration changes, and never changed.
 type table struct {
-	settings Settings
-	routes   []route
-	order    []*mount
-	mounts   map[string]*mount
-	roots    []string // further places of mounts, longest first: "/packages/"
-	rooted   map[string][]*mount
-	lobbies  map[string]*mount // places at the root, and a repository of the format that wants each
-	hosts    map[string]*root  // repositories that are the root of a host, by its name
-	doors    map[string]*root  // and of a listener, by its address as configured
-	atRoots  []route           // those that answer where a repository is the root too
-	origins  *http.CrossOriginProtection
-	private  bool   // some repository is not for everybody
-	under    string // path of the public URL without its last slash: "/pond"; "" if it has none
+	settings  Settings
+	routes    []route
+	order     []*mount
+	mounts    map[string]*mount
+	roots     []string // further places of mounts, longest first: "/packages/"
+	rooted    map[string][]*mount
+	lobbies   map[string]*mount  // places at the root, and a repository of the format that wants each
+	hosts     map[string]*root   // repositories that are the root of a host, by its name
+	doors     map[string]*root   // and of a listener, by its address as configured
+	atRoots   []route            // those that answer where a repository is the root too
+	exchanges map[string][]route // of the formats whose clients exchange tokens at a root, by format: also where a repository of it is the root
+	origins   *http.CrossOriginProtection
+	private   bool   // some repository is not for everybody
+	under     string // path of the public URL without its last slash: "/pond"; "" if it has none
 }
 
 // reserved are the first path elements that protocols need at the root of a host.
@@ -87,7 +88,7 @@ func invalid(format string, args ...any) error {
 // Configure replaces the settings and where everything is. If it fails nothing has changed. Requests under way finish with
 // what they began with.
 func (s *Server) Configure(settings Settings, repositories []Repository) error {
-	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}, hosts: map[string]*root{}, doors: map[string]*root{}, lobbies: map[string]*mount{}}
+	t := &table{settings: settings, routes: routes(), mounts: map[string]*mount{}, rooted: map[string][]*mount{}, hosts: map[string]*root{}, doors: map[string]*root{}, lobbies: map[string]*mount{}, exchanges: map[string][]route{}}
 	t.atRoots = slices.DeleteFunc(slices.Clone(t.routes), func(r route) bool { return !r.atRoot })
 	configs := make([]repo.Config, len(repositories))
 	for i, one := range repositories {
@@ -116,6 +117,10 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 		m.handler = m.config.Format.Handler(one.For(nobody))
 		m.counters = s.metrics.of(m.info.Name)
 		t.private = t.private || !m.config.Public
+		if !slices.ContainsFunc(t.order, func(o *mount) bool { return o.info.Name == m.info.Name }) {
+			t.exchanges[m.info.Name] = exchangesOf(m)
+			t.routes = append(t.routes, t.exchanges[m.info.Name]...)
+		}
 		t.mounts[m.name] = m
 		t.order = append(t.order, m)
 		t.addRoots(m)

@@ -1,0 +1,208 @@
+package debian
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"millpond/format/formattest"
+	"millpond/repo"
+)
+
+// TestFlat: archives without dists, at the root and below a folder, as apt asks for them.
+func TestFlat(t *testing.T) {
+	h, _ := house(t, nil)
+	for _, dir := range []string{"", "extra/"} {
+		body := deb(t, "flat", "1.0", "amd64", "", len(dir))
+		a := &archive{Up: h.Up, Root: "/debian/" + dir, Suite: "./"}
+		a.Set("flat_1.0_amd64.deb", body)
+		a.Lay(t, formattest.Epoch().AddDate(0, -1, 0))
+		good(t, h, "/"+dir+"./InRelease", nil)
+		index := good(t, h, "/"+dir+"./Packages", nil).Body
+		good(t, h, "/"+dir+"./Packages.gz", nil)
+		good(t, h, "/"+dir+"./by-hash/SHA256/"+hexSHA(index), index)
+		good(t, h, "/"+dir+"./flat_1.0_amd64.deb", body)
+	}
+}
+
+// TestCase21Uploads: what is no sound package is refused, and nothing of it is kept.
+func TestCase21Uploads(t *testing.T) {
+	h, _ := house(t, nil)
+	h.As(formattest.Owner).Do("PUT", "/dists/stable/Release", nil, nil)
+	sound := "Package: x-y\nVersion: 1\nArchitecture: amd64\nMaintainer: A <a@up.example>\nDescription: d\n"
+	data := tarGz(t, "./x", "y")
+	of := func(text string) []byte { return debOf(t, "control.tar.gz", tarGz(t, "./control", text), data) }
+	for what, body := range map[string][]byte{
+		"nothing":              nil,
+		"a zip":                []byte("PK\x03\x04 and so on"),
+		"format 3.0":           ar("debian-binary", []byte("3.0\n"), "control.tar.gz", tarGz(t, "./control", sound)),
+		"no control":           ar("debian-binary", []byte("2.0\n"), "data.tar.gz", data),
+		"no control file":      debOf(t, "control.tar.gz", tarGz(t, "./other", sound), data),
+		"a lying size":         bytes.Replace(of(sound), []byte("`\n2.0"), []byte("`\n2"), 1),
+		"cut short":            of(sound)[:100],
+		"an empty line inside": of(sound + "\nX: y\n"),
+		"a field twice":        of(sound + "Package: z\n"),
+		"no UTF-8":             of(sound + "X: \xff\n"),
+		"no version":           of(strings.Replace(sound, "Version: 1\n", "", 1)),
+		"a wild version":       of(strings.Replace(sound, "Version: 1", "Version: ../1", 1)),
+		"a wild name":          of(strings.Replace(sound, "x-y", "../x", 1)),
+		"a wild architecture":  of(strings.Replace(sound, "amd64", "amd64/..", 1)),
+		"a Filename":           of(sound + "Filename: elsewhere\n"),
+		"a bomb":               debOf(t, "control.tar.gz", packed(t, make([]byte, 64<<20)), data),
+	} {
+		if r := h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, body); r.Status != http.StatusBadRequest && r.Status != http.StatusServiceUnavailable {
+			t.Errorf("%s: got %s, want 400", what, r)
+		}
+	}
+	if kept := h.Kept(); kept != 0 {
+		t.Errorf("refused uploads left %d blobs", kept)
+	}
+	h.Published("a sound one", h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, of(sound)))
+}
+
+// TestCase23Signed: what is signed here passes gpgv, whatever its length, and stanzas are those that dpkg-scanpackages makes.
+func TestCase23Signed(t *testing.T) {
+	if _, err := exec.LookPath("gpgv"); err != nil {
+		t.Skip("gpgv is not installed")
+	}
+	key := aKey(t, "the pond")
+	dir := t.TempDir()
+	public, err := key.public(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	ring := write("ring.gpg", public)
+	for n := range 40 {
+		text := []byte("Origin: x\nLabel: " + strings.Repeat("y", n+rand.IntN(200)) + "\n")
+		in, detached, err := key.sign(text, time.Now().Add(-time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("gpgv", "--homedir", dir, "--keyring", ring, write("in", in)).CombinedOutput(); err != nil {
+			t.Fatalf("InRelease of %d bytes: %v\n%s\n%s", len(text), err, out, in)
+		}
+		if out, err := exec.Command("gpgv", "--homedir", dir, "--keyring", ring, write("sig", detached), write("text", text)).CombinedOutput(); err != nil {
+			t.Fatalf("Release of %d bytes: %v\n%s", len(text), err, out)
+		}
+	}
+}
+
+// TestHosted: publish, update, install, yank, delete by the real apt, with the source that the repository prints.
+func TestHosted(t *testing.T) {
+	h, _ := house(t, nil)
+	h.Pass(-48 * time.Hour) // the clock of apt is the machine's
+	put := func(name string, body []byte) {
+		t.Helper()
+		h.Published(name, h.As(formattest.Owner).Do("PUT", "/pool/stable/main/"+name, nil, body))
+	}
+	put("hello.deb", deb(t, "hello", "1.0", "amd64", "Depends: common\n", 0))
+	put("common.deb", deb(t, "common", "1:1.0-1", "all", "Source: shared (2.0)\n", 0))
+	source := good(t, h, "/setup.sources?suite=stable", nil)
+	root := newAPT(t, "")
+	root.write("etc/apt/sources.list.d/pond.sources", string(source.Body))
+	root.must("update")
+	root.must("install", "hello")
+	if a, b := root.installed("hello"), root.installed("common"); a != "1.0" || b != "1:1.0-1" {
+		t.Errorf("installed are hello %q and common %q", a, b)
+	}
+	h.Pass(2 * time.Second)
+	put("hello.deb", deb(t, "hello", "1.1", "amd64", "Depends: common\n", 0))
+	root.must("update")
+	root.must("upgrade")
+	if a := root.installed("hello"); a != "1.1" {
+		t.Errorf("after the upgrade hello is %q, want 1.1", a)
+	}
+	h.Want("other bytes", h.As(formattest.Owner).Do("PUT", "/pool/stable/main/hello.deb", nil, deb(t, "hello", "1.1", "amd64", "", 1)), http.StatusConflict)
+	h.Want("in another suite", h.As(formattest.Owner).Do("PUT", "/pool/testing/main/hello.deb", nil, deb(t, "hello", "1.1", "amd64", "", 1)), http.StatusCreated)
+}
+
+// TestPublishing: eight clients update while packages are published all the time, and none of them ever sees a half of it.
+func TestPublishing(t *testing.T) {
+	h, _ := house(t, nil)
+	h.Pass(-48 * time.Hour)
+	put := func(n int) {
+		h.Published("publish", h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, deb(t, fmt.Sprintf("p%03d", n%40), fmt.Sprintf("1.%d", n), "amd64", "", 0)))
+	}
+	put(0)
+	source := good(t, h, "/setup.sources?suite=stable", nil)
+	roots := make([]*aptRoot, 4)
+	for i := range roots {
+		roots[i] = newAPT(t, "")
+		roots[i].write("etc/apt/sources.list.d/pond.sources", string(source.Body))
+	}
+	stop, done := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case <-stop:
+				done <- n
+				return
+			default:
+				put(n)
+				h.Pass(400 * time.Millisecond)
+			}
+		}
+	}()
+	for round := range 5 {
+		results := make(chan string)
+		for _, r := range roots {
+			go func() {
+				out, err := r.run("update")
+				if err != nil || strings.Contains(out, "W: ") || strings.Contains(out, "E: ") {
+					results <- out
+					return
+				}
+				results <- ""
+			}()
+		}
+		for range roots {
+			if out := <-results; out != "" {
+				t.Errorf("round %d:\n%s", round, out)
+			}
+		}
+	}
+	close(stop)
+	t.Logf("%d packages were published meanwhile", <-done)
+}
+
+// TestCase18MadeHold: a suite of our own leaves out what is held back, refuses its file, and lists it when the hold has run
+// out though nothing was published since.
+func TestCase18MadeHold(t *testing.T) {
+	h, _ := house(t, nil)
+	c := h.Config("r", h.Up)
+	formattest.Rules(t, map[string]any{"hold": "7d"})(&c)
+	h.Configure(repo.Settings{}, c)
+	body := deb(t, "hello", "1.0", "amd64", "", 0)
+	h.Published("publish", h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, body))
+	path := "/" + poolFile("stable", "main", "hello", "hello_1.0_amd64.deb")
+	for _, day := range []int{0, 6} {
+		h.Pass(time.Duration(day) * 24 * time.Hour)
+		if r := h.Get(packages); strings.Contains(string(r.Body), "hello") {
+			t.Errorf("after %d days the index lists what is held: %s", day, r)
+		}
+		h.Want("a held file", h.Get(path), http.StatusForbidden)
+	}
+	before := good(t, h, inRelease, nil)
+	h.Pass(25 * time.Hour)
+	if r := good(t, h, packages, nil); !strings.Contains(string(r.Body), "Package: hello\n") {
+		t.Errorf("the hold has run out, and the index lacks it: %s", r)
+	}
+	good(t, h, path, body)
+	if after := good(t, h, inRelease, nil); bytes.Equal(before.Body, after.Body) {
+		t.Error("the Release is the old one")
+	}
+}
