@@ -215,9 +215,7 @@ func TestCase28Refusals(t *testing.T) {
 	t.Parallel()
 	g := newGitHost(t)
 	p := newGitPond(t, g)
-	for _, c := range []struct {
-		name, path string
-	}{
+	for _, c := range []struct{ name, path string }{
 		{"a leading dash", "/git.acme.example/team/x.git/@v/-upload-pack=touch.info"},
 		{"a leading dash and a version", "/git.acme.example/team/x.git/@v/--v1.0.0.info"},
 		{"an address", "/127.0.0.1/team/x.git/@v/v1.0.0.info"},
