@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 				RequireExplicitExec: true,
 				RequireUniqueNames:  true,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"upstream": cmdUpstream, "order": cmdOrder, "asked": cmdAsked, "gate": cmdGate,
+					"upstream": cmdUpstream, "githost": cmdGitHost, "order": cmdOrder, "asked": cmdAsked, "gate": cmdGate,
 					"pond": cmdPond, "get": cmdGet, "damage": cmdDamage,
 					"team": cmdTeam, "approve": cmdApprove, "build": cmdBuild, "send": cmdSend,
 				},

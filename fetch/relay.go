@@ -10,7 +10,7 @@ import (
 )
 
 // relayed are the headers of a question that go along.
-var relayed = [...]string{"Accept", "Accept-Language", "Content-Encoding", "Content-Language", "Content-Type"}
+var relayed = [...]string{"Accept", "Accept-Language", "Content-Encoding", "Content-Language", "Content-Type", "Git-Protocol"}
 
 // Relay sends a question and returns the answer as it comes, bounded by limit. It is not retried, except when nothing was
 // sent. The caller closes the body. Only a GET follows redirects.

@@ -110,9 +110,9 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 		return nil, firstError(err, absent)
 	}
 	if o.stat {
-		return l.stat(ctx, k, f)
+		return l.stat(ctx, k, f, h)
 	}
-	if o.mode == Redirect {
+	if o.mode == Redirect && !l.made() {
 		l.pond.ahead(func(ctx context.Context) {
 			if c, err := l.fetch(ctx, k, f, h, Store); err == nil {
 				drain(c)
@@ -243,7 +243,7 @@ func (l *upstream) noteAbsence(ctx context.Context, k millpond.Key, err error) e
 }
 
 // stat asks for the facts of a file that is not held: from the record, else by HEAD.
-func (l *upstream) stat(ctx context.Context, k millpond.Key, f *millpond.File) (*millpond.Content, error) {
+func (l *upstream) stat(ctx context.Context, k millpond.Key, f *millpond.File, h *catalog.Holding) (*millpond.Content, error) {
 	c := &millpond.Content{Size: f.Size, Type: f.Type}
 	for _, d := range f.Digests {
 		if d.Algorithm() == "sha256" {
@@ -252,6 +252,14 @@ func (l *upstream) stat(ctx context.Context, k millpond.Key, f *millpond.File) (
 	}
 	if c.Size >= 0 {
 		return c, nil
+	}
+	if l.made() {
+		made, err := l.fetch(ctx, k, f, h, Store)
+		if err != nil {
+			return nil, l.noteAbsence(ctx, k, err)
+		}
+		c.Size = made.Size // the making goes on
+		return c, made.Close()
 	}
 	if how := askingOf(l.format.Source(l.session(ctx)), k); how.Scope != "" {
 		var err error

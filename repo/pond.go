@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,8 @@ type Pond struct {
 	uses    map[millpond.Digest]catalog.Use
 
 	fills   chan struct{} // a place for each fill that nobody waits for
+	benches chan struct{} // a place for each program that a Source runs
+	scratch string        // see Parts
 	lowDisk atomic.Bool
 	looked  atomic.Int64 // when the disk was last looked at, in unix seconds
 }
@@ -74,6 +77,8 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		flights:  map[string]*flights{},
 		uses:     map[millpond.Digest]catalog.Use{},
 		fills:    make(chan struct{}, 4),
+		benches:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		scratch:  parts.Scratch,
 		deriving: derivations{running: map[derivedKey]*derivation{}, large: make(chan struct{}, 2)},
 	}
 	if p.log == nil {

@@ -24,6 +24,7 @@ type Parts struct {
 	Catalog catalog.Catalog
 	Fetch   *fetch.Engine
 	Secrets Secrets          // nil refuses whatever wants to sign
+	Scratch string           // a folder for what Sources make, made when it is needed; "" refuses whatever wants one
 	Log     *slog.Logger     // nil discards
 	Now     func() time.Time // nil is time.Now
 }

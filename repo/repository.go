@@ -183,8 +183,15 @@ func (r *Repository) layerFor(u Upstream, all map[string]*Repository) (layer, er
 	if err != nil {
 		return nil, err
 	}
+	insider, ours := r.config.Format.(format.Insider)
+	ours = ours && insider.Ours(func(name string) string {
+		if v, ok := u.Options[name]; ok {
+			return v
+		}
+		return r.option(name)
+	})
 	return &upstream{
-		pond: r.pond, repo: r, format: r.config.Format, id: r.config.Name + "/" + u.Name, name: u.Name,
+		ours: ours, pond: r.pond, repo: r, format: r.config.Format, id: r.config.Name + "/" + u.Name, name: u.Name,
 		settings: u.Settings, options: u.Options, up: up, merge: union,
 		flights: r.pond.flightsOf(r.config.Name + "/" + u.Name), corrupt: &failures{}, refresh: &failures{}, anew: &failures{},
 	}, nil
@@ -214,14 +221,16 @@ func (r *Repository) layer(name string) layer {
 	return nil
 }
 
-// layersFor are the layers below the hosted one that may hear of a name: a claimed one is nobody's business but ours.
+// layersFor are the layers below the hosted one that may hear of a name: a claimed one is nobody's business but ours, which
+// upstreams that are our own share.
 func (r *Repository) layersFor(name string) []layer {
 	if !r.claimed(name) {
 		return r.hearing(r.layers, name)
 	}
 	var ours []layer
 	for _, l := range r.layers {
-		if _, ok := l.(*sibling); ok {
+		_, below := l.(*sibling)
+		if up, ok := l.(*upstream); below || ok && up.ours {
 			ours = append(ours, l)
 		}
 	}

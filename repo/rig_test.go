@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -143,7 +144,7 @@ func (r *rig) start() {
 	if r.wrap != nil {
 		records = r.wrap(r.catalog)
 	}
-	if r.pond, err = repo.New(ctx, repo.Parts{Blobs: r.blobs, Catalog: records, Fetch: r.engine, Now: r.now}); err != nil {
+	if r.pond, err = repo.New(ctx, repo.Parts{Blobs: r.blobs, Catalog: records, Fetch: r.engine, Now: r.now, Scratch: filepath.Join(r.dir, "scratch")}); err != nil {
 		r.t.Fatal(err)
 	}
 	r.configure()

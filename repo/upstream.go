@@ -27,6 +27,7 @@ type upstream struct {
 	options  map[string]string
 	up       *fetch.Upstream
 	merge    bool // union
+	ours     bool // may hear of claimed names
 	flights  *flights
 	corrupt  *failures
 	refresh  *failures

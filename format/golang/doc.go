@@ -17,6 +17,8 @@
 //     entries what it is; its .mod and .info are made of it. A version never changes: it is the same if its h1 is.
 //   - The .mod of a version that the rules keep back is served all the same: `go mod tidy` reads the go.mod of versions
 //     that it then does not use.
+//   - Private modules have no mirror. An upstream with the option vcs is a git server, and its files are made by the go
+//     command, which alone knows how versions are read out of tags: gitsource.go says what to make, vcs.go confines it.
 //
 // The specifications are `go help goproxy` with https://go.dev/ref/mod, and the packages of golang.org/x/mod.
 package golang

@@ -41,6 +41,8 @@ func (Format) Info() format.Info {
 			{Name: "no_sum", Help: "patterns of modules that no database hears of, as in GONOSUMDB"},
 			{Name: "mod", Default: "serve", Help: "serve: give the go.mod of a version that the rules keep back, which go mod tidy reads of versions it does not use; refuse: do not"},
 			{Name: "ahead", Default: "off", Help: "mod or all: with an .info fetch the .mod, or the .mod and the .zip, before they are asked for"},
+			{Name: "vcs", Help: "of an upstream: patterns of modules, as in GOPRIVATE, that are built from git with the go command; the upstream's URL is their git server, and it is asked about nothing else"},
+			{Name: "vcs_hosts", Help: "with vcs: further hosts that go and git may ask, and where a host is if not at https://host/: host or host=https://address, with spaces between them"},
 			{Name: "index", Help: "URL of the upstream's index, for listing all its names"},
 		},
 		SetUp:     setUp,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,8 @@ type pond struct {
 	settings repo.Settings
 	records  *sql.Catalog
 	rights   repo.Rights // of every caller; nil is anonymous
+	scratch  string
+	stop     func() // ends what still runs
 
 	mu    sync.Mutex
 	clock time.Duration // how far its clock is ahead
@@ -35,14 +38,14 @@ type pond struct {
 
 func newPond(t testing.TB, at []string, change ...func(*repo.Config)) *pond {
 	t.Helper()
-	p := &pond{t: t}
+	p := &pond{t: t, scratch: filepath.Join(t.TempDir(), "scratch")}
 	records, err := sql.Open(t.Context(), t.TempDir(), sql.Options{Now: p.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.records = records
 	engine := &fetch.Engine{Blobs: mem.New(), Now: p.now}
-	p.repo, err = repo.New(t.Context(), repo.Parts{Blobs: engine.Blobs, Catalog: records, Fetch: engine, Now: p.now})
+	p.repo, err = repo.New(t.Context(), repo.Parts{Blobs: engine.Blobs, Catalog: records, Fetch: engine, Now: p.now, Scratch: p.scratch})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,12 +64,16 @@ func newPond(t testing.TB, at []string, change ...func(*repo.Config)) *pond {
 	p.Server = httptest.NewServer(http.StripPrefix("/golang", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		Format{}.Handler(p.repo.Repository("golang").For(p.caller())).ServeHTTP(w, r)
 	})))
-	t.Cleanup(func() {
+	p.stop = sync.OnceFunc(func() {
 		p.Server.CloseClientConnections()
 		p.Server.Close()
-		ctx := t.Context() // has ended: what still downloads is stopped
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // what still downloads is stopped
 		p.repo.Close(ctx)
 		engine.Close(ctx)
+	})
+	t.Cleanup(func() {
+		p.stop()
 		if err := records.Close(); err != nil {
 			t.Error(err)
 		}

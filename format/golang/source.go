@@ -27,10 +27,17 @@ const (
 type source struct {
 	format.NoSource
 	remote format.Remote
+	built  bool // its files are made here: no database knows them
 }
 
-// Source reads a module mirror, and the checksum databases that the repository is configured with.
-func (Format) Source(r format.Remote) format.Source { return source{remote: r} }
+// Source reads a module mirror, and the checksum databases that the repository is configured with; or git, where the upstream
+// has the option vcs.
+func (Format) Source(r format.Remote) format.Source {
+	if patterns := r.Option("vcs"); patterns != "" {
+		return gitSource{source: source{remote: r, built: true}, patterns: patterns}
+	}
+	return source{remote: r}
+}
 
 // Package reads @v/list. Its versions are Partial; pseudo-versions are among them if the upstream lists any, with their
 // time. The package of a checksum database has no listing, and no versions.

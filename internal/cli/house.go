@@ -55,7 +55,8 @@ func openHouse(ctx context.Context, p houseParts) (_ *house, err error) {
 		return nil, err
 	}
 	h.fetch = &fetch.Engine{Blobs: h.blobs, Log: p.log, Version: p.version, Most: p.downloads, Waiting: p.waiting}
-	if h.pond, err = repo.New(ctx, repo.Parts{Blobs: h.blobs, Catalog: h.catalog, Fetch: h.fetch, Secrets: h.keys, Log: p.log}); err != nil {
+	if h.pond, err = repo.New(ctx, repo.Parts{Blobs: h.blobs, Catalog: h.catalog, Fetch: h.fetch, Secrets: h.keys, Log: p.log,
+		Scratch: filepath.Join(p.data, "scratch")}); err != nil {
 		return nil, err
 	}
 	if h.notary, err = audit.Open(ctx, filepath.Join(p.data, "heads"), h.keys, h.catalog, audit.Options{Log: p.log}); err != nil {
