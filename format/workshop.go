@@ -15,8 +15,8 @@ type Insider interface {
 // pond's Remotes are Workshops. What such a program asks of a network goes through Send, which adds the credentials: none are
 // given to the program.
 type Workshop interface {
-	// Scratch is a folder of this upstream's own, by an absolute path. What is in it may be lost between two questions. Unready if the pond has no
-	// folder to work in.
+	// Scratch is a folder of this upstream's own, by an absolute path. What is in it may be lost between two questions. Unready
+	// if the pond has no folder to work in.
 	Scratch() (string, error)
 	// Turn waits for one of the places that such programs have together, one for each core. The caller calls done.
 	Turn(ctx context.Context) (done func(), err error)
