@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -23,49 +21,6 @@ import (
 const remembered = time.Minute
 
 var errRefreshed = &millpond.Error{Kind: millpond.NotFound, Why: "the listing was read a moment ago"}
-
-// failures remember what failed, for a while.
-type failures struct {
-	mu sync.Mutex // guards m
-	m  map[string]failure
-}
-
-func (f *failures) recent(name string, now time.Time) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if x, ok := f.m[name]; ok {
-		if stands(now, x.at, x.until) {
-			return x.err
-		}
-		delete(f.m, name)
-	}
-	return nil
-}
-
-func (f *failures) remember(name string, now time.Time, d time.Duration, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.keep(name, failure{err, now, now.Add(d)})
-}
-
-// keep is called with mu held.
-func (f *failures) keep(name string, x failure) {
-	if f.m == nil || len(f.m) > 10_000 {
-		f.m = map[string]failure{}
-	}
-	f.m[name] = x
-}
-
-// once reports whether it was not called with that name for a while.
-func (f *failures) once(name string, now time.Time, d time.Duration) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if x, ok := f.m[name]; ok && stands(now, x.at, x.until) {
-		return false
-	}
-	f.keep(name, failure{errRefreshed, now, now.Add(d)})
-	return true
-}
 
 // open opens a file of this upstream: the held bytes, or a download that is under way or begun now.
 func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o opening) (*millpond.Content, error) {
@@ -461,104 +416,6 @@ func (l *upstream) mark(ctx context.Context, k millpond.Key, corrupt bool) error
 	}
 	l.pond.forgetViews(k.Package)
 	return nil
-}
-
-// openHeld opens held bytes.
-func (p *Pond) openHeld(ctx context.Context, h *catalog.Holding, stat bool) (*millpond.Content, error) {
-	c := &millpond.Content{Size: h.Size, Digest: h.Blob, Type: h.Type, Modified: h.Modified}
-	if stat {
-		return c, nil
-	}
-	return c, p.openBlob(ctx, c)
-}
-
-// openBlob gives c the bytes of its digest.
-func (p *Pond) openBlob(ctx context.Context, c *millpond.Content) error {
-	body, err := p.blobs.Open(ctx, c.Digest, 0, -1)
-	if err != nil {
-		return err
-	}
-	p.used(c.Digest, c.Size)
-	if seeker, ok := body.(io.ReadSeekCloser); ok {
-		c.ReadSeekCloser = seeker
-	} else {
-		body.Close()
-		c.ReadSeekCloser = &ranged{ctx: ctx, pond: p, digest: c.Digest, size: c.Size}
-	}
-	if file, ok := body.(*os.File); ok {
-		// A size that differs from the record's is damage that can be seen before anything was sent.
-		if info, err := file.Stat(); err != nil || info.Size() != c.Size {
-			file.Close()
-			p.damaged(c.Digest, fmt.Errorf("the file has another size than its record"))
-			return &millpond.Error{Kind: millpond.NotFound, Why: "the held bytes are damaged"}
-		}
-	}
-	digest := c.Digest
-	c.Damaged = func(err error) { p.damaged(digest, err) }
-	return nil
-}
-
-// damaged sets a blob aside that cannot be read as it was written, and forgets that it was held: the next reader has it
-// fetched again.
-func (p *Pond) damaged(d millpond.Digest, err error) {
-	ctx := p.life
-	p.log.ErrorContext(ctx, "held bytes are damaged; set aside", "digest", d.String(), "error", err)
-	if err := p.catalog.LoseBlob(ctx, d); err != nil {
-		p.log.ErrorContext(ctx, "cannot forget damaged bytes", "digest", d.String(), "error", err)
-	}
-	if err := p.setAside(ctx, d); err != nil && !millpond.Is(err, millpond.NotFound) {
-		p.log.ErrorContext(ctx, "cannot set damaged bytes aside", "digest", d.String(), "error", err)
-	}
-	p.forgetBlob(d)
-	p.event(ctx, millpond.Event{Verb: "damaged", Detail: detail("digest", d.String())})
-}
-
-// A ranged reads a blob of a store that cannot seek, by asking for the rest at each new position.
-type ranged struct {
-	ctx    context.Context
-	pond   *Pond
-	digest millpond.Digest
-	size   int64
-	off    int64
-	body   io.ReadCloser
-}
-
-func (r *ranged) Read(b []byte) (int, error) {
-	if r.body == nil {
-		body, err := r.pond.blobs.Open(r.ctx, r.digest, r.off, -1)
-		if err != nil {
-			return 0, err
-		}
-		r.body = body
-	}
-	n, err := r.body.Read(b)
-	r.off += int64(n)
-	return n, err
-}
-
-func (r *ranged) Seek(off int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		off += r.off
-	case io.SeekEnd:
-		off += r.size
-	}
-	if off < 0 {
-		return 0, fmt.Errorf("seek to %d: before the start", off)
-	}
-	if r.body != nil && off != r.off {
-		r.body.Close()
-		r.body = nil
-	}
-	r.off = off
-	return off, nil
-}
-
-func (r *ranged) Close() error {
-	if r.body == nil {
-		return nil
-	}
-	return r.body.Close()
 }
 
 // detail is an event's further words.
