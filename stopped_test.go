@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -111,6 +113,19 @@ func TestF42StopsUnderLoad(t *testing.T) {
 		return n >= 64 // the others wait for a place
 	})
 	sent.Wait()
+	v.lookUntil("all readers have come", func() bool {
+		_, figures, err := v.send("", "GET", "/-/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := map[string]int{}
+		for _, m := range figure.FindAllSubmatch(figures, -1) {
+			if n[string(m[1])], err = strconv.Atoi(string(m[2])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return n["fills"]+n["fill_waiting"] >= len(files) && n["connections"] >= len(files)+5+10
+	})
 	if err := v.process.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +152,11 @@ func TestF42StopsUnderLoad(t *testing.T) {
 	}
 }
 
+var figure = regexp.MustCompile(`(?m)^millpond_(fills|fill_waiting|connections) (\d+)$`)
+
+// patient is a client that sends no body before it is asked for it, so that who has sent some of one knows that it is read.
+var patient = &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+
 // upload publishes a wheel. It sends one half, says so, and sends the other when it may.
 func (v *victim) upload(file string, body []byte, half func(), rest <-chan struct{}) (int, []byte, error) {
 	r, w := io.Pipe()
@@ -145,6 +165,7 @@ func (v *victim) upload(file string, body []byte, half func(), rest <-chan struc
 		return 0, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+v.publisher)
+	req.Header.Set("Expect", "100-continue")
 	go func() { // ends with the request
 		w.Write(body[:len(body)/2])
 		half()
@@ -152,7 +173,7 @@ func (v *victim) upload(file string, body []byte, half func(), rest <-chan struc
 		w.Write(body[len(body)/2:])
 		w.Close()
 	}()
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := patient.Do(req)
 	if err != nil {
 		return 0, nil, err
 	}
