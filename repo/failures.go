@@ -3,7 +3,6 @@ package repo
 import (
 	"sync"
 	"time"
-
 )
 
 // failures remember what failed, for a while.
