@@ -38,8 +38,8 @@ var allInstalls = []install{
 		through: func(base string) []string { return []string{"npm_config_registry=" + base + "npm/"} },
 	},
 	{
-		what:    "go mod download all, of this program",
-		command: func(string) []string { return []string{"go", "mod", "download", "all"} },
+		what:    "go mod download, of this program",
+		command: func(string) []string { return []string{"go", "mod", "download"} },
 		env: func(dir string) []string {
 			return []string{"GOMODCACHE=" + filepath.Join(dir, "cache"), "GOFLAGS=-modcacherw", "GOWORK=off", "GOTOOLCHAIN=local"}
 		},
