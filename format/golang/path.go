@@ -9,6 +9,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"millpond"
+	"millpond/format"
 )
 
 // A Kind is one kind of URL of the protocol.
@@ -262,18 +263,7 @@ func escapeVersion(version string) string {
 	if err != nil {
 		escaped = version
 	}
-	plain := func(c byte) bool {
-		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+!", c) >= 0
-	}
-	var b strings.Builder
-	for i := range len(escaped) {
-		if c := escaped[i]; plain(c) {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
+	return format.Escape(escaped, "-._~+!")
 }
 
 // unescape decodes percent signs, once. It reports false for what would then read as another path, and for what is no text.

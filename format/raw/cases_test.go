@@ -237,7 +237,7 @@ func TestCase04TakenOver(t *testing.T) {
 	if err != nil || offset != 0 && offset != 2 {
 		t.Fatalf("the offset is %q, want 0 or 2", head.Header.Get("Upload-Offset"))
 	}
-	fmt.Fprint(hung, "XXXX")
+	fmt.Fprint(hung, "late")
 	rest := http.Header{"Tus-Resumable": {"1.0.0"}, "Upload-Offset": {strconv.Itoa(offset)}, "Content-Type": {typeChunk}}
 	h.Want("the rest", h.As(formattest.Owner).Do("PATCH", at, rest, []byte("abcdef"[offset:])), http.StatusNoContent)
 	h.Good("the file", h.Get("/hung"), []byte("abcdef"))
