@@ -14,7 +14,14 @@ import (
 
 	"millpond"
 	"millpond/catalog"
+	"millpond/internal/audit"
 )
+
+// Heads are the ends of the log that the pond has signed. *audit.Notary has them.
+type Heads interface {
+	Heads() (heads []audit.Signed, problems []string, err error)
+	KeyText() string
+}
 
 // Records are the record of changes. catalog.Catalog has them.
 type Records interface {
@@ -58,6 +65,8 @@ type (
 		OK     bool         `json:"ok"`
 		Events int64        `json:"events"`
 		Head   HeadDocument `json:"head"`
+		Signed int          `json:"signed"`        // heads that the pond itself had signed, which were compared too
+		Key    string       `json:"key,omitempty"` // what their signatures are checked with
 		Epoch  int64        `json:"epoch,omitempty"` // of the first event that is wrong
 		Seq    int64        `json:"seq,omitempty"`
 		Why    string       `json:"why,omitempty"`
@@ -70,7 +79,7 @@ func eventRoutes() []route {
 			about: "What has changed: JSON, JSON lines (Accept: application/x-ndjson) or CSV (Accept: text/csv). follow=1 with JSON lines waits for more.",
 			query: []string{"after", "before", "since", "until", "actor", "verb", "repository", "package", "version", "newest", "limit", "follow"}},
 		op("GET", "/-/api/audit/head", millpond.VerbAudit, inPond, "The end of the log.", (*Server).logHead),
-		op("POST", "/-/api/audit/verify", millpond.VerbAudit, inPond, "Reads the whole log and compares it with itself, and with heads noted earlier.", (*Server).verifyLog),
+		op("POST", "/-/api/audit/verify", millpond.VerbAudit, inPond, "Reads the whole log and compares it with itself, with the heads that the pond has signed, and with heads noted earlier.", (*Server).verifyLog),
 	}
 }
 
@@ -270,6 +279,18 @@ func (s *Server) verifyLog(c *call, in VerifyDocument) (*VerifiedDocument, error
 		}
 		heads = append(heads, catalog.Head{Epoch: h.Epoch, Seq: h.Seq, Hash: d, Time: h.Time})
 	}
+	var signed []audit.Signed
+	var problems []string
+	key := ""
+	if s.parts.Heads != nil {
+		if signed, problems, err = s.parts.Heads.Heads(); err != nil {
+			return nil, err
+		}
+		key = s.parts.Heads.KeyText()
+		for i := range signed {
+			heads = append(heads, signed[i].Head())
+		}
+	}
 	wrong, n, err := records.Verify(c.r.Context(), heads)
 	if err != nil {
 		return nil, err
@@ -278,7 +299,10 @@ func (s *Server) verifyLog(c *call, in VerifyDocument) (*VerifiedDocument, error
 	if err != nil {
 		return nil, err
 	}
-	out := &VerifiedDocument{OK: wrong == nil, Events: n, Head: describeHead(head)}
+	out := &VerifiedDocument{OK: wrong == nil && problems == nil, Events: n, Head: describeHead(head), Signed: len(signed), Key: key}
+	if problems != nil {
+		out.Why = "the file of signed heads is not what it was: " + problems[0]
+	}
 	if wrong != nil {
 		out.Epoch, out.Seq, out.Why = wrong.Epoch, wrong.Seq, wrong.Why
 	}

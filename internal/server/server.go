@@ -45,6 +45,7 @@ type Parts struct {
 	Callers Callers // who asks; nil knows nobody, and everybody is anonymous
 	People  People  // nil keeps none
 	Records Records // of what has changed; nil has none
+	Heads   Heads   // of the record, signed; nil has none
 	Version string
 	Log     *slog.Logger // what goes wrong; nil discards
 	Access  slog.Handler // one record a request; nil keeps none
