@@ -32,6 +32,20 @@ func (s Span) holds(g millpond.Grammar, version string) bool {
 		(s.Through == "" || g.Compare(version, s.Through) <= 0)
 }
 
+// String is the span for people.
+func (s Span) String() string {
+	if s.Version != "" {
+		return s.Version
+	}
+	var words []string
+	for _, b := range []struct{ word, at string }{{"from", s.From}, {"before", s.Before}, {"up to", s.Through}} {
+		if b.at != "" {
+			words = append(words, b.word+" "+b.at)
+		}
+	}
+	return cmp.Or(strings.Join(words, " "), "all")
+}
+
 // whole reports whether it is every version.
 func (s Span) whole() bool { return s == Span{} }
 

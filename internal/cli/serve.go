@@ -49,6 +49,7 @@ type running struct {
 	setup    string // the secret with which the first user is made; "" if there is one
 	proof    *proof
 	news     chan *plan // what this machine's clients say by now
+	outward  outward
 }
 
 // serve runs a pond until ctx ends or a signal says so.
@@ -104,6 +105,8 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	})
 	work.Go(func() { r.auth.Run(working) })
 	work.Go(func() { r.house.notary.Run(working) })
+	r.outward.begin(working, r, first)
+	defer r.outward.stop()
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	work.Go(func() { r.watch(working, stop) })
@@ -268,6 +271,7 @@ func (r *running) reload(ctx context.Context, load func(context.Context) (*plan,
 		}
 		use()
 		r.plan = next
+		r.outward.begin(ctx, r, next)
 		return nil
 	}()
 	r.server.Reloaded(err)

@@ -112,7 +112,7 @@ func (s *Server) takeDown(c *call, in TakedownDocument) (*TakedownDocument, erro
 			return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a purl stands for format, package and version: give one or the other"}
 		}
 		var err error
-		if t.Format, t.Package, t.Version, err = parsePURL(in.PURL); err != nil {
+		if t.Format, t.Package, t.Version, err = ParsePURL(in.PURL); err != nil {
 			return nil, err
 		}
 	}

@@ -65,8 +65,8 @@ type (
 		OK     bool         `json:"ok"`
 		Events int64        `json:"events"`
 		Head   HeadDocument `json:"head"`
-		Signed int          `json:"signed"`        // heads that the pond itself had signed, which were compared too
-		Key    string       `json:"key,omitempty"` // what their signatures are checked with
+		Signed int          `json:"signed"`          // heads that the pond itself had signed, which were compared too
+		Key    string       `json:"key,omitempty"`   // what their signatures are checked with
 		Epoch  int64        `json:"epoch,omitempty"` // of the first event that is wrong
 		Seq    int64        `json:"seq,omitempty"`
 		Why    string       `json:"why,omitempty"`
