@@ -16,9 +16,6 @@ const shortestPoll = 10 * time.Second
 func (c *Config) checkOutward() []error {
 	var errs []error
 	wrong := func(path, why string, args ...any) { errs = append(errs, c.at(path, why, args...)) }
-	if c.SharedMaxAge < 0 {
-		wrong("shared_max_age", "it must not be negative")
-	}
 	for i, f := range c.Advisories {
 		at := fmt.Sprintf("advisories[%d]", i)
 		if u, err := url.Parse(f.At); err != nil || f.At == "" || u.Scheme != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil) {

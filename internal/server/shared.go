@@ -12,7 +12,7 @@ import (
 // must reach those who read through a cache that nobody purges.
 func limitShared(h http.Header, most time.Duration) {
 	said := h["Cache-Control"]
-	if len(said) != 1 || !strings.HasPrefix(said[0], "public") || strings.Contains(said[0], "s-maxage") {
+	if len(said) != 1 || strings.Contains(said[0], "private") || strings.Contains(said[0], "s-maxage") {
 		return
 	}
 	_, rest, ok := strings.Cut(said[0], "max-age=")

@@ -10,6 +10,7 @@ func TestLimitShared(t *testing.T) {
 	for _, c := range []struct{ name, said, want string }{
 		{"what never changes", "public, max-age=31536000, immutable", "public, max-age=31536000, immutable, s-maxage=60"},
 		{"private", "private, max-age=31536000, immutable", "private, max-age=31536000, immutable"},
+		{"everybody's without a word", "max-age=599", "max-age=599, s-maxage=60"},
 		{"short already", "public, max-age=60", "public, max-age=60"},
 		{"asked about each time", "public, no-cache", "public, no-cache"},
 		{"said already", "public, max-age=900, s-maxage=5", "public, max-age=900, s-maxage=5"},
