@@ -153,6 +153,9 @@ func (r *running) configure(ctx context.Context, next *plan) error {
 		r.doors[d.Address] = true
 	}
 	r.server.Open(doors)
+	if err := r.auth.Reconcile(ctx); err != nil { // the next start or reload does it
+		r.log.Error("what was given for repositories that are gone has not ended yet", "error", err)
+	}
 	return nil
 }
 
