@@ -23,6 +23,7 @@ type auditCommand struct {
 	Verify     bool   `help:"Read the whole log, compare it with itself and with the heads in --heads, and say whether it is what it was."`
 	Heads      string `help:"With --verify: a file of heads noted earlier, a JSON document a line. The new head is added to it if all is well." placeholder:"FILE"`
 	Key        string `help:"With --heads: the file is one that the pond sends signed heads to; they must be signed with this key, and nothing is added." placeholder:"HEX"`
+	Here       bool   `help:"With --verify: read the chain and verify it on this machine, instead of asking the pond for its word. With --repository, who may see that one's events only is given hashes of the others, and verifies them all."`
 	Since      string `help:"From then on: 2026-11-21, a time as RFC 3339 writes it, or 24h ago." placeholder:"TIME"`
 	Until      string `help:"Until then." placeholder:"TIME"`
 	Actor      string `help:"Of one person or service." placeholder:"NAME"`
@@ -43,8 +44,8 @@ func (c *auditCommand) Run(ctx context.Context, p *Process) error {
 	if c.Heads != "" {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "--heads is for --verify"}
 	}
-	if c.Key != "" {
-		return &millpond.Error{Kind: millpond.Invalid, Why: "--key is for --verify with --heads"}
+	if c.Key != "" || c.Here {
+		return &millpond.Error{Kind: millpond.Invalid, Why: "--key and --here are for --verify"}
 	}
 	q := url.Values{}
 	for key, value := range map[string]string{"actor": c.Actor, "verb": c.Verb, "repository": c.Repository, "package": c.Package, "version": c.Of} {
@@ -135,8 +136,27 @@ func (c *auditCommand) verify(ctx context.Context, p *Process) error {
 	} else if c.Key != "" {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "--key is for --verify with --heads"}
 	}
+	if c.Here || c.Repository != "" {
+		report, err := c.verifyHere(ctx, p, in.Heads)
+		if err != nil {
+			return err
+		}
+		if c.Heads != "" && c.Key == "" && report.Head.Seq > 0 && (len(in.Heads) == 0 || in.Heads[len(in.Heads)-1].Hash != report.Head.Hash) {
+			if err := noteHead(c.Heads, report.Head); err != nil {
+				return err
+			}
+		}
+		return c.show(p, report, func(row func(...any)) {
+			row(fmt.Sprintf("%d events, each as it was written; %d of them were shown", report.Events, report.Seen))
+			row(fmt.Sprintf("%d heads noted earlier were compared", report.Heads))
+			row(fmt.Sprintf("the head is event %d of epoch %d, %s", report.Head.Seq, report.Head.Epoch, report.Head.Hash))
+		})
+	}
+	bar := p.working("the pond reads its log")
 	var out server.VerifiedDocument
-	if err := c.call(ctx, request{method: "POST", path: []string{"audit", "verify"}, in: in}, &out); err != nil {
+	err := c.call(ctx, request{method: "POST", path: []string{"audit", "verify"}, in: in}, &out)
+	bar.done()
+	if err != nil {
 		return err
 	}
 	if !out.OK {

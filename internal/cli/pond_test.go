@@ -69,6 +69,18 @@ func TestTeamPublishes(t *testing.T) {
 	for range 2 {
 		do("", 0, "audit", "--verify", "--heads", heads)
 	}
+	if out := do("", 0, "audit", "--verify", "--here", "--heads", heads); !strings.Contains(out, "each as it was written") {
+		t.Errorf("audit --verify --here = %q", out)
+	}
+	// Who may see the events of one repository verifies them all, and is shown no other.
+	do("", 0, "service", "add", "watch")
+	do("", 0, "grant", "add", "user:watch", "auditor", "pypi")
+	watch, _, _ := strings.Cut(do("", 0, "service", "token", "watch"), "\n")
+	do("", ExitDenied, "audit", "--verify", "--here", "--token", watch)
+	var report chainReport
+	if err := json.Unmarshal([]byte(do("", 0, "audit", "--verify", "--repository", "pypi", "--json", "--token", watch)), &report); err != nil || report.Events < 8 || report.Seen == 0 || report.Seen >= report.Events {
+		t.Errorf("the auditor of pypi verified %+v, %v; want all events, and to be shown some", report, err)
+	}
 	do("", 0, "status")
 	do("", 0, "logout")
 	do("", ExitLogin, "token", "--url", u.base)

@@ -49,6 +49,15 @@ type (
 		Detail     json.RawMessage `json:"detail,omitempty"`
 		Hash       string          `json:"hash,omitempty"`
 	}
+	// LinkDocument is a link of the chain: Hash is SHA-256 of the hash before it (32 zero bytes before the first) and of SHA-256
+	// of Body, which is BodyHash where the caller may not see the event.
+	LinkDocument struct {
+		Epoch    int64  `json:"epoch"`
+		Seq      int64  `json:"seq"`
+		Body     string `json:"body,omitempty"` // JSON, as it was hashed
+		BodyHash string `json:"body_hash,omitempty"`
+		Hash     string `json:"hash"`
+	}
 	// HeadDocument is the end of the log at some time.
 	HeadDocument struct {
 		Epoch int64     `json:"epoch"`
@@ -79,6 +88,9 @@ func eventRoutes() []route {
 			about: "What has changed: JSON, JSON lines (Accept: application/x-ndjson) or CSV (Accept: text/csv). follow=1 with JSON lines waits for more.",
 			query: []string{"after", "before", "since", "until", "actor", "verb", "repository", "package", "version", "newest", "limit", "follow"}},
 		op("GET", "/-/api/audit/head", millpond.VerbAudit, inPond, "The end of the log.", (*Server).logHead),
+		{path: "/-/api/audit/chain", methods: "GET HEAD", verb: millpond.VerbAudit, scope: inQuery, out: []LinkDocument{}, serve: (*Server).listChain,
+			about: "The record of changes as it is chained, as JSON lines: for who verifies it elsewhere. Of what the caller may not see there is the hash of its body.",
+			query: []string{"after", "repository"}},
 		op("POST", "/-/api/audit/verify", millpond.VerbAudit, inPond, "Reads the whole log and compares it with itself, with the heads that the pond has signed, and with heads noted earlier.", (*Server).verifyLog),
 	}
 }
@@ -251,6 +263,42 @@ func readFilter(q url.Values) (f catalog.Filter, follow bool, err error) {
 	f = catalog.Filter{After: number("after"), Before: number("before"), Since: moment("since"), Until: moment("until"), Actor: q.Get("actor"), Verb: q.Get("verb"),
 		Repository: q.Get("repository"), Package: q.Get("package"), Version: q.Get("version"), Newest: q.Get("newest") == "1", Limit: int(min(number("limit"), 1<<30))}
 	return f, q.Get("follow") == "1", err
+}
+
+// listChain writes a link a line.
+func (s *Server) listChain(c *call) error {
+	records, err := s.records()
+	if err != nil {
+		return err
+	}
+	f, _, err := readFilter(c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	all := c.caller.Rights != nil && c.caller.Rights.May(millpond.VerbAudit, pondWide, "")
+	h := c.Header()
+	h.Set("Content-Type", "application/x-ndjson")
+	h["Cache-Control"] = noStore
+	if c.r.Method == http.MethodHead {
+		c.WriteHeader(http.StatusOK)
+		return nil
+	}
+	line := json.NewEncoder(c.response)
+	for l, err := range records.Chain(c.r.Context(), f.After) {
+		if err == nil {
+			one := LinkDocument{Epoch: l.Event.Epoch, Seq: l.Event.Seq, Hash: l.Event.Hash.String()}
+			if all || f.Repository != "" && l.Event.Repository == f.Repository { // whose audit the route has asked for
+				one.Body = string(l.Body)
+			} else {
+				one.BodyHash = millpond.SHA256(l.Body).String()
+			}
+			err = line.Encode(one)
+		}
+		if err != nil {
+			return c.cut(err)
+		}
+	}
+	return nil
 }
 
 func (s *Server) logHead(c *call, _ nothing) (HeadDocument, error) {
