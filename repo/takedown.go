@@ -258,7 +258,7 @@ func (p *Pond) LiftTakedown(ctx context.Context, c Caller, id, why string) error
 	err := p.operate(ctx, c, func(tx catalog.Tx) error {
 		e, err := tx.Entry(takedowns, id)
 		if millpond.Is(err, millpond.NotFound) {
-			return &millpond.Error{Kind: millpond.NotFound, Why: "there is no takedown " + id}
+			return &millpond.Error{Kind: millpond.NotFound, Why: "there is no takedown " + id, Hint: "'millpond takedown list' shows their ids"}
 		}
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -21,8 +22,16 @@ type what struct {
 
 // change asks for a change of a package, and says that it was made: words hold a %s for what was changed, "demo 1.0".
 func (a *api) change(ctx context.Context, p *Process, w what, verb string, c server.Change, words string) error {
-	return a.tell(ctx, p, request{method: "POST", path: []string{"repositories", w.Repository, "packages", w.Package, verb}, in: c},
-		words, millpond.Key{Package: w.Package, Version: c.Version, File: c.File})
+	return w.hosted(a.tell(ctx, p, request{method: "POST", path: []string{"repositories", w.Repository, "packages", w.Package, verb}, in: c},
+		words, millpond.Key{Package: w.Package, Version: c.Version, File: c.File}))
+}
+
+// hosted adds to an error that there is no such thing what to do about it.
+func (w what) hosted(err error) error {
+	if e, ok := errors.AsType[*millpond.Error](err); ok && e.Kind == millpond.NotFound && e.Hint == "" {
+		e.Hint = fmt.Sprintf("this is for what was published here; 'millpond why %s %s' says where it comes from", w.Repository, w.Package)
+	}
+	return err
 }
 
 type showCommand struct {
@@ -34,7 +43,7 @@ type showCommand struct {
 func (c *showCommand) Run(ctx context.Context, p *Process) error {
 	var d server.PackageDocument
 	if err := c.call(ctx, request{method: "GET", path: []string{"repositories", c.Repository, "packages", c.Package}}, &d); err != nil {
-		return err
+		return c.hosted(err)
 	}
 	return c.show(p, d, func(row func(...any)) {
 		for _, v := range d.Versions {
@@ -167,7 +176,7 @@ type mergeCommand struct {
 // Run says what becomes of other layers' versions.
 func (c *mergeCommand) Run(ctx context.Context, p *Process) error {
 	in := server.Merge{Merge: strings.TrimSuffix(c.How, "default")}
-	return c.tell(ctx, p, request{method: "PUT", path: []string{"repositories", c.Repository, "packages", c.Package, "merge"}, in: in}, "%s in %s: merge %s", c.Package, c.Repository, c.How)
+	return c.hosted(c.tell(ctx, p, request{method: "PUT", path: []string{"repositories", c.Repository, "packages", c.Package, "merge"}, in: in}, "%s in %s: merge %s", c.Package, c.Repository, c.How))
 }
 
 type takedownCommands struct {
