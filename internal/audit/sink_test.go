@@ -169,3 +169,22 @@ func TestHeadsGoElsewhere(t *testing.T) {
 		must(t, c.Close())
 	})
 }
+
+// TestHeadsReadsBackTheEnd: of a long file the end is read, from the beginning of a line on.
+func TestHeadsReadsBackTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	path, s := filepath.Join(dir, "heads"), secrets{}
+	c := opened(t, filepath.Join(dir, "data"))
+	n := notary(t, path, s, c, audit.Options{})
+	emit(t, c, 1)
+	note(t, n, 1)
+	must(t, n.Close())
+	line, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, bytes.Repeat(line, 6<<20/len(line)), 0o600))
+	n = notary(t, path, s, c, audit.Options{})
+	heads, problems, err := n.Heads()
+	if want := 4 << 20 / len(line); err != nil || problems != nil || len(heads) < want-1 || len(heads) > want {
+		t.Errorf("%d heads, %q, %v; want %d, each whole", len(heads), problems, err, want)
+	}
+}
