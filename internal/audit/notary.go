@@ -240,9 +240,9 @@ func (n *Notary) Note(ctx context.Context) (*Signed, error) {
 	return s, nil
 }
 
-// readBack is how much of the file's end Heads reads: those of nine days in which something happened every minute. Each says
+// readBack is how much of the file's end Heads reads: those of two days in which something happens every minute. Each says
 // all about the log before it.
-const readBack = 4 << 20
+const readBack = 1 << 20
 
 // Heads reads back the last heads in the file, with words for what is wrong with it. It may be called while Run runs.
 func (n *Notary) Heads() (heads []Signed, problems []string, err error) {

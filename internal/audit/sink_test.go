@@ -181,10 +181,10 @@ func TestHeadsReadsBackTheEnd(t *testing.T) {
 	must(t, n.Close())
 	line, err := os.ReadFile(path)
 	must(t, err)
-	must(t, os.WriteFile(path, bytes.Repeat(line, 6<<20/len(line)), 0o600))
+	must(t, os.WriteFile(path, bytes.Repeat(line, 3<<19/len(line)), 0o600))
 	n = notary(t, path, s, c, audit.Options{})
 	heads, problems, err := n.Heads()
-	if want := 4 << 20 / len(line); err != nil || problems != nil || len(heads) < want-1 || len(heads) > want {
+	if want := 1 << 20 / len(line); err != nil || problems != nil || len(heads) < want-1 || len(heads) > want {
 		t.Errorf("%d heads, %q, %v; want %d, each whole", len(heads), problems, err, want)
 	}
 }
