@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -69,65 +70,93 @@ type Advised struct{ Taken, Lifted, Unread int }
 // advised are the entries that say what a feed's records were last taken to say, whatever became of their takedowns.
 const advised = "advised"
 
-// adviceAtOnce is how many records are one transaction.
+// adviceAtOnce is how many takedowns are one transaction.
 const adviceAtOnce = 200
+
+// adviceShown is how long readers go on seeing what was, at most, while a feed has very many records to take.
+const adviceShown = 10 * time.Second
 
 // TakeAdvice takes down what a feed's records name, with the feed as the actor, and lifts what it takes back. Records of
 // formats that no repository has are passed over, and those that name no package are counted as not read. What was lifted by
-// hand stays lifted until the record says something else.
+// hand stays lifted until the record says something else. An error of the records ends it; what was taken stands.
 //
 // It is the pond's own work: who configures a feed has the operator's word for it.
-func (p *Pond) TakeAdvice(ctx context.Context, feed string, records []Advice) (out Advised, err error) {
-	changed := false
-	defer func() {
-		if changed {
-			err = firstError(err, p.loadTakedowns(context.WithoutCancel(ctx)))
-			p.forgetAll()
+func (p *Pond) TakeAdvice(ctx context.Context, feed string, records iter.Seq2[*Advice, error]) (out Advised, err error) {
+	var steps []step
+	var unseen bool
+	looked := time.Now()
+	take := func() error {
+		taken, lifted, err := p.takeSteps(ctx, feed, steps)
+		out.Taken, out.Lifted, unseen, steps = out.Taken+taken, out.Lifted+lifted, unseen || taken+lifted > 0, steps[:0]
+		// All takedowns are read again each time, which takes a second where there are hundreds of thousands.
+		if unseen && (err != nil || time.Since(looked) > adviceShown) {
+			err = firstError(err, p.showTakedowns(ctx))
+			unseen, looked = false, time.Now()
 		}
-	}()
-	for some := range slices.Chunk(records, adviceAtOnce) {
-		var steps []step
-		for i := range some {
-			all, unread := p.steps(feed, &some[i])
-			steps = append(steps, all...)
-			out.Unread += unread
+		return err
+	}
+	for a, bad := range records {
+		if bad != nil {
+			err = bad
+			break
 		}
-		var due []step
-		if err := p.catalog.View(ctx, func(tx catalog.Tx) (err error) {
-			due, err = undone(tx, steps)
+		more, unread := p.steps(feed, a)
+		steps = append(steps, more...)
+		out.Unread += unread
+		if len(steps) >= adviceAtOnce {
+			if err = take(); err != nil {
+				break
+			}
+		}
+	}
+	if err == nil {
+		err = take()
+	}
+	if unseen {
+		err = firstError(err, p.showTakedowns(ctx))
+	}
+	return out, err
+}
+
+// showTakedowns has readers see what was taken down.
+func (p *Pond) showTakedowns(ctx context.Context) error {
+	err := p.loadTakedowns(context.WithoutCancel(ctx))
+	p.forgetAll()
+	return err
+}
+
+// takeSteps carries out those steps that are not done, in one transaction.
+func (p *Pond) takeSteps(ctx context.Context, feed string, steps []step) (taken, lifted int, err error) {
+	var due []step
+	if err := p.catalog.View(ctx, func(tx catalog.Tx) (err error) {
+		due, err = undone(tx, steps)
+		return err
+	}); err != nil || len(due) == 0 {
+		return 0, 0, err
+	}
+	err = p.catalog.Update(ctx, millpond.Actor{Name: feed}, func(tx catalog.Tx) error {
+		taken, lifted = 0, 0
+		due, err := undone(tx, steps)
+		if err != nil {
 			return err
-		}); err != nil {
-			return out, err
 		}
-		if len(due) == 0 {
-			continue
-		}
-		var taken, lifted int
-		err := p.catalog.Update(ctx, millpond.Actor{Name: feed}, func(tx catalog.Tx) error {
-			taken, lifted = 0, 0
-			due, err := undone(tx, steps)
+		for i := range due {
+			did, err := due[i].do(tx)
 			if err != nil {
 				return err
 			}
-			for i := range due {
-				did, err := due[i].do(tx)
-				if err != nil {
-					return err
-				}
-				if did && due[i].withdrawn {
-					lifted++
-				} else if did {
-					taken++
-				}
+			if did && due[i].withdrawn {
+				lifted++
+			} else if did {
+				taken++
 			}
-			return nil
-		})
-		if err != nil {
-			return out, err
 		}
-		out.Taken, out.Lifted, changed = out.Taken+taken, out.Lifted+lifted, changed || taken+lifted > 0
+		return nil
+	})
+	if err != nil {
+		return 0, 0, err
 	}
-	return out, nil
+	return taken, lifted, nil
 }
 
 // A step is what a record asks for of one package in one format.

@@ -12,7 +12,13 @@ import (
 // advise gives the pond records of the feed "feed osv", and compares what came of them.
 func (r *rig) advise(want repo.Advised, records ...repo.Advice) {
 	r.t.Helper()
-	got, err := r.pond.TakeAdvice(r.t.Context(), "feed osv", records)
+	got, err := r.pond.TakeAdvice(r.t.Context(), "feed osv", func(yield func(*repo.Advice, error) bool) {
+		for i := range records {
+			if !yield(&records[i], nil) {
+				return
+			}
+		}
+	})
 	if err != nil || got != want {
 		r.t.Errorf("%+v: got %+v, %v; want %+v", records, got, err, want)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -42,14 +43,13 @@ type Feed struct {
 
 // A Pond takes what advisories name down. *repo.Pond is one.
 type Pond interface {
-	TakeAdvice(ctx context.Context, feed string, records []repo.Advice) (repo.Advised, error)
+	TakeAdvice(ctx context.Context, feed string, records iter.Seq2[*repo.Advice, error]) (repo.Advised, error)
 }
 
 const (
 	defaultEvery = 5 * time.Minute
 	longest      = 16 << 20 // bytes of one record, or of a file that is no zip, times 16
 	most         = 2 << 30  // bytes of a zip, and of what is in it times 8
-	batch        = 200      // records that the pond is told at once
 )
 
 // Run looks at the feed now and then every so often, until ctx ends.
@@ -128,26 +128,18 @@ func (f *Feed) take(ctx context.Context, walk func(each func(name string, text [
 	}); err != nil || records == 0 {
 		return out, unread, err
 	}
-	var some []repo.Advice
-	tell := func() error {
-		did, err := f.Pond.TakeAdvice(ctx, "feed "+f.Name, some)
-		out = repo.Advised{Taken: out.Taken + did.Taken, Lifted: out.Lifted + did.Lifted, Unread: out.Unread + did.Unread}
-		some = some[:0]
-		return err
-	}
-	err = walk(func(_ string, text []byte) error {
-		a, err := Parse(text)
-		if err != nil || !wanted(a.ID, ids) {
-			return nil // it was counted
+	out, err = f.Pond.TakeAdvice(ctx, "feed "+f.Name, func(yield func(*repo.Advice, error) bool) {
+		enough := errors.New("enough")
+		err := walk(func(_ string, text []byte) error {
+			if a, err := Parse(text); err == nil && wanted(a.ID, ids) && !yield(a, nil) {
+				return enough
+			}
+			return nil // what cannot be read was counted
+		})
+		if err != nil && err != enough {
+			yield(nil, err)
 		}
-		if some = append(some, *a); len(some) < batch {
-			return nil
-		}
-		return tell()
 	})
-	if err == nil {
-		err = tell()
-	}
 	return out, unread, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -80,8 +81,11 @@ type taker struct {
 	feeds []string
 }
 
-func (p *taker) TakeAdvice(_ context.Context, feed string, records []repo.Advice) (out repo.Advised, err error) {
-	for _, r := range records {
+func (p *taker) TakeAdvice(_ context.Context, feed string, records iter.Seq2[*repo.Advice, error]) (out repo.Advised, err error) {
+	for r, err := range records {
+		if err != nil {
+			return out, err
+		}
 		p.told = append(p.told, r.ID)
 		out.Taken++
 	}
