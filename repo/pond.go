@@ -59,6 +59,7 @@ type Pond struct {
 	benches chan struct{} // a place for each program that a Source runs
 	scratch string        // see Parts
 	lowDisk atomic.Bool
+	polls   atomic.Bool  // Poll is running
 	looked  atomic.Int64 // when the disk was last looked at, in unix seconds
 }
 

@@ -77,7 +77,9 @@ type Upstream struct {
 	Sibling string // name of another repository of the same format; Settings' URL is nil then
 	Merge   string // "hide" or "union"; "" is the repository's, and union for a sibling
 	// Names are patterns, written as claims are, of the names that it is asked about; none is all.
-	Names   []string
+	Names []string
+	// Poll is how often the list of all names is looked through for listings that have changed, ten minutes at least; 0 is never.
+	Poll    time.Duration
 	Options map[string]string
 }
 

@@ -180,6 +180,9 @@ type Upstream struct {
 	Name string `key:"name" type:"word" default:"its host"`
 	// Patterns of the names that it is asked about, written as claims are; it hears of no others. Empty is all.
 	Names []string `key:"names" type:"list of patterns"`
+	// How often its list of all names is looked through, so that what has changed is asked for again though it is fresh: together
+	// with a long fresh it spares one question for each package. 0 is never, and less than 10m is 10m.
+	Poll time.Duration `key:"poll" default:"0s"`
 	// As for the repository, but for this upstream alone.
 	Merge string `key:"merge" type:"word" default:"the repository's, and union for a sibling"`
 	// Basic authentication, sent to the URL's own origin only.
