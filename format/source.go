@@ -53,7 +53,8 @@ type Fetcher interface {
 }
 
 // A Verifier is a Source that judges bytes by more than digests. It is asked before the bytes are sealed, and answers
-// Corrupt to refuse them.
+// Corrupt to refuse them. With an error that is Unverified they are kept, and it is asked about them again later: then too
+// Corrupt refuses them, and they are dropped.
 type Verifier interface {
 	Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size int64) error
 }

@@ -91,7 +91,7 @@ func (l *upstream) look(ctx context.Context) (int, error) {
 	return stale, s.SetState(ctx, "poll", text)
 }
 
-// polling runs Poll unless it runs already.
+// polling runs Poll and Reverify unless they run already.
 func (p *Pond) polling() {
 	if !p.polls.CompareAndSwap(false, true) {
 		return
@@ -100,6 +100,9 @@ func (p *Pond) polling() {
 		defer p.polls.Store(false)
 		if _, err := p.Poll(ctx); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "the list of an upstream's names could not be looked through; it is tried again", "error", err)
+		}
+		if _, err := p.Reverify(ctx); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "what is kept unverified could not be asked about; it is tried again", "error", err)
 		}
 	}) {
 		p.polls.Store(false)
