@@ -264,6 +264,9 @@ func (l *upstream) size(ctx context.Context, k millpond.Key, f *millpond.File, h
 
 // fetch begins or joins the download of a file.
 func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, h *catalog.Holding, mode Mode) (*millpond.Content, error) {
+	if err := TraceOf(ctx).spend(); err != nil {
+		return nil, err
+	}
 	s := l.session(ctx)
 	src := l.format.Source(s)
 	how := askingOf(src, k)

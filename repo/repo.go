@@ -143,10 +143,30 @@ type Trace struct {
 	Upstream                           time.Duration // spent waiting for upstreams
 	Verdict                            string        // of the rule that decided; "" if none did
 
+	// Budget is asked once, before an upstream is asked for the sake of the request about what is not held; its error is the
+	// answer. Nil lets all pass.
+	Budget Budget
+	spent  bool
+
 	// What a file was opened as, while which takedowns stood.
 	repo  *Repository
 	bytes millpond.Digest
 	taken *[]*Takedown
+}
+
+// A Budget bounds how often a client may send the pond to its upstreams.
+type Budget interface {
+	// Spend counts one request. Throttled if there have been too many.
+	Spend() error
+}
+
+// spend counts the request as one that wants to know what is not held.
+func (t *Trace) spend() error {
+	if t.Budget == nil || t.spent {
+		return nil
+	}
+	t.spent = true
+	return t.Budget.Spend()
 }
 
 // Withdrawn says why what the request reads must not be read any further: it was taken down since. It costs next to nothing:

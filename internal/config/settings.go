@@ -102,6 +102,8 @@ type Limits struct {
 	Downloads int `key:"downloads" default:"256"`
 	// Readers that wait for a download to begin, before more are sent away.
 	Waiting int `key:"waiting" default:"1024"`
+	// Requests of one client in ten minutes for what is not held, before it is told to wait; 0 is no limit. This machine has none.
+	Misses int `key:"misses" default:"5000"`
 }
 
 // Log is what the pond writes about itself.
