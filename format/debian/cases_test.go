@@ -3,10 +3,7 @@ package debian
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -331,55 +328,6 @@ func TestCase15ByHash(t *testing.T) {
 		for _, wrong := range []string{"SHA256/" + hexSHA([]byte("x")), "SHA256/abc", "SHA3/" + hexSHA(index), "SHA512/" + hexSHA(index)} {
 			h.Want(name+", "+wrong, h.Get("/dists/stable/main/binary-amd64/by-hash/"+wrong), http.StatusNotFound)
 		}
-	}
-}
-
-// TestCase17Proxy: a request with an absolute URL reaches the upstreams that are configured, and nothing else is asked.
-func TestCase17Proxy(t *testing.T) {
-	h, _ := stocked(t, nil)
-	up, err := url.Parse(h.Up.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		Format{}.Handler(h.As("").Repo()).ServeHTTP(w, r)
-	}))
-	defer proxy.Close()
-	through, err := url.Parse(proxy.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(through)}}
-	get := func(address string) (int, []byte) {
-		t.Helper()
-		resp, err := client.Get(address)
-		if err != nil {
-			t.Fatalf("%s: %v", address, err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, b
-	}
-	if status, _ := get("http://" + up.Host + "/debian" + packages); status != 200 {
-		t.Fatalf("by proxy: got %d, want 200", status)
-	}
-	if status, b := get("http://" + up.Host + "/debian/" + helloPath); status != 200 || !bytes.HasPrefix(b, []byte("!<arch>")) {
-		t.Errorf("a file by proxy: got %d", status)
-	}
-	h.Up.Forget()
-	for _, address := range []string{
-		"http://evil.example/debian" + inRelease, "http://127.0.0.1:1/debian" + inRelease, "http://169.254.169.254/latest/meta-data",
-		"http://" + up.Host + "/other" + inRelease, "http://" + up.Host + "/debian/../secret",
-	} {
-		if status, b := get(address); status != 403 {
-			t.Errorf("%s: got %d %q, want 403", address, status, b)
-		}
-	}
-	if n := h.Up.Count("", ""); n != 0 {
-		t.Errorf("refused requests cost %d upstream requests: %v", n, h.Up.Requests(""))
 	}
 }
 
