@@ -2,6 +2,7 @@ package debian
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"millpond"
@@ -65,11 +66,20 @@ func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, 
 		if err != nil {
 			return true, err
 		}
-		if len(versions) > 0 && len(pkg.Versions) > 0 && versions[0].File(file) != nil {
+		if len(versions) > 0 && len(pkg.Versions) > 0 && (versions[0].File(file) != nil || h.curates(suite) && packedOtherwise(&versions[0], file)) {
 			return true, h.getListed(w, r, suite, file, p.At)
 		}
 	}
 	return false, nil
+}
+
+// packedOtherwise reports whether an index is listed in another form than that of the path.
+func packedOtherwise(v *millpond.Version, path string) bool {
+	plain, n := unpackedName(path)
+	return n >= 0 && slices.ContainsFunc(v.Files, func(f millpond.File) bool {
+		other, m := unpackedName(f.Name)
+		return m >= 0 && other == plain
+	})
 }
 
 // guess reads source and version off a path of the pool that no index lists, as archives commonly make them. What it finds
