@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,11 +33,25 @@ func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
 		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: at.source, File: p.File}, Why: at.source + " is a name of " + h.repo.Name() + ", and nothing of that path is published here"}
 	}
 	c, err := format.Find(r, h.repo, k)
+	if millpond.Is(err, millpond.BadUpstream) || millpond.Is(err, millpond.Offline) {
+		return notHeld(p.File, err)
+	}
 	if err != nil {
 		return err
 	}
-	cache := mayChange
-	return h.send(w, r, c, typeOf(p.File), cache)
+	return h.send(w, r, c, typeOf(p.File), mayChange)
+}
+
+// notHeld names the file that cannot be given: why an upstream is asked nothing says nothing of what was asked for.
+func notHeld(path string, err error) error {
+	e, ok := errors.AsType[*millpond.Error](err)
+	_, file := split(path)
+	if !ok || strings.Contains(e.Why, file) {
+		return err
+	}
+	named := *e
+	named.Why = file + " is not held here: " + e.Why
+	return &named
 }
 
 // getFlat answers with an index of a flat suite that is known, if the path is one.
