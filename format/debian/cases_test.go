@@ -113,6 +113,33 @@ func TestBlock(t *testing.T) {
 	h.Want("a blocked suite", h.Get(inRelease), http.StatusForbidden)
 }
 
+// TestCase19Claimed: of a claimed source package nothing is asked of an upstream whose index lists it, and nothing that was held
+// before is given.
+func TestCase19Claimed(t *testing.T) {
+	h, a := stocked(t, nil)
+	cold := "pool/main/h/hello/hello_1.1_amd64.deb"
+	a.Set(cold, deb(t, "hello", "1.1", "amd64", "", 0))
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
+	good(t, h, packages, nil)
+	good(t, h, "/"+helloPath, nil)
+	for _, union := range []bool{false, true} {
+		c := h.Config("r", h.Up)
+		c.Claims, c.Union = []string{"hello"}, union
+		h.Configure(repo.Settings{}, c)
+		h.Pass(time.Hour)
+		good(t, h, inRelease, nil)
+		h.Up.Forget()
+		for _, path := range []string{helloPath, cold, "pool/main/h/hello/hello_9_amd64.deb"} {
+			for _, method := range []string{"GET", "HEAD"} {
+				h.Want(method+" "+path, h.Do(method, "/r/"+path, nil), http.StatusNotFound)
+			}
+		}
+		if n := h.Up.Count("", ""); n != 0 {
+			t.Errorf("union %v: a claimed name cost %d upstream requests: %v", union, n, h.Up.Requests(""))
+		}
+	}
+}
+
 // TestCase04Dead: nothing held is 503, never an absence; what is held is served for ever, also offline.
 func TestCase04Dead(t *testing.T) {
 	h, a := stocked(t, nil)

@@ -29,10 +29,10 @@ func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
 		}
 	}
 	k := millpond.Key{Package: at.source, Version: at.version, File: at.poolName.String()}
-	if h.repo.Claimed(at.source) {
+	c, err := format.Find(r, h.repo, k)
+	if millpond.Is(err, millpond.NotFound) && h.repo.Claimed(at.source) {
 		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: at.source, File: p.File}, Why: at.source + " is a name of " + h.repo.Name() + ", and nothing of that path is published here"}
 	}
-	c, err := format.Find(r, h.repo, k)
 	if millpond.Is(err, millpond.BadUpstream) || millpond.Is(err, millpond.Offline) {
 		return notHeld(p.File, err)
 	}
@@ -57,7 +57,7 @@ func notHeld(path string, err error) error {
 // getFlat answers with an index of a flat suite that is known, if the path is one.
 func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, error) {
 	knower, ok := h.repo.(format.Knower)
-	if !ok {
+	if !ok || strings.HasSuffix(p.File, ".deb") { // what is asked for most is no index, and what is known is not for nothing
 		return false, nil
 	}
 	known, err := knower.Known(r.Context())
