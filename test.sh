@@ -35,6 +35,7 @@ command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven defa
 if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
 	for client in vagrant chromium debootstrap podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
 	command -v ctr >/dev/null || missing+=(containerd)
+	command -v dockerd >/dev/null && command -v docker >/dev/null || missing+=(docker.io)
 fi
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
