@@ -1,5 +1,11 @@
 package debian
 
+// The numbered cases of the format's page, and where they are shown: 01 apt_test.go, 02 crash_test.go, 03 08 09 12 14 client_test.go,
+// 04 05 06 10 11 13 15 19 here, 07 resume_test.go, 16 unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script
+// proxy, 18 and 19 curate_test.go, flat_test.go and hosted_test.go, 20 here, 21 and 23 hosted_test.go, 22 twice_test.go, 23 and 24
+// incoming_test.go, 25 unit_test.go and the script publish, 26 the scripts real_debootstrap and proxy, 27 chain_test.go, 28
+// ponds_test.go (edges are not built), 29 the script setup_sources.
+
 import (
 	"bytes"
 	"fmt"

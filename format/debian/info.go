@@ -24,6 +24,7 @@ func (Format) Info() format.Info {
 		Name:   "debian",
 		Title:  "Debian packages",
 		PURL:   "deb",
+		Proxy:  true,
 		Fresh:  time.Minute,
 		Absent: time.Minute,
 		// apt waits; a cold Release brings its indexes with it.

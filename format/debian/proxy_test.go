@@ -11,6 +11,9 @@ import (
 
 // TestCase17Proxy: a request with an absolute URL reaches the upstreams that are configured, and nothing else is asked.
 func TestCase17Proxy(t *testing.T) {
+	if !(Format{}).Info().Proxy {
+		t.Error("the server gives the format no requests of a proxy's clients")
+	}
 	h, _ := stocked(t, nil)
 	up, err := url.Parse(h.Up.URL)
 	if err != nil {
