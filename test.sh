@@ -33,8 +33,9 @@ for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
 if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
-	for client in vagrant chromium debootstrap podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
+	for client in vagrant chromium debootstrap reprepro podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
 	command -v ctr >/dev/null || missing+=(containerd)
+	command -v dockerd >/dev/null && command -v docker >/dev/null || missing+=(docker.io)
 fi
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then

@@ -62,6 +62,8 @@ type Config struct {
 
 	Hosts  []string // names of hosts where the repository is the root; for who serves it
 	Listen string   // the address where it is the root, as the server's doors are known by; "" if it has none
+	// Tunnels are names of hosts to whose port of https clients are passed through there, unread; for who serves it.
+	Tunnels []string
 
 	Volatile  bool  // versions may be overwritten and deleted
 	Unpublish bool  // versions may be deleted; their numbers stay taken

@@ -200,6 +200,9 @@ type Repository struct {
 	// http:// before it plain HTTP is spoken there, also where the pond has TLS. Formats that know how answer there as a
 	// proxy, for what their upstreams have.
 	Listen string `key:"listen" type:"address"`
+	// Names of hosts to which clients that take listen for a proxy are passed through, at port 443: by CONNECT. What goes
+	// through is neither verified nor judged nor kept, so leave it empty if you can.
+	Tunnels []string `key:"tunnels" type:"list of host names"`
 
 	// Options are the format's own settings, which stand beside the keys above.
 	Options map[string]string `key:"-"`

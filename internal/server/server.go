@@ -8,6 +8,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -50,6 +51,8 @@ type Parts struct {
 	Log     *slog.Logger // what goes wrong; nil discards
 	Access  slog.Handler // one record a request; nil keeps none
 	CA      []byte       // PEM of the pond's own authority, given out at /-/ca.pem; nil if it has none
+	// Dial connects a tunnel to a host, as host:port; nil is fetch.Tunnel.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Settings may change while the server runs.
@@ -95,6 +98,7 @@ type Server struct {
 
 	entrances entrances
 	quota     quota
+	tunnels   tunnels
 	notes     sync.Map // of note, by repository
 }
 
@@ -186,7 +190,7 @@ func (s *Server) serve(x *response, r *http.Request, t *table) error {
 		return err
 	}
 	if r.Method == http.MethodConnect {
-		return t.noTunnel(x.peer)
+		return s.connect(x, r, t)
 	}
 	if err := t.place(x, r); err != nil {
 		return err
