@@ -96,7 +96,9 @@ func (h handler) getSums(w http.ResponseWriter, r *http.Request, d directory) er
 // answer gives a document that was made for this request.
 func (h handler) answer(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
 	head := w.Header()
-	head["Cache-Control"] = noCache
+	if head["Cache-Control"] == nil {
+		head["Cache-Control"] = noCache
+	}
 	head["Content-Type"] = []string{contentType}
 	head["X-Content-Type-Options"] = nosniff
 	return format.Serve(w, r, &millpond.Content{ReadSeekCloser: inMemory{bytes.NewReader(body)}, Size: int64(len(body)), Digest: millpond.SHA256(body)})
