@@ -208,6 +208,14 @@ type Prober interface {
 	Head(ctx context.Context, url string) (*Facts, error)
 }
 
+// A Fresher is a Remote that can be told how long its upstream's word is good, where the upstream itself says so. The pond's
+// Remotes are Freshers.
+type Fresher interface {
+	// Fresh says that what is being read need not be asked for again for so long. It counts where the repository's operator
+	// has not said how long.
+	Fresh(d time.Duration)
+}
+
 // Facts are what an upstream says of a file.
 type Facts struct {
 	Size     int64     // -1 if it does not say

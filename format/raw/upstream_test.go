@@ -179,6 +179,43 @@ func TestCase17Upstreams(t *testing.T) {
 	}
 }
 
+// TestFreshAsUpstreamSays: a path is asked about again when its upstream's Cache-Control says so, within bounds, or after a
+// minute where it says nothing; what the operator has set comes before all.
+func TestFreshAsUpstreamSays(t *testing.T) {
+	for _, c := range []struct {
+		header []string // of Cache-Control, and of Age
+		set    time.Duration
+		want   time.Duration
+	}{
+		{nil, 0, time.Minute}, {[]string{"public"}, 0, time.Minute}, {[]string{"max-age=600"}, 0, 10 * time.Minute}, {[]string{"max-age=600, s-maxage=20"}, 0, 20 * time.Second},
+		{[]string{"max-age=3"}, 0, 10 * time.Second}, {[]string{"no-cache, max-age=600"}, 0, 10 * time.Second}, {[]string{"max-age=31536000, immutable"}, 0, 24 * time.Hour},
+		{[]string{"max-age=-1"}, 0, time.Minute}, {[]string{"max-age=600", "500"}, 0, 100 * time.Second}, {[]string{"max-age=600"}, 5 * time.Minute, 5 * time.Minute},
+	} {
+		h := readHouse(t, func(r *repo.Config) { r.Fresh = c.set })
+		head := http.Header{}
+		for i, name := range []string{"Cache-Control", "Age"} {
+			if len(c.header) > i {
+				head.Set(name, c.header[i])
+			}
+		}
+		h.Up.Put("/tree/f", faulty.Object{Body: []byte("one"), ETag: `"1"`, Header: head})
+		h.Good("first", h.Get("/f"), []byte("one"))
+		for range 2 { // what was found unchanged is good for as long
+			h.Up.Forget()
+			h.Pass(c.want - time.Second)
+			h.Good("before", h.Get("/f"), []byte("one"))
+			if n := h.Up.Count("", ""); n != 0 {
+				t.Errorf("%q: asked %d times within %v, want none", c.header, n, c.want)
+			}
+			h.Pass(2 * time.Second)
+			h.Good("after", h.Get("/f"), []byte("one"))
+			if n := h.Up.Count("", ""); n != 1 {
+				t.Errorf("%q: asked %d times after %v, want once", c.header, n, c.want)
+			}
+		}
+	}
+}
+
 func TestImmutable(t *testing.T) {
 	h := readHouse(t, func(c *repo.Config) { c.Options = map[string]string{"immutable": "releases/**"} })
 	h.Up.Put("/tree/releases/1/f", faulty.Object{Body: []byte("one"), ETag: `"1"`})
