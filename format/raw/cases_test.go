@@ -87,7 +87,7 @@ func TestCase02Cut(t *testing.T) {
 	}
 }
 
-// TestCase04Expiry: an upload that nobody goes on with is gone after a day, and what it will be is judged again at its end.
+// TestCase04Expiry: an upload that nobody goes on with is gone after a week, and what it will be is judged again at its end.
 func TestCase04Expiry(t *testing.T) {
 	h := newHouse(t)
 	begin := func(path, more string) string {
@@ -109,11 +109,23 @@ func TestCase04Expiry(t *testing.T) {
 	h.Want("nothing of them", h.Get("/wrong"), http.StatusNotFound)
 
 	at = begin("late", "")
-	h.Want("half", patch(at, "abc", 0), http.StatusNoContent)
-	h.Pass(8 * 24 * time.Hour)
-	if _, err := h.Pond.Sweep(t.Context()); err != nil {
-		t.Fatal(err)
+	h.Want("a third", patch(at, "ab", 0), http.StatusNoContent)
+	wait := func(d time.Duration) {
+		t.Helper()
+		h.Pass(d)
+		if _, err := h.Pond.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	wait(6 * 24 * time.Hour) // which it is moved on by
+	r := h.Want("another third", patch(at, "c", 2), http.StatusNoContent)
+	ends, err := http.ParseTime(r.Header.Get("Upload-Expires"))
+	if left := ends.Sub(h.Now()); err != nil || left > 7*24*time.Hour || left < 7*24*time.Hour-2*time.Minute {
+		t.Errorf("Upload-Expires is %q, %v: want a week from %v", r.Header.Get("Upload-Expires"), err, h.Now())
+	}
+	wait(ends.Sub(h.Now()) - time.Second)
+	h.Want("as long as was said", h.As(formattest.Owner).Do("HEAD", at, http.Header{"Tus-Resumable": {"1.0.0"}}, nil), http.StatusOK)
+	wait(7*24*time.Hour + time.Minute)
 	h.Want("a week later", patch(at, "def", 3), http.StatusNotFound)
 	h.Want("nothing of it", h.Get("/late"), http.StatusNotFound)
 }
