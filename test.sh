@@ -31,6 +31,7 @@ command -v dput >/dev/null || missing+=(dput)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)
+python3 -c 'import boto3' 2>/dev/null || missing+=(python3-boto3) # what awscli stands on, and a little more
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
 if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
 	for client in vagrant chromium debootstrap podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done

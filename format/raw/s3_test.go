@@ -53,6 +53,19 @@ func TestS3Object(t *testing.T) {
 		t.Errorf("get: the header is %v", got.Header)
 	}
 	h.Want("range", s3(h, "GET", "/k/a%20b%2Bc", "", "Range", "bytes=1-2", "If-Match", tag), http.StatusPartialContent)
+	// A client compares what it is told with what it reads: of a part, or of an error, the checksum of the whole is none.
+	for what, c := range map[string]struct {
+		header []string
+		status int
+		told   bool
+	}{
+		"the whole": {nil, 200, true}, "a part": {[]string{"Range", "bytes=1-2"}, 206, false}, "an error": {[]string{"If-Match", `"other"`}, 412, false},
+	} {
+		r := h.Want(what, s3(h, "GET", "/k/a%20b%2Bc", "", append(c.header, "X-Amz-Checksum-Mode", "ENABLED")...), c.status)
+		if told := r.Header.Get("X-Amz-Checksum-Sha256") != ""; told != c.told || c.status > 299 && r.Header.Get("X-Amz-Meta-Color") != "" {
+			t.Errorf("%s: the header is %v, want a checksum: %v", what, r.Header, c.told)
+		}
+	}
 	h.Want("bad digest", s3(h, "PUT", "/k/x", "hello", "Content-Md5", base64.StdEncoding.EncodeToString(make([]byte, 16))), 400)
 	if e := read[s3Error](t, s3(h, "PUT", "/k/x", "hello", "Content-Md5", base64.StdEncoding.EncodeToString(make([]byte, 16)))); e.Code != "BadDigest" {
 		t.Errorf("bad digest: code is %s", e.Code)
