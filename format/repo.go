@@ -195,5 +195,5 @@ type Listed struct {
 	Name    string
 	Layer   string        // "" is hosted, else the upstream it is held of
 	Version string        // the one last published, of those that are not deleted
-	File    millpond.File // its first file by name
+	File    millpond.File // its first file by name: Name, Size, Digests, Blob, Type, Published, Yanked and Meta; not to be changed
 }
