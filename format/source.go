@@ -157,6 +157,9 @@ type Document struct {
 	Unchanged bool   // the same text as when this question was last answered, by the same reading of it
 	Layer     string // whose it is
 	Header    http.Header
+	// Before is the text that this one would take the place of; nil if none is kept, or it is Unchanged. A Source that finds
+	// it to be the newer of the two answers Unchanged.
+	Before *Document
 	// More are what Repo.Document's Source has read after it for the same answer, such as further pages, in that order. They
 	// are closed with it.
 	More []*Document

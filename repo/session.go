@@ -170,7 +170,7 @@ func (s *session) Document(ctx context.Context, r format.Request) (*format.Docum
 	}})
 	return &format.Document{
 		ReaderAt: doc.ReaderAt, Closer: nothing{}, Size: doc.Size, Digest: doc.Text, Type: doc.Type, URL: doc.URL,
-		Modified: modified, Layer: s.layer.name, Header: doc.Header,
+		Modified: modified, Layer: s.layer.name, Header: doc.Header, Before: old,
 	}, nil
 }
 
