@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,7 +113,11 @@ func TestCase08Listing(t *testing.T) {
 	h := newHouse(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	keys := map[string]bool{"a": true, "a/": true, "a/b": true, "a.b": true, "a0": true}
-	for len(keys) < 400 {
+	most := 400
+	if *long {
+		most = 10_000
+	}
+	for len(keys) < most {
 		var b strings.Builder
 		for range 1 + rng.IntN(3) {
 			b.WriteString([]string{"x", "y", "z é", "x+", "w/", "x.", "%"}[rng.IntN(7)])
@@ -265,6 +270,40 @@ func TestCase06Multipart(t *testing.T) {
 	if n := h.Kept(); n > 2 {
 		t.Errorf("%d blobs are kept after the sweep, want the two of /big", n)
 	}
+}
+
+// TestCase06AbortWhileCompleting: of who completes an upload of one part and who aborts it at the same time either comes first;
+// what is told is so.
+func TestCase06AbortWhileCompleting(t *testing.T) {
+	h := newHouse(t)
+	won := map[bool]int{}
+	for round := range 20 {
+		path, body := fmt.Sprintf("/one/%d", round), fmt.Sprintf("part of %d", round)
+		id := read[struct {
+			ID string `xml:"UploadId"`
+		}](t, h.Want("begin", s3(h, "POST", path+"?uploads", ""), 200)).ID
+		tag := h.Want("part", s3(h, "PUT", path+"?partNumber=7&uploadId="+id, body), 200).Header.Get("Etag")
+		list := "<CompleteMultipartUpload><Part><PartNumber>7</PartNumber><ETag>" + strings.Trim(tag, `"`) + "</ETag></Part></CompleteMultipartUpload>"
+		var wg sync.WaitGroup
+		var completed, aborted formattest.Reply
+		wg.Go(func() { completed = s3(h, "POST", path+"?uploadId="+id, list) })
+		wg.Go(func() { aborted = s3(h, "DELETE", path+"?uploadId="+id, "") })
+		wg.Wait()
+		there := completed.Status == 200 && !bytes.Contains(completed.Body, []byte("<Error>"))
+		won[there]++
+		if there {
+			h.Good(path, s3(h, "GET", path, ""), []byte(body))
+		} else {
+			h.Want(path+" is not there: "+string(completed.Body), h.Get(path), http.StatusNotFound)
+		}
+		if aborted.Status != 204 && aborted.Status != 404 {
+			t.Errorf("%s: the abort is answered %s", path, aborted)
+		}
+		if e := read[s3Error](t, s3(h, "GET", path+"?uploadId="+id, "")); e.Code != "NoSuchUpload" {
+			t.Errorf("%s afterwards: got %+v", path, e)
+		}
+	}
+	t.Logf("completed %d times, aborted %d", won[true], won[false])
 }
 
 // TestCase07Chunks reads bodies in chunks, as streaming clients send them, with a checksum behind.

@@ -58,7 +58,11 @@ func (s source) Package(ctx context.Context, name string) (*millpond.Package, er
 			f.Fresh(d)
 		}
 	}
-	digests := digestsOf(facts)
+	told, err := s.told(ctx, at, name)
+	if err != nil {
+		return nil, err
+	}
+	digests := with(digestsOf(facts), told)
 	v := millpond.Version{Name: identity(facts, digests), Published: facts.Modified}
 	f := millpond.File{Name: base(name), Size: facts.Size, Digests: digests, URL: at.String(), Published: facts.Modified, Type: facts.Type}
 	if t := bare(facts.Type); t == "" || t == octets || t == "binary/octet-stream" {
