@@ -120,7 +120,7 @@ if [ -n "$long" ]; then
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m "${unwatched[@]}" ./catalog/...
 	go test -race -timeout 120m ./blob/disk ./repo ./format/oci -args -long
 	go test -timeout 10m -run InABrowser ./internal/server -args -long
-	go test -timeout 10m -run TestCase06ManyParts ./format/raw -args -long
+	go test -timeout 10m -run 'TestCase0[1468]' ./format/raw -args -long
 	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase0[12]|TestMany' ./format/debian
 else
 	echo "the long loops (a thousand kills, power cuts at every call) and the largest real builds were not run: ./test.sh --long runs them"

@@ -1,5 +1,20 @@
 package raw
 
+// The numbered cases of this format, and what shows them besides the tests that carry their number:
+//
+//	 5  scripts raw/aws, raw/s3cmd, raw/rclone and raw/sdk (Amazon's library for Python)
+//	 4  script raw/killed; TestUploadResume and TestF28… of repo
+//	 6  script raw/killed
+//	 7  TestSignature, TestPresigned and TestSignedChunks of internal/auth
+//	 9  TestPutAndGet, TestCase06Multipart
+//	10  TestCase10Links of internal/auth, scripts raw/curl and raw/install
+//	11  script raw/browser
+//	12  script raw/install, where Python's plistlib reads the manifest
+//	13  script raw/vagrant
+//	16  script raw/retention
+//	17  TestMoves, TestFreshAsUpstreamSays, TestReadThrough; script raw/read_through
+//	18  script raw/wheels
+
 import (
 	"bufio"
 	"encoding/base64"

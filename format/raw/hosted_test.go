@@ -108,7 +108,11 @@ func TestCase03Again(t *testing.T) {
 // TestCase01Races: of many who create, one does; of many who swap, one does.
 func TestCase01Races(t *testing.T) {
 	h := newHouse(t)
-	for round := range 20 {
+	rounds := 20
+	if *long {
+		rounds = 200
+	}
+	for round := range rounds {
 		path := fmt.Sprintf("/race/%d", round)
 		for _, header := range [][]string{{"If-None-Match", "*"}, nil} {
 			if header == nil {
