@@ -188,6 +188,7 @@ type Gatherer interface {
 type Walk struct {
 	Prefix string // only names that begin with it
 	After  string // only names that come after it
+	Few    bool   // one or two are wanted, most likely
 }
 
 // A Listed is a name as List tells of it.

@@ -102,8 +102,11 @@ func inOrder(a, b iter.Seq2[format.Listed, error]) iter.Seq2[format.Listed, erro
 // list reads page by page, each in a view of its own: whoever takes the names may take his time.
 func (l *hosted) list(ctx context.Context, w format.Walk) iter.Seq2[format.Listed, error] {
 	return func(yield func(format.Listed, error) bool) {
-		after := w.After
-		for size := 16; ; size = 256 {
+		after, size := w.After, 16
+		if w.Few {
+			size = 1
+		}
+		for ; ; size = min(16*size, 256) {
 			page, err := l.page(ctx, pageOf{w.Prefix, after, size})
 			if err != nil {
 				yield(format.Listed{}, err)
@@ -130,14 +133,11 @@ func (l *hosted) page(ctx context.Context, of pageOf) ([]format.Listed, error) {
 	}
 	err := l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
 		page = nil
-		for one, err := range tx.HostedLast(l.name(), of.prefix, of.after) {
+		for one, err := range tx.HostedLast(l.name(), of.prefix, of.after, of.most) {
 			if err != nil {
 				return err
 			}
 			page = append(page, format.Listed{Name: one.Name, Version: one.Version, File: one.File})
-			if len(page) == of.most {
-				break
-			}
 		}
 		return nil
 	})

@@ -10,7 +10,7 @@ import (
 const (
 	// mostShelved bounds the names on all pages of a shelf, and leastShelved is what a short page counts as.
 	mostShelved  = 8192
-	leastShelved = 64
+	leastShelved = 4
 )
 
 // A shelf keeps pages of names that are hosted as they were read last, until one of their names changes: a directory that many

@@ -119,38 +119,28 @@ var (
 	lastAfter = `SELECT ` + lastColumns + lastRecord + `> ? AND p.name <= ? ORDER BY p.name LIMIT 0+?`  // never changed
 )
 
-// firstPage is how many records a loop reads that may well end soon.
-const firstPage = 16
-
 // HostedLast is as catalog.Hosted says.
-func (r *records) HostedLast(repository, prefix, after string) iter.Seq2[*catalog.HostedLast, error] {
+func (r *records) HostedLast(repository, prefix, after string, most int) iter.Seq2[*catalog.HostedLast, error] {
 	return func(yield func(*catalog.HostedLast, error) bool) {
-		size, until := firstPage, prefix+lastName
 		text, from := lastAfter, after
 		if after < prefix {
 			text, from = lastFrom, prefix
 		}
-		for {
-			var page []*catalog.HostedLast
-			err := r.each(text, []any{repository, from, until, size}, func(rows *stdsql.Rows) error {
-				one := &catalog.HostedLast{}
-				f := &one.File
-				page = append(page, one)
-				return rows.Scan(&one.Name, &one.Version, &f.Name, &f.Size, (*digests)(&f.Digests), (*digest)(&f.Blob), &f.Type, (*moment)(&f.Published), &f.Yanked, (*document)(&f.Meta))
-			})
-			if err != nil {
-				yield(nil, err)
+		var page []*catalog.HostedLast
+		err := r.each(text, []any{repository, from, prefix + lastName, most}, func(rows *stdsql.Rows) error {
+			one := &catalog.HostedLast{}
+			f := &one.File
+			page = append(page, one)
+			return rows.Scan(&one.Name, &one.Version, &f.Name, &f.Size, (*digests)(&f.Digests), (*digest)(&f.Blob), &f.Type, (*moment)(&f.Published), &f.Yanked, (*document)(&f.Meta))
+		})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, one := range page {
+			if !strings.HasPrefix(one.Name, prefix) || !yield(one, nil) {
 				return
 			}
-			for _, one := range page {
-				if !strings.HasPrefix(one.Name, prefix) || !yield(one, nil) {
-					return
-				}
-			}
-			if len(page) < size {
-				return
-			}
-			text, from, size = lastAfter, page[len(page)-1].Name, recordPage
 		}
 	}
 }

@@ -27,7 +27,12 @@ func BenchmarkWarm(b *testing.B) {
 			b.Fatal(r)
 		}
 	}
-	for _, path := range []string{"/dir/file-00.txt", "/dir/", "/dir/?format=json"} {
+	for i := range 200 {
+		if r := h.As(formattest.Owner).Do("PUT", fmt.Sprintf("/builds/%03d/log.txt", i), nil, make([]byte, 40)); r.Status != http.StatusCreated {
+			b.Fatal(r)
+		}
+	}
+	for _, path := range []string{"/dir/file-00.txt", "/dir/", "/dir/?format=json", "/builds/"} {
 		b.Run(path[1:], func(b *testing.B) {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			b.ReportAllocs()

@@ -68,7 +68,7 @@ func firstError(errs ...error) error {
 // marked reports whether a directory was made that nothing is in.
 func (h handler) marked(r *http.Request, dir string) (bool, error) {
 	found := false
-	err := h.list(r.Context(), dir, before(dir), func(one format.Listed) bool { found = one.Name == dir; return false })
+	err := h.list(r.Context(), format.Walk{Prefix: dir, After: before(dir), Few: true}, func(one format.Listed) bool { found = one.Name == dir; return false })
 	return found, err
 }
 
