@@ -302,7 +302,14 @@ func (h handler) receive(w http.ResponseWriter, r *http.Request, u *resumable, u
 		defer func() { err = errors.Join(err, checked.Discard(), checked.Close()) }()
 		body = io.NewSectionReader(checked, 0, checked.Size())
 	}
-	if _, err := io.Copy(up, body); err != nil {
+	s := newSummer()
+	whole := up.Size() == 0 // then all digests are taken while it comes
+	if whole {
+		_, err = s.copy(up, body)
+	} else {
+		_, err = io.Copy(up, body)
+	}
+	if err != nil {
 		if _, worded := errors.AsType[*millpond.Error](err); worded {
 			return err
 		}
@@ -317,11 +324,12 @@ func (h handler) receive(w http.ResponseWriter, r *http.Request, u *resumable, u
 		w.WriteHeader(status)
 		return nil
 	}
-	s := newSummer()
 	in := u.incoming()
 	in.size = u.Length
-	if _, err := s.copy(io.Discard, io.NewSectionReader(up, 0, up.Size())); err != nil {
-		return err
+	if !whole {
+		if _, err := s.copy(io.Discard, io.NewSectionReader(up, 0, up.Size())); err != nil {
+			return err
+		}
 	}
 	if err := h.before(r.Context(), in); err != nil {
 		return errors.Join(err, up.Discard())

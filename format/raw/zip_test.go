@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha1"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -155,6 +156,9 @@ func TestCase04Tus(t *testing.T) {
 		r := h.Want("last", chunk(at, text[cut:], cut), http.StatusNoContent)
 		if got := h.Good("there", h.Get("/"+path), []byte(text)); got.Header.Get("Etag") != r.Header.Get("Etag") || got.Header.Get("Content-Type") != "text/x-log" {
 			t.Errorf("the header is %v, want tag %s", got.Header, r.Header.Get("Etag"))
+		}
+		if sum := fmt.Sprintf("%x", sha512.Sum512([]byte(text))); h.Get("/"+path).Header.Get("X-Checksum-Sha512") != sum {
+			t.Errorf("cut at %d: the header is %v, want the sha512 %s", cut, h.Get("/"+path).Header, sum)
 		}
 		if lost := send("HEAD", at, ""); lost.Header.Get("Upload-Offset") != "10" || lost.Header.Get("Etag") != r.Header.Get("Etag") {
 			t.Errorf("a lost answer: got %v", lost.Header)
