@@ -165,6 +165,9 @@ type Document struct {
 	Unchanged bool   // the same text as when this question was last answered, by the same reading of it
 	Layer     string // whose it is
 	Header    http.Header
+	// Before is the text that this one would take the place of; nil if none is kept, or it is Unchanged. A Source that finds
+	// it to be the newer of the two answers Unchanged.
+	Before *Document
 	// More are what Repo.Document's Source has read after it for the same answer, such as further pages, in that order. They
 	// are closed with it.
 	More []*Document
@@ -214,6 +217,14 @@ func (NoSource) Changes(context.Context, string) iter.Seq2[Change, error] {
 type Prober interface {
 	// Head asks for the facts of the file at a URL, absolute or relative to the upstream's. Errors are those of Document.
 	Head(ctx context.Context, url string) (*Facts, error)
+}
+
+// A Fresher is a Remote that can be told how long its upstream's word is good, where the upstream itself says so. The pond's
+// Remotes are Freshers.
+type Fresher interface {
+	// Fresh says that what is being read need not be asked for again for so long. It counts where the repository's operator
+	// has not said how long.
+	Fresh(d time.Duration)
 }
 
 // Facts are what an upstream says of a file.

@@ -53,6 +53,8 @@ type Uploading struct {
 	Package    string
 	Size       int64    // -1 if it is not known
 	Algorithms []string // that Commit will be asked for, besides sha256
+	// Kept is how long its bytes can be resumed after they were last closed, give or take a minute; 0 is a day.
+	Kept time.Duration
 }
 
 // An Upload is a blob on its way in. One goroutine uses it.

@@ -157,7 +157,11 @@ func (p *Pond) excess(ctx context.Context) (int64, error) {
 // Sweep deletes blobs that no record names and that are a day old, and returns how many.
 func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	now := p.now()
-	if err := p.blobs.Tidy(ctx, now.Add(-unused)); err != nil {
+	stay, err := p.resumable(ctx)
+	if err == nil {
+		err = p.blobs.Tidy(ctx, now.Add(-unused), stay...)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if err := p.retain(ctx); err != nil {

@@ -37,6 +37,7 @@ type Repository struct {
 	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
 	changes       changes
+	shelf         shelf
 	recorded      recorded
 	sharing       shared
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
