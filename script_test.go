@@ -160,6 +160,8 @@ func condition(name string) (bool, error) {
 	switch name {
 	case "real":
 		return reachable(), nil
+	case "cargo":
+		return newCargo(), nil
 	case "crates":
 		return crates(), nil
 	case "long":
@@ -184,6 +186,14 @@ var reachable = sync.OnceValue(func() bool {
 	}
 	resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
+})
+
+// newCargo: 1.74 is the first that the scripts can drive; some distributions have older ones.
+var newCargo = sync.OnceValue(func() bool {
+	out, err := exec.Command("cargo", "--version").Output()
+	var major, minor int
+	n, _ := fmt.Sscanf(string(out), "cargo %d.%d", &major, &minor)
+	return err == nil && n == 2 && (major > 1 || minor >= 74)
 })
 
 var crates = sync.OnceValue(func() bool {

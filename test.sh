@@ -39,6 +39,9 @@ fi
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null || echo "the lists of packages cannot be updated"
+		for i in "${!missing[@]}"; do # some distributions keep an old cargo under the plain name
+			if [ "${missing[i]}" = cargo ] && apt-cache show cargo-web >/dev/null 2>&1; then missing[i]=cargo-web; fi
+		done
 		apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null || for one in "${missing[@]}"; do # what there is of them
 			apt-get install -yq --no-install-recommends "$one" >/dev/null || echo "$one cannot be installed; the scripts that need it are skipped"
 		done
