@@ -134,6 +134,7 @@ type Content struct {
 	io.ReadSeekCloser
 	Size     int64     // -1 if not known before the end
 	Digest   Digest    // of the bytes; while they arrive the strongest declared one, or zero
+	Digests  []Digest  // further ones that are known of held bytes: those that were declared. Not to be changed
 	Type     string    // media type; "" leaves it to the format
 	Encoding string    // Content-Encoding; only derived documents have one
 	Modified time.Time // never changes for the same bytes; zero while they are not verified

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -289,12 +290,16 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 	}
 	if !job.Drop {
 		job.Sealed = func(ctx context.Context, got fetch.Sealed) error {
+			var proved []millpond.Digest
+			if prover, ok := src.(format.Prover); ok {
+				proved = prover.Proved()
+			}
 			if how.Accept != "" {
 				typed := *f
 				typed.Type = got.Type
-				return l.sealed(ctx, k, &typed, h, got)
+				return l.sealed(ctx, k, &typed, h, got, proved...)
 			}
-			return l.sealed(ctx, k, f, h, got)
+			return l.sealed(ctx, k, f, h, got, proved...)
 		}
 	}
 	job.Failed = func(err error) { l.failed(k, f, err) }
@@ -340,14 +345,14 @@ func computable(ds []millpond.Digest) []millpond.Digest {
 	return out
 }
 
-// sealed records the bytes of a download, before any reader sees their end.
-func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File, before *catalog.Holding, got fetch.Sealed) error {
+// sealed records the bytes of a download, before any reader sees their end, with the digests that were proved on the way.
+func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File, before *catalog.Holding, got fetch.Sealed, proved ...millpond.Digest) error {
 	if t := l.pond.takenDownBytes(got.Blob); t != nil {
 		return t.blocked(k) // the readers of what nobody knew the digest of
 	}
 	now := l.pond.now().Truncate(time.Second)
 	h := &catalog.Holding{
-		Layer: l.id, Key: k, Blob: got.Blob, Size: got.Size, SHA256: got.Blob, Digests: f.Digests, Type: f.Type,
+		Layer: l.id, Key: k, Blob: got.Blob, Size: got.Size, SHA256: got.Blob, Digests: slices.Concat(f.Digests, proved), Type: f.Type,
 		URL: redacted(f.URL), Modified: now,
 	}
 	if before != nil {

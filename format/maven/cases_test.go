@@ -332,15 +332,51 @@ func TestCase26Large(t *testing.T) {
 	if got := listed(r.Body); !slices.Equal(got, all) {
 		t.Errorf("%d versions are listed, want %d in order", len(got), len(all))
 	}
-	if got := r.Header.Get("X-Checksum-Sha256"); got != "" {
-		t.Errorf("metadata has X-Checksum-Sha256: %s", got)
+	if got := shownSums(r); got != "" {
+		t.Errorf("metadata has sums: %s", got)
 	}
+}
+
+// shownSums are the kinds of sums in a response's headers.
+func shownSums(r formattest.Reply) string {
+	var out []string
+	for _, name := range []string{"Md5", "Sha1", "Sha256", "Sha512"} {
+		if r.Header.Get("X-Checksum-"+name) != "" {
+			out = append(out, name)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// TestCase26SumsInHeaders: files tell the sums that are known of them, right ones only; what is no file tells none.
+func TestCase26SumsInHeaders(t *testing.T) {
+	h := formattest.New(t, ecosystem(t))
 	jar := jarOf(t, "a", "1")
-	lay(h.Up, file(up, "1.0.0", ".jar"), jar, time.Time{})
-	h.Good("cold", h.Get(file(up, "1.0.0", ".jar")), jar)
-	sum := sha256.Sum256(jar)
-	if got := h.Get(file(up, "1.0.0", ".jar")).Header.Get("X-Checksum-Sha256"); got != hex.EncodeToString(sum[:]) {
-		t.Errorf("a held file has X-Checksum-Sha256: %q, want %x", got, sum)
+	at := file(up, "1.0.0", ".jar")
+	lay(h.Up, at, jar, time.Time{})
+	h.Up.Put(at+".sha1", faulty.Object{Body: sha1Of(jar)})
+	one, two := sha1Of(jar), sha256.Sum256(jar)
+	h.Good("cold", h.Get(at), jar)
+	warm := h.Good("warm", h.Get(at), jar)
+	if got := warm.Header.Get("X-Checksum-Sha1"); got != string(one) || warm.Header.Get("X-Checksum-Sha256") != hex.EncodeToString(two[:]) {
+		t.Errorf("a held file has sums %q, want those of sha1 and sha256", warm.Header)
+	}
+	if got := shownSums(h.Get(at + ".sha1")); got != "" {
+		t.Errorf("a sum has sums: %s", got)
+	}
+	h = hosting(t)
+	ours := file(lib, "2.0", ".jar")
+	as(t, h, nil).deploy(lib, "2.0", jar, http.StatusCreated)
+	if got := shownSums(h.Good("ours", h.Get(ours), jar)); got != "Md5 Sha1 Sha256 Sha512" {
+		t.Errorf("what is hosted has %q, want all four sums", got)
+	}
+
+	h = formattest.New(t, ecosystem(t), option("checksum", "warn"))
+	lay(h.Up, at, jar, time.Time{})
+	h.Up.Put(at+".sha1", faulty.Object{Body: sha1Of([]byte("another"))})
+	h.Good("warned of", h.Get(at), jar)
+	if got := shownSums(h.Good("warned of", h.Get(at), jar)); got != "Sha256" {
+		t.Errorf("a file whose upstream has a wrong sum shows %q: a client that would compare it with the upstream's asks no more", got)
 	}
 }
 
