@@ -155,7 +155,8 @@ var homeFiles = map[string]string{
 }
 
 // condition adds [real]: the upstreams of this machine's own clients can be reached; [crates] and [debs]: that of its cargo, or
-// of its apt, can; [long]: what takes minutes runs too; and [root].
+// of its apt, can; [cargo]: there is a cargo that speaks to sparse registries with a token; [mavenrepo]: a distribution's own
+// Maven repository has plugins; [long]: what takes minutes runs too; and [root].
 func condition(name string) (bool, error) {
 	switch name {
 	case "real":
@@ -164,6 +165,9 @@ func condition(name string) (bool, error) {
 		return newCargo(), nil
 	case "crates":
 		return crates(), nil
+	case "mavenrepo":
+		_, err := os.Stat(mavenTree + "/org/apache/maven/plugins/maven-deploy-plugin")
+		return err == nil, nil
 	case "long":
 		return os.Getenv("MILLPONDTEST_LONG") != "", nil
 	case "debs":

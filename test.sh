@@ -32,6 +32,8 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
+plugins=/usr/share/maven-repo/org/apache/maven/plugins # small; a distribution without them has no such packages either
+for plugin in compiler deploy install jar resources; do [ -d "$plugins/maven-$plugin-plugin" ] || missing+=("libmaven-$plugin-plugin-java"); done
 if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
 	for client in vagrant chromium debootstrap podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
 	command -v ctr >/dev/null || missing+=(containerd)
