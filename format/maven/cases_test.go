@@ -1,3 +1,17 @@
+// The cases of the format's page that are shown under other names or elsewhere:
+//
+//	 1  cold, and warm without the upstream: testdata/script/maven/mvn.txtar, deploy.txtar, build.txtar, real_maven.txtar
+//	 2  fifty clients on one cold file: formattest's herd
+//	 3  a page in place of a jar: formattest's pageInstead
+//	 7  a list that grows upstream, and one served stale: formattest's staleThenFresh and publishThenRead; TestSnapshotThatMoves
+//	14  prefixes: prefixes_test.go
+//	15  a held version, until its hold ends: formattest's rows about holds; testdata/script/maven/rules.txtar
+//	16–19, 21, 23  publishing: publish_test.go; a server that is killed between any two writes: repo's TestF30KillAtEveryStep
+//	20  a refused body: client_test.go
+//	22  retention: retain_test.go
+//	24  order: grammar_test.go; 25, paths: path_test.go
+//	26  a POM that is too large: TestCase21POM; ranges, cold and warm: formattest; 5 GiB are not tried
+//	27  Gradle: sums_test.go, testdata/script/maven/gradle.txtar; that a failure is no absence: mvn.txtar
 package maven
 
 import (
@@ -334,49 +348,6 @@ func TestCase26Large(t *testing.T) {
 	}
 	if got := shownSums(r); got != "" {
 		t.Errorf("metadata has sums: %s", got)
-	}
-}
-
-// shownSums are the kinds of sums in a response's headers.
-func shownSums(r formattest.Reply) string {
-	var out []string
-	for _, name := range []string{"Md5", "Sha1", "Sha256", "Sha512"} {
-		if r.Header.Get("X-Checksum-"+name) != "" {
-			out = append(out, name)
-		}
-	}
-	return strings.Join(out, " ")
-}
-
-// TestCase26SumsInHeaders: files tell the sums that are known of them, right ones only; what is no file tells none.
-func TestCase26SumsInHeaders(t *testing.T) {
-	h := formattest.New(t, ecosystem(t))
-	jar := jarOf(t, "a", "1")
-	at := file(up, "1.0.0", ".jar")
-	lay(h.Up, at, jar, time.Time{})
-	h.Up.Put(at+".sha1", faulty.Object{Body: sha1Of(jar)})
-	one, two := sha1Of(jar), sha256.Sum256(jar)
-	h.Good("cold", h.Get(at), jar)
-	warm := h.Good("warm", h.Get(at), jar)
-	if got := warm.Header.Get("X-Checksum-Sha1"); got != string(one) || warm.Header.Get("X-Checksum-Sha256") != hex.EncodeToString(two[:]) {
-		t.Errorf("a held file has sums %q, want those of sha1 and sha256", warm.Header)
-	}
-	if got := shownSums(h.Get(at + ".sha1")); got != "" {
-		t.Errorf("a sum has sums: %s", got)
-	}
-	h = hosting(t)
-	ours := file(lib, "2.0", ".jar")
-	as(t, h, nil).deploy(lib, "2.0", jar, http.StatusCreated)
-	if got := shownSums(h.Good("ours", h.Get(ours), jar)); got != "Md5 Sha1 Sha256 Sha512" {
-		t.Errorf("what is hosted has %q, want all four sums", got)
-	}
-
-	h = formattest.New(t, ecosystem(t), option("checksum", "warn"))
-	lay(h.Up, at, jar, time.Time{})
-	h.Up.Put(at+".sha1", faulty.Object{Body: sha1Of([]byte("another"))})
-	h.Good("warned of", h.Get(at), jar)
-	if got := shownSums(h.Good("warned of", h.Get(at), jar)); got != "Sha256" {
-		t.Errorf("a file whose upstream has a wrong sum shows %q: a client that would compare it with the upstream's asks no more", got)
 	}
 }
 
