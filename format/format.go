@@ -110,16 +110,6 @@ type Machine interface {
 	ReadFile(path string) ([]byte, error) // "~" is the user's home
 }
 
-// An Adopted is an upstream that a client of this machine is set up with.
-type Adopted struct {
-	URL      string // without credentials
-	From     string // where it was found, for people: "npm config get registry"
-	Username string
-	Password string
-	Options  map[string]string // of the repository
-	Note     string            // what was dropped or should be known; "" if nothing. An Adopted without URL is only a note
-}
-
 // Unchanged is what Source.Package returns when Document.Unchanged says that there is nothing new to read.
 var Unchanged error = &millpond.Error{Kind: millpond.Internal, Why: "unchanged"}
 

@@ -3,7 +3,6 @@ package cargo
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"millpond"
@@ -34,17 +33,11 @@ func adopt(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
 	if at == "" {
 		return []format.Adopted{{From: from, Note: "cargo does not say which sparse index it reads: give it as --upstream cargo=URL"}}, nil
 	}
-	u, err := url.Parse(at)
-	if err != nil || u.Host == "" {
+	a, ok := format.Adopt(at)
+	if !ok {
 		return nil, nil
 	}
-	a := format.Adopted{From: from}
-	if u.User != nil {
-		a.Username = u.User.Username()
-		a.Password, _ = u.User.Password()
-		u.User = nil
-	}
-	a.URL = u.String()
+	a.From = from
 	return []format.Adopted{a}, nil
 }
 

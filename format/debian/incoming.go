@@ -52,7 +52,7 @@ func (h handler) putIncoming(w http.ResponseWriter, r *http.Request, name string
 		return err
 	}
 	defer up.Close()
-	if err := up.copy(body); err != nil {
+	if err := up.copy(r.Context(), body); err != nil {
 		return err
 	}
 	f, err := up.file(r.Context(), "")

@@ -77,20 +77,12 @@ func adopt(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
 		if len(fields) < 3 {
 			continue
 		}
-		u, err := url.Parse(fields[2])
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		a, ok := format.Adopt(fields[2])
+		if !ok {
 			continue
 		}
-		a := format.Adopted{From: "apt-get indextargets", Options: map[string]string{}}
-		if u.User != nil {
-			a.Username = u.User.Username()
-			a.Password, _ = u.User.Password()
-			u.User = nil
-		}
-		if !strings.HasSuffix(u.Path, "/") {
-			u.Path += "/"
-		}
-		if a.URL = u.String(); seen[a.URL] {
+		a.From, a.Options = "apt-get indextargets", map[string]string{}
+		if seen[a.URL] {
 			continue
 		}
 		seen[a.URL] = true

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"millpond"
+	"millpond/format"
 )
 
 // A Kind is one kind of URL of the protocol.
@@ -265,28 +266,10 @@ func escape(path string) string {
 
 // unescape decodes percent signs, once, and drops the elements "." that apt sends for a flat suite. It reports false for what
 // would then read as another path, and for what is no text.
-func unescape(s string) (string, bool) {
-	if strings.IndexByte(s, '%') >= 0 {
-		b := make([]byte, 0, len(s))
-		for i := 0; i < len(s); i++ {
-			c := s[i]
-			if c == '%' {
-				if i+2 >= len(s) {
-					return "", false
-				}
-				hi, lo := unhex(s[i+1]), unhex(s[i+2])
-				if hi < 0 || lo < 0 {
-					return "", false
-				}
-				c = byte(hi<<4 | lo)
-				if c == '/' || c == '%' {
-					return "", false
-				}
-				i += 2
-			}
-			b = append(b, c)
-		}
-		s = string(b)
+func unescape(escaped string) (string, bool) {
+	s, ok := format.Unescape(escaped)
+	if !ok || len(s) < len(escaped) && strings.IndexByte(s, '%') >= 0 {
+		return "", false
 	}
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == 0x7f || c == '\\' || c == '#' || c == '?' || c == ';' {
@@ -297,16 +280,4 @@ func unescape(s string) (string, bool) {
 		s = strings.ReplaceAll("/"+s, "/./", "/")[1:]
 	}
 	return s, utf8.ValidString(s)
-}
-
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }

@@ -259,7 +259,7 @@ func arriveDeb(ctx context.Context, repo format.Repo, suite, component, name str
 		return nil, err
 	}
 	defer up.Close()
-	if err := up.copy(io.MultiReader(&front, body)); err != nil {
+	if err := up.copy(ctx, io.MultiReader(&front, body)); err != nil {
 		return nil, err
 	}
 	f, err := debFile(ctx, up, c, suite, component, name)

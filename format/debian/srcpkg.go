@@ -44,7 +44,7 @@ func arriveSource(ctx context.Context, repo format.Repo, suite, component, name 
 	if strings.HasSuffix(name, ".dsc") {
 		body = io.TeeReader(io.LimitReader(body, controlLimit), &text)
 	}
-	if err := up.copy(body); err != nil {
+	if err := up.copy(ctx, body); err != nil {
 		return nil, err
 	}
 	path := poolFile(suite, component, source, name)

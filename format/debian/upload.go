@@ -39,30 +39,13 @@ type uploading struct {
 	md5, sha1, sha256 hash.Hash
 }
 
-func (u *uploading) copy(r io.Reader) error {
-	from := &reading{r: r}
+func (u *uploading) copy(ctx context.Context, r io.Reader) error {
+	from := format.NewIncoming(r)
 	_, err := io.Copy(io.MultiWriter(u.Upload, u.md5, u.sha1, u.sha256), from)
 	if err == nil {
 		return nil
 	}
-	if from.err != nil {
-		err = &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("the body ended after %d bytes", u.Size()), Err: err}
-	}
-	return errors.Join(err, u.Discard())
-}
-
-// A reading remembers why a reader failed, to tell it from the failures of whoever takes the bytes.
-type reading struct {
-	r   io.Reader
-	err error
-}
-
-func (r *reading) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
+	return errors.Join(from.Why(ctx, millpond.Key{}, err), u.Discard())
 }
 
 // file seals the bytes.

@@ -78,22 +78,15 @@ func adopt(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
 }
 
 // adoptProxy reads one entry of GOPROXY, or says why it cannot be used.
-func adoptProxy(entry string) (a format.Adopted, note string) {
-	u, err := url.Parse(entry)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+func adoptProxy(entry string) (format.Adopted, string) {
+	a, ok := format.Adopt(entry)
+	if !ok {
 		shown := entry
-		if err == nil {
+		if u, err := url.Parse(entry); err == nil {
 			shown = u.Redacted()
 		}
 		return a, fmt.Sprintf("%q was dropped: it is no http or https address", shown)
 	}
-	if u.User != nil {
-		a.Username = u.User.Username()
-		a.Password, _ = u.User.Password()
-		u.User = nil
-	}
-	u.RawQuery, u.Fragment = "", ""
-	a.URL = strings.TrimSuffix(u.String(), "/") + "/"
 	return a, ""
 }
 

@@ -268,39 +268,7 @@ func escapeVersion(version string) string {
 
 // unescape decodes percent signs, once. It reports false for what would then read as another path, and for what is no text.
 func unescape(s string) (string, bool) {
-	if strings.IndexByte(s, '%') < 0 {
-		return s, true
-	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '%' {
-			if i+2 >= len(s) {
-				return "", false
-			}
-			hi, lo := unhex(s[i+1]), unhex(s[i+2])
-			if hi < 0 || lo < 0 {
-				return "", false
-			}
-			c = byte(hi<<4 | lo)
-			if c == '/' || c == '\\' || c == '%' || c < ' ' || c == 0x7f {
-				return "", false
-			}
-			i += 2
-		}
-		b = append(b, c)
-	}
-	return string(b), utf8.Valid(b)
-}
-
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
+	plain, ok := format.Unescape(s)
+	odd := func(r rune) bool { return r == '\\' || r == '%' || r < ' ' || r == 0x7f }
+	return plain, ok && (len(plain) == len(s) || utf8.ValidString(plain) && !strings.ContainsFunc(plain, odd))
 }

@@ -75,13 +75,11 @@ func publish(ctx context.Context, repo format.Repo, body io.Reader, size int64) 
 	}
 	defer zip.Close()
 	fail := func(err error) (*published, error) { return nil, errors.Join(err, zip.Discard()) }
-	from := &reading{r: io.LimitReader(in, zipLimit+1)}
+	from := format.NewIncoming(io.LimitReader(in, zipLimit+1))
 	n, err := io.Copy(zip, from)
 	switch {
-	case from.err != nil && ctx.Err() == nil:
-		return fail(&millpond.Error{Kind: millpond.Invalid, Key: key, Why: fmt.Sprintf("the body ended after %d bytes", n), Err: from.err})
 	case err != nil:
-		return fail(err)
+		return fail(from.Why(ctx, key, err))
 	case n > zipLimit:
 		return fail(tooLarge(m))
 	}
@@ -98,20 +96,6 @@ func publish(ctx context.Context, repo format.Repo, body io.Reader, size int64) 
 		return nil, err
 	}
 	return &published{format.Published{Key: key, New: receipt.New}, z.hash}, nil
-}
-
-// A reading remembers why a reader failed, to tell it from the failures of whoever takes the bytes.
-type reading struct {
-	r   io.Reader
-	err error
-}
-
-func (r *reading) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
 }
 
 // A part is one file of a release.

@@ -237,24 +237,17 @@ func (all settings) adopted(repositories []setRepository) []format.Adopted {
 				continue
 			}
 		}
-		u, err := url.Parse(at)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		a, ok := format.Adopt(at)
+		if !ok {
 			notes = append(notes, fmt.Sprintf("%s was dropped: it is no http or https address", id))
 			continue
 		}
-		a := format.Adopted{From: from}
-		if u.User != nil {
-			a.Username = u.User.Username()
-			a.Password, _ = u.User.Password()
-			u.User = nil
-		}
+		a.From = from
 		if v := all.server(id); v != nil && strings.HasPrefix(v.password, "{") {
 			notes = append(notes, "the password of "+id+" is encrypted: write it into the pond's configuration")
 		} else if v != nil && v.username != "" {
 			a.Username, a.Password = v.username, v.password
 		}
-		u.RawQuery, u.Fragment = "", ""
-		a.URL = strings.TrimSuffix(u.String(), "/") + "/"
 		if seen[a.URL] {
 			continue
 		}

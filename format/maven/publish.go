@@ -88,7 +88,7 @@ func (h handler) putFile(r *http.Request, p Path) (bool, error) {
 func (a *arrival) take(ctx context.Context, body io.Reader, size int64) error {
 	p := a.path
 	key := p.Key()
-	from := &reading{r: body}
+	from := format.NewIncoming(body)
 	body = from
 	if strings.HasSuffix(p.Name, ".pom") {
 		if size > pomLimit {
@@ -97,7 +97,7 @@ func (a *arrival) take(ctx context.Context, body io.Reader, size int64) error {
 		text, err := io.ReadAll(io.LimitReader(body, pomLimit+1))
 		switch {
 		case err != nil:
-			return from.cut(ctx, key, int64(len(text)), err)
+			return from.Why(ctx, key, err)
 		case len(text) > pomLimit:
 			return pomTooLarge(key)
 		}
@@ -119,7 +119,7 @@ func (a *arrival) take(ctx context.Context, body io.Reader, size int64) error {
 			err = &millpond.Error{Kind: millpond.Invalid, Key: key, Why: fmt.Sprintf("%s is %s", p.Name, what)}
 		}
 	} else {
-		err = from.cut(ctx, key, n, err)
+		err = from.Why(ctx, key, err)
 	}
 	if err != nil {
 		return errors.Join(err, up.Discard())
@@ -160,28 +160,6 @@ func (h *headed) Write(b []byte) (int, error) {
 		h.b = append(h.b, b[:min(room, len(b))]...)
 	}
 	return len(b), nil
-}
-
-// A reading remembers why a reader failed, to tell it from the failures of whoever takes the bytes.
-type reading struct {
-	r   io.Reader
-	err error
-}
-
-func (r *reading) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
-}
-
-// cut is err, in words if it is the client that has not sent all.
-func (r *reading) cut(ctx context.Context, k millpond.Key, n int64, err error) error {
-	if r.err == nil || ctx.Err() != nil {
-		return err
-	}
-	return &millpond.Error{Kind: millpond.Invalid, Key: k, Why: fmt.Sprintf("the body ended after %d bytes", n), Err: err}
 }
 
 // putSum compares the sum that a client sends with the file's. It is kept only if its file is yet to come.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -56,12 +55,14 @@ func upstreams(ctx context.Context, env format.Machine) ([]format.Adopted, error
 	}
 	slices.Sort(scopes)
 	for _, scope := range scopes {
-		if a, ok := adopt(settings[scope+":registry"].(string), list+" ("+scope+":registry)"); ok {
+		if a, ok := format.Adopt(settings[scope+":registry"].(string)); ok {
+			a.From = list + " (" + scope + ":registry)"
 			a.Options = map[string]string{optScope: scope}
 			found = append(found, a)
 		}
 	}
-	if a, ok := adopt(strings.TrimSpace(registry), get); ok {
+	if a, ok := format.Adopt(strings.TrimSpace(registry)); ok {
+		a.From = get
 		if len(scopes) > 0 {
 			a.Options = map[string]string{optScope: "!" + strings.Join(scopes, " !")}
 		}
@@ -74,26 +75,6 @@ func upstreams(ctx context.Context, env format.Machine) ([]format.Adopted, error
 		}
 	}
 	return found, nil
-}
-
-// adopt reads an address; false if it is none.
-func adopt(at, from string) (format.Adopted, bool) {
-	u, err := url.Parse(at)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return format.Adopted{}, false
-	}
-	a := format.Adopted{From: from}
-	if u.User != nil {
-		a.Username = u.User.Username()
-		a.Password, _ = u.User.Password()
-		u.User = nil
-	}
-	if !strings.HasSuffix(u.Path, "/") {
-		u = u.JoinPath("/")
-	}
-	u.RawQuery, u.Fragment = "", ""
-	a.URL = u.String()
-	return a, true
 }
 
 // tokenFor reports whether an npmrc has a credential for an address: "//host/path/:_authToken=…".

@@ -3,7 +3,6 @@ package oci
 import (
 	"context"
 	"encoding/json"
-	"net/url"
 	"strings"
 
 	"millpond/format"
@@ -18,19 +17,12 @@ func adopt(_ context.Context, m format.Machine) ([]format.Adopted, error) {
 		if !strings.Contains(text, "://") {
 			text = "https://" + text
 		}
-		u, err := url.Parse(text)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		a, ok := format.Adopt(text)
+		if !ok {
 			all = append(all, format.Adopted{From: from, Note: "an address there cannot be read, and was dropped"})
 			return
 		}
-		a := format.Adopted{From: from, Options: options}
-		if u.User != nil {
-			a.Username = u.User.Username()
-			a.Password, _ = u.User.Password()
-			u.User = nil
-		}
-		u.RawQuery, u.Fragment = "", ""
-		a.URL = strings.TrimSuffix(u.String(), "/") + "/"
+		a.From, a.Options = from, options
 		for _, one := range all {
 			if one.URL == a.URL {
 				return

@@ -82,13 +82,11 @@ func publish(ctx context.Context, repo format.Repo, body io.Reader, size int64, 
 	}
 	defer up.Close()
 	fail := func(err error) (*format.Published, error) { return nil, errors.Join(err, up.Discard()) }
-	from := &reading{r: io.MultiReader(&head, body)}
+	from := format.NewIncoming(io.MultiReader(&head, body))
 	n, err := io.Copy(up, io.LimitReader(from, archiveLimit+1))
 	switch {
-	case from.err != nil && ctx.Err() == nil:
-		return fail(&millpond.Error{Kind: millpond.Invalid, Key: key, Why: fmt.Sprintf("the body ended after %d bytes", n), Err: from.err})
 	case err != nil:
-		return fail(err)
+		return fail(from.Why(ctx, key, err))
 	case n > archiveLimit:
 		return fail(errTooLarge(key))
 	}
@@ -112,20 +110,6 @@ func publish(ctx context.Context, repo format.Repo, body io.Reader, size int64, 
 
 func errTooLarge(k millpond.Key) error {
 	return &millpond.Error{Kind: millpond.TooLarge, Key: k, Why: fmt.Sprintf("an archive has at most %d bytes", archiveLimit)}
-}
-
-// A reading remembers why a reader failed, to tell it from the failures of whoever takes the bytes.
-type reading struct {
-	r   io.Reader
-	err error
-}
-
-func (r *reading) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
 }
 
 var errFound = errors.New("found")

@@ -85,36 +85,18 @@ func upstreams(ctx context.Context, env format.Machine) ([]format.Adopted, error
 			return nil, err
 		}
 	}
-	if found.URL != "" && !adopt(&found) {
-		m.notes = append(m.notes, "the index that "+found.From+" names is no http address")
-		found.URL = ""
+	if found.URL != "" {
+		index, ok := format.Adopt(found.URL)
+		if !ok {
+			m.notes = append(m.notes, "the index that "+found.From+" names is no http address")
+		}
+		found.URL, found.Username, found.Password = index.URL, index.Username, index.Password
 	}
 	found.Note = strings.Join(m.notes, "; ")
 	if found.URL == "" && found.Note == "" {
 		return nil, nil
 	}
 	return []format.Adopted{found}, nil
-}
-
-// adopt takes the credentials out of an index's address and lets it end in a slash. It reports false for what is no http
-// address.
-func adopt(found *format.Adopted) bool {
-	u, err := url.Parse(found.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return false
-	}
-	if u.User != nil {
-		found.Username = u.User.Username()
-		found.Password, _ = u.User.Password()
-		u.User = nil
-	}
-	if !strings.HasSuffix(u.Path, "/") {
-		u.Path += "/"
-		u.RawPath = ""
-	}
-	u.Fragment, u.RawQuery = "", ""
-	found.URL = u.String()
-	return true
 }
 
 func withoutCredentials(address string) string {

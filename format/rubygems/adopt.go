@@ -3,7 +3,6 @@ package rubygems
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"millpond"
@@ -20,7 +19,8 @@ func adopt(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
 		return nil, fmt.Errorf("ask gem for its sources: %w", err)
 	default:
 		for line := range strings.Lines(out) {
-			if a, ok := adopted(strings.TrimSpace(line), "gem sources"); ok {
+			if a, ok := format.Adopt(strings.TrimSpace(line)); ok {
+				a.From = "gem sources"
 				all = append(all, a)
 			}
 		}
@@ -34,7 +34,8 @@ func adopt(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
 		if !strings.HasPrefix(key, "mirror.") || strings.HasSuffix(key, ".fallback_timeout") {
 			continue
 		}
-		if a, ok := adopted(value, "bundle config "+key); ok {
+		if a, ok := format.Adopt(value); ok {
+			a.From = "bundle config " + key
 			known := false
 			for _, one := range all {
 				known = known || one.URL == a.URL
@@ -46,21 +47,4 @@ func adopt(ctx context.Context, env format.Machine) ([]format.Adopted, error) {
 		}
 	}
 	return all, nil
-}
-
-// adopted reads an address; false if it is none.
-func adopted(at, from string) (format.Adopted, bool) {
-	u, err := url.Parse(at)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return format.Adopted{}, false
-	}
-	a := format.Adopted{From: from}
-	if u.User != nil {
-		a.Username = u.User.Username()
-		a.Password, _ = u.User.Password()
-		u.User = nil
-	}
-	u.RawQuery, u.Fragment = "", ""
-	a.URL = strings.TrimSuffix(u.String(), "/") + "/"
-	return a, true
 }

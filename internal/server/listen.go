@@ -132,6 +132,7 @@ func (s *Server) enter(l *net.TCPListener, o Listening, h http.Handler) *entranc
 		WriteTimeout:      s.patience, // from the request's header; every chunk that leaves moves it on
 		MaxHeaderBytes:    64 << 10,
 		ConnState:         g.state,
+		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.parts.Log.Handler(), slog.LevelDebug), // handshakes that fail, and the like
 		TLSConfig:         o.TLS,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},

@@ -23,16 +23,15 @@ import (
 // still leave by sendfile: ReadFrom passes them through.
 type response struct {
 	http.ResponseWriter
-	server *Server
-	ex     *exchange
-	at     *root  // where the repository is the root that the request came to; else nil
-	mount  *mount // nil for the pond's own routes
-	route  string // the prefix of the pond's own route; "" for a mount
-	json   bool   // errors are told as the API tells them
-	peer   peer
-	caller repo.Caller
-	tls    bool
-	get    bool
+	server  *Server
+	ex      *exchange
+	at      *root  // where the repository is the root that the request came to; else nil
+	mount   *mount // nil for the pond's own routes
+	route   string // the prefix of the pond's own route; "" for a mount
+	json    bool   // errors are told as the API tells them
+	peer    peer
+	caller  repo.Caller
+	request *http.Request
 
 	identified bool          // the caller's credential was good, if there was one
 	repository string        // that the request is for, as far as that is known; "" if it is none
@@ -43,6 +42,7 @@ type response struct {
 	status       int
 	bytes        int64
 	counted      int64 // the length that was said, where it is left to net/http to say it; else 0
+	pieced       int64 // the length that was said, if the answer may leave in one piece; else 0
 	err          error
 	note         string // for the log
 	cut          error  // why the rest of the answer may not be sent
@@ -52,7 +52,7 @@ type response struct {
 
 func (x *response) begin(s *Server, w http.ResponseWriter, r *http.Request, ex *exchange) {
 	now := time.Now()
-	*x = response{ResponseWriter: w, server: s, ex: ex, tls: r.TLS != nil, get: r.Method == http.MethodGet, start: now, moved: now}
+	*x = response{ResponseWriter: w, server: s, ex: ex, request: r, start: now, moved: now}
 }
 
 // Failed notes why the request failed, for the log.
@@ -112,8 +112,8 @@ func (x *response) WriteHeader(status int) {
 	}
 	x.first = time.Now()
 	x.moveDeadline(x.first)
-	if status == http.StatusOK && x.get {
-		x.leaveLength()
+	if status == http.StatusOK && x.request.Method == http.MethodGet {
+		x.readLength()
 	}
 	if status == http.StatusUnauthorized {
 		status = x.challenge()
@@ -132,15 +132,19 @@ func (x *response) WriteHeader(status int) {
 // countedByHTTP is how long a body may be whose length net/http finds out itself (its bufferBeforeChunkingSize).
 const countedByHTTP = 2048
 
-// leaveLength takes the length of a small answer out of the header: net/http will say it all the same. A map of up to eight
-// fields is one piece of memory, of nine it is seven, and most small answers have nine.
-func (x *response) leaveLength() {
+// readLength looks at the length that was said of a small answer. One that net/http would say all the same is taken out of the
+// header: a map of up to eight fields is one piece of memory, of nine it is seven, and most small answers have nine.
+func (x *response) readLength() {
 	h := x.Header()
 	length := h["Content-Length"]
-	if len(length) != 1 || len(length[0]) > 4 || len(h["Transfer-Encoding"]) > 0 || len(h["Trailer"]) > 0 {
+	if len(length) != 1 || len(length[0]) > 5 || len(h["Transfer-Encoding"]) > 0 || len(h["Trailer"]) > 0 {
 		return
 	}
-	if n, err := strconv.ParseInt(length[0], 10, 64); err == nil && n > 0 && n <= countedByHTTP {
+	switch n, err := strconv.ParseInt(length[0], 10, 64); {
+	case err != nil || n <= 0 || n > onePiece:
+	case n > countedByHTTP:
+		x.pieced = n
+	default:
 		delete(h, "Content-Length")
 		x.counted = n
 	}
@@ -179,6 +183,11 @@ func (x *response) challenge() int {
 func (x *response) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
+	}
+	if x.bytes == 0 && int64(len(b)) == x.pieced {
+		if c := connOf(x.request); c != nil {
+			c.inOnePiece(x.pieced)
+		}
 	}
 	sent := 0
 	for {
@@ -224,6 +233,8 @@ func (x *response) moveDeadline(now time.Time) {
 const (
 	// chunk is how much of a body is given to the kernel before the deadline moves on.
 	chunk = 4 << 20
+	// onePiece is the largest body that leaves in one piece with its header.
+	onePiece = 64 << 10
 	// slowest is the rate, in bytes a second, below which a client counts as dead.
 	slowest = 1 << 10
 )
@@ -239,7 +250,7 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 		file, left = limited.R, limited.N
 	}
 	under, ok := x.ResponseWriter.(io.ReaderFrom)
-	if _, isFile := file.(syscall.Conn); !ok || !isFile || x.tls || x.counted > 0 {
+	if _, isFile := file.(syscall.Conn); !ok || !isFile || x.request.TLS != nil || x.counted > 0 {
 		return io.Copy(onlyWriter{x}, src)
 	}
 	var sent int64
