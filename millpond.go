@@ -54,6 +54,8 @@ type Part struct {
 	Layer    string          // "" is hosted, else the upstream's name
 	Document Digest          // the upstream's document as it was kept; zero if none was
 	Meta     json.RawMessage // the format's own record of the package; opaque to everyone else
+	// Latest is a time after which none of its versions was published; zero if the upstream does not say.
+	Latest time.Time
 }
 
 // Version returns the version of that exact name, or nil.

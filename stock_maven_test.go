@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"millpond/fetch/faulty"
@@ -55,8 +56,9 @@ func stockMaven(up *faulty.Server, goods []good) (string, map[string]string, err
 				"<version>%s</version><packaging>%s</packaging><dependencies>%s</dependencies></project>\n", g, artifact, one.version, packaging, needs))
 			versions += "<version>" + one.version + "</version>"
 		}
+		last := slices.MaxFunc(by[name], func(a, b good) int { return a.published.Compare(b.published) }).published
 		layMaven(up, dir+"maven-metadata.xml", by[name][0], fmt.Appendf(nil, "<metadata><groupId>%s</groupId><artifactId>%s</artifactId>"+
-			"<versioning><versions>%s</versions><lastUpdated>20200102030405</lastUpdated></versioning></metadata>\n", g, artifact, versions))
+			"<versioning><versions>%s</versions><lastUpdated>%s</lastUpdated></versioning></metadata>\n", g, artifact, versions, last.UTC().Format("20060102150405")))
 	}
 	return "/", nil, nil
 }

@@ -5,7 +5,7 @@
 //	 3  a page in place of a jar: formattest's pageInstead
 //	 7  a list that grows upstream, and one served stale: formattest's staleThenFresh and publishThenRead; TestSnapshotThatMoves
 //	14  prefixes: prefixes_test.go
-//	15  a held version, until its hold ends: formattest's rows about holds; testdata/script/maven/rules.txtar
+//	15  a held version, until its hold ends: hold_test.go; formattest's rows about holds; testdata/script/maven/rules.txtar
 //	16–19, 21, 23  publishing: publish_test.go; a server that is killed between any two writes: repo's TestF30KillAtEveryStep
 //	20  a refused body: client_test.go
 //	22  retention: retain_test.go

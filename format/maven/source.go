@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -63,6 +64,9 @@ func (s source) Package(ctx context.Context, pkg string) (*millpond.Package, err
 		return nil, err
 	}
 	p.Parts = []millpond.Part{{Meta: meta}}
+	if at, err := time.Parse(dateLayout, m.Updated); err == nil && s.remote.Option("trust_dates") != "false" {
+		p.Parts[0].Latest = at
+	}
 	if n.snapshot != "" {
 		p.Versions = m.builds(n.snapshot)
 		return p, nil
