@@ -36,6 +36,7 @@ type Info struct {
 	Name  string // "pypi": the word in configuration
 	Title string // "Python packages"
 	PURL  string // the package-url type
+	OSV   string // what advisories in the OSV format call the ecosystem; "" where they do not know it, or mean other names
 
 	// Roots are paths outside "/<repository>/" that the protocol insists on: "/packages/" mounts "/packages/<repository>/…"
 	// and the handler sees "/packages/…".

@@ -38,7 +38,7 @@ type Pond struct {
 	instance string
 
 	state     atomic.Pointer[state]
-	takedowns atomic.Pointer[[]*Takedown]
+	takedowns atomic.Pointer[takedownTable]
 	showing   sync.Mutex // held from a reading of takedowns or claims until all see it, so that an older reading never replaces a newer one
 
 	derived  *otter.Cache[derivedKey, *derived]

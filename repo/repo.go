@@ -144,7 +144,7 @@ type Trace struct {
 	// What a file was opened as, while which takedowns stood.
 	repo  *Repository
 	bytes millpond.Digest
-	taken *[]*Takedown
+	taken *takedownTable
 }
 
 // Withdrawn says why what the request reads must not be read any further: it was taken down since. It costs next to nothing:

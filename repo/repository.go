@@ -323,7 +323,7 @@ func (r *Repository) unknown(name string) error {
 func (r *Repository) allDeleted(name string) error {
 	return &millpond.Error{Kind: millpond.Gone, Key: millpond.Key{Package: name},
 		Why:  fmt.Sprintf("everything of %s that was published in %s was deleted", name, r.config.Name),
-		Hint: "no upstream is asked for a name that was hosted here, until an owner frees it"}
+		Hint: "no upstream is asked for a name that was hosted here, until an owner frees it: millpond merge " + r.config.Name + " " + name + " union"}
 }
 
 // notFound is the answer for a name that every layer has said it does not have.

@@ -66,6 +66,7 @@ func (c *Config) check(formats []format.Format) []error {
 	if c.Notice < 0 || c.Notice > time.Hour {
 		wrong("notice", "it is between 0s and 1h, not %s", policy.FormatDuration(c.Notice))
 	}
+	errs = append(errs, c.checkOutward()...)
 	for i, p := range c.TrustedProxies {
 		if _, err := prefixOf(p); err != nil {
 			wrong(fmt.Sprintf("trusted_proxies[%d]", i), "%v", err)

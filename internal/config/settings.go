@@ -29,6 +29,18 @@ type Config struct {
 	Read []string `key:"read" type:"list of names" default:"[anonymous] on loopback"`
 	// How people and machines prove who they are.
 	Auth Auth `key:"auth" type:"mapping"`
+	// Feeds of advisories in the OSV format: what they name is taken down at once, and lifted if they take it back. A
+	// directory of .json files, or the URL of a .zip or .json file, each.
+	Advisories []Feed `key:"advisories" type:"list of URLs or mappings"`
+	// Who is told of each takedown by a POST of JSON: something that purges the caches in front of the pond. It is tried until
+	// it answers 2xx.
+	Purge []Receiver `key:"purge" type:"list of URLs or mappings"`
+	// How long caches in front may keep what never changes (s-maxage); 0 is for good. Where none of them is purged, 60s has a
+	// takedown reach their readers within a minute.
+	SharedMaxAge time.Duration `key:"shared_max_age" default:"0s"`
+	// Where the signed heads of the log of changes are sent, once a minute if there is a new one, so that who can change the
+	// log here cannot cut its end unnoticed: file:///path, "syslog:", syslog://HOST:PORT, syslog+tcp://HOST:PORT, https://….
+	Heads []Receiver `key:"heads" type:"list of URLs or mappings"`
 	// What the pond may use.
 	Limits Limits `key:"limits" type:"mapping"`
 	// What the pond writes about itself, to standard error.
@@ -90,6 +102,28 @@ type Issuer struct {
 	URL string `key:"issuer" type:"URL"`
 	// github or gitlab, for the claims that their rules must name. Others must name sub and one more.
 	Kind string `key:"kind" type:"word"`
+}
+
+// A Feed is one of advisories.
+type Feed struct {
+	// Where it is: a directory, or a URL.
+	At string `key:"at" type:"directory or URL"`
+	// What it is called in the log of changes, after the word "feed"; else its host or directory.
+	Name string `key:"name" type:"text"`
+	// Patterns of the ids that count; nothing is MAL-*, which are packages made to do harm.
+	IDs []string `key:"ids" type:"list of patterns"`
+	// How often it is looked at; nothing is 5m.
+	Every time.Duration `key:"every"`
+	// Bearer authentication.
+	Token string `key:"token" type:"secret"`
+}
+
+// A Receiver is told something.
+type Receiver struct {
+	// Its address.
+	URL string `key:"url" type:"URL"`
+	// Bearer authentication.
+	Token string `key:"token" type:"secret"`
 }
 
 // Limits are what the pond may use.

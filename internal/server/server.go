@@ -45,6 +45,7 @@ type Parts struct {
 	Callers Callers // who asks; nil knows nobody, and everybody is anonymous
 	People  People  // nil keeps none
 	Records Records // of what has changed; nil has none
+	Heads   Heads   // of the record, signed; nil has none
 	Version string
 	Log     *slog.Logger // what goes wrong; nil discards
 	Access  slog.Handler // one record a request; nil keeps none
@@ -64,6 +65,8 @@ type Settings struct {
 	Metrics bool
 	// Offline says that no upstream is asked, for the landing page.
 	Offline bool
+	// SharedMaxAge is how long caches that several clients share may keep what never changes; 0 is as long as anybody.
+	SharedMaxAge time.Duration
 	// MaxBody is the largest request body; 0 is 64 MiB.
 	MaxBody int64
 	// Port is that of the listener that all repositories share, and TLS whether it is spoken there: where the pond's pages
