@@ -54,6 +54,8 @@ type Part struct {
 	Layer    string          // "" is hosted, else the upstream's name
 	Document Digest          // the upstream's document as it was kept; zero if none was
 	Meta     json.RawMessage // the format's own record of the package; opaque to everyone else
+	// Latest is a time after which none of its versions was published; zero if the upstream does not say.
+	Latest time.Time
 }
 
 // Version returns the version of that exact name, or nil.
@@ -134,6 +136,7 @@ type Content struct {
 	io.ReadSeekCloser
 	Size     int64     // -1 if not known before the end
 	Digest   Digest    // of the bytes; while they arrive the strongest declared one, or zero
+	Digests  []Digest  // further ones that are known of held bytes: those that were declared. Not to be changed
 	Type     string    // media type; "" leaves it to the format
 	Encoding string    // Content-Encoding; only derived documents have one
 	Modified time.Time // never changes for the same bytes; zero while they are not verified

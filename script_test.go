@@ -155,8 +155,9 @@ var homeFiles = map[string]string{
 }
 
 // condition adds [real]: the upstreams of this machine's own clients can be reached; [crates] and [debs]: that of its cargo, or
-// of its apt, can; [long]: what takes minutes runs too; [root]; and [python:NAME]: python3 has a
-// module of that name.
+// of its apt, can; [cargo]: there is a cargo that speaks to sparse registries with a token; [mavenrepo]: a distribution's own
+// Maven repository has plugins; [long]: what takes minutes runs too; [root]; and [python:NAME]: python3 has a module of that
+// name.
 func condition(name string) (bool, error) {
 	if module, ok := strings.CutPrefix(name, "python:"); ok {
 		return exec.Command("python3", "-c", "import "+module).Run() == nil, nil
@@ -164,8 +165,13 @@ func condition(name string) (bool, error) {
 	switch name {
 	case "real":
 		return reachable(), nil
+	case "cargo":
+		return newCargo(), nil
 	case "crates":
 		return crates(), nil
+	case "mavenrepo":
+		_, err := os.Stat(mavenTree + "/org/apache/maven/plugins/maven-deploy-plugin")
+		return err == nil, nil
 	case "long":
 		return os.Getenv("MILLPONDTEST_LONG") != "", nil
 	case "debs":
@@ -188,6 +194,14 @@ var reachable = sync.OnceValue(func() bool {
 	}
 	resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
+})
+
+// newCargo: 1.74 is the first that the scripts can drive; some distributions have older ones.
+var newCargo = sync.OnceValue(func() bool {
+	out, err := exec.Command("cargo", "--version").Output()
+	var major, minor int
+	n, _ := fmt.Sscanf(string(out), "cargo %d.%d", &major, &minor)
+	return err == nil && n == 2 && (major > 1 || minor >= 74)
 })
 
 var crates = sync.OnceValue(func() bool {

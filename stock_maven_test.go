@@ -4,17 +4,28 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"millpond/fetch/faulty"
 )
 
 // stockMaven lays packages as a Maven repository serves them: group:artifact@version, needs group:artifact:version. A package
-// called …-parent has no jar.
+// called …-parent has no jar. "tree:FOLDER" are the files of a folder that is laid out as a repository is, with sums.
 func stockMaven(up *faulty.Server, goods []good) (string, map[string]string, error) {
 	names, by := group(goods)
 	for _, name := range names {
 		g, artifact, _ := strings.Cut(name, ":")
+		if g == "tree" {
+			if err := layTree(up, artifact); err != nil {
+				return "", nil, err
+			}
+			continue
+		}
 		dir := "/" + strings.ReplaceAll(g, ".", "/") + "/" + artifact + "/"
 		versions := ""
 		for _, one := range by[name] {
@@ -45,8 +56,9 @@ func stockMaven(up *faulty.Server, goods []good) (string, map[string]string, err
 				"<version>%s</version><packaging>%s</packaging><dependencies>%s</dependencies></project>\n", g, artifact, one.version, packaging, needs))
 			versions += "<version>" + one.version + "</version>"
 		}
+		last := slices.MaxFunc(by[name], func(a, b good) int { return a.published.Compare(b.published) }).published
 		layMaven(up, dir+"maven-metadata.xml", by[name][0], fmt.Appendf(nil, "<metadata><groupId>%s</groupId><artifactId>%s</artifactId>"+
-			"<versioning><versions>%s</versions><lastUpdated>20200102030405</lastUpdated></versioning></metadata>\n", g, artifact, versions))
+			"<versioning><versions>%s</versions><lastUpdated>%s</lastUpdated></versioning></metadata>\n", g, artifact, versions, last.UTC().Format("20060102150405")))
 	}
 	return "/", nil, nil
 }
@@ -58,4 +70,43 @@ func layMaven(up *faulty.Server, path string, g good, body []byte) {
 	up.Put(path, o)
 	sum := sha1.Sum(body)
 	up.Put(path+".sha1", tagged([]byte(hex.EncodeToString(sum[:])), "text/plain"))
+}
+
+// mavenTree is where a distribution keeps the artifacts of its packages.
+const mavenTree = "/usr/share/maven-repo"
+
+// layTree lays the files below a folder, which are read when they are asked for.
+func layTree(up *faulty.Server, folder string) error {
+	return filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.IsDir() {
+			return nil // a link that leads nowhere, or to a folder
+		}
+		at := filepath.ToSlash(strings.TrimPrefix(path, folder))
+		up.Put(at, faulty.Object{At: lateFile(path), Size: info.Size(), Type: "application/octet-stream", Modified: longAgo})
+		up.Handle(at+".sha1", func(w http.ResponseWriter, _ *http.Request) {
+			body, err := os.ReadFile(path)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			fmt.Fprintf(w, "%x", sha1.Sum(body))
+		})
+		return nil
+	})
+}
+
+// A lateFile is a file that is opened when it is read.
+type lateFile string
+
+func (f lateFile) ReadAt(b []byte, off int64) (int, error) {
+	file, err := os.Open(string(f))
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	return file.ReadAt(b, off)
 }

@@ -33,14 +33,19 @@ for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=
 aws --version >/dev/null 2>&1 || missing+=(awscli)
 python3 -c 'import boto3' 2>/dev/null || missing+=(python3-boto3) # what awscli stands on, and a little more
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
+plugins=/usr/share/maven-repo/org/apache/maven/plugins # small; a distribution without them has no such packages either
+for plugin in compiler deploy install jar resources; do [ -d "$plugins/maven-$plugin-plugin" ] || missing+=("libmaven-$plugin-plugin-java"); done
 if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
-	for client in vagrant chromium debootstrap reprepro podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
+	for client in vagrant chromium debootstrap reprepro podman buildah gradle; do command -v "$client" >/dev/null || missing+=("$client"); done
 	command -v ctr >/dev/null || missing+=(containerd)
 	command -v dockerd >/dev/null && command -v docker >/dev/null || missing+=(docker.io)
 fi
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 		apt-get update -q >/dev/null || echo "the lists of packages cannot be updated"
+		for i in "${!missing[@]}"; do # some distributions keep an old cargo under the plain name
+			if [ "${missing[i]}" = cargo ] && apt-cache show cargo-web >/dev/null 2>&1; then missing[i]=cargo-web; fi
+		done
 		apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null || for one in "${missing[@]}"; do # what there is of them
 			apt-get install -yq --no-install-recommends "$one" >/dev/null || echo "$one cannot be installed; the scripts that need it are skipped"
 		done

@@ -59,6 +59,12 @@ type Verifier interface {
 	Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size int64) error
 }
 
+// A Prover is a Verifier that has worked out digests on its way. It is asked after its Verify found the bytes right: what it
+// says is kept with them, and is in the Content of who opens them later.
+type Prover interface {
+	Proved() []millpond.Digest
+}
+
 // A Sniffer is a Source that knows a file's content by its first bytes: a captive portal's page is no archive. It is given
 // up to 512 bytes, before anything of the file is served, and answers BadUpstream to refuse them.
 type Sniffer interface {

@@ -205,6 +205,20 @@ type Linker interface {
 	SignLink(ctx context.Context, l Link) (url.Values, error)
 }
 
+// A Steward is a Repo whose clients say inside their own protocol who may publish a package that is hosted. What they say are
+// the pond's own grants. The pond's Repos are Stewards.
+type Steward interface {
+	// Owners are who may publish the package, sorted: people and services by their names, groups as "group:NAME". It is for
+	// those who may publish it themselves. NotFound if nothing of that name is hosted.
+	Owners(ctx context.Context, pkg string) ([]string, error)
+	// AddOwner makes somebody an owner of the package alone, and of nothing else; false if they were. Denied unless the
+	// caller may grant that; NotFound if there is nobody of that name.
+	AddOwner(ctx context.Context, pkg, name string) (bool, error)
+	// RemoveOwner takes that back. NotFound for who is no owner; Conflict for who may publish the package by a grant of more
+	// than it, which is to be taken back where it was given.
+	RemoveOwner(ctx context.Context, pkg, name string) error
+}
+
 // A Link is what a link is for.
 type Link struct {
 	Method  string    // GET, which is HEAD too, or PUT

@@ -35,15 +35,16 @@ func (t *hold) judge(c *call) {
 	if t.seen {
 		first = firstSeen(c.j.pkg)
 	}
+	latest := latestOf(c.j.pkg)
 	for i, v := range c.each() {
 		if len(v.Files) == 0 {
-			if d := t.date(c.j.now, v, nil, first); d.opinion != 0 {
+			if d := t.date(c.j.now, v, nil, first, latest); d.opinion != 0 {
 				c.version(i, d)
 			}
 			continue
 		}
 		for k, f := range c.filesOf(i) {
-			d := t.date(c.j.now, v, f, first)
+			d := t.date(c.j.now, v, f, first, latest)
 			if millpond.Opinion(d.opinion) == millpond.Need {
 				c.version(i, d)
 				break
@@ -56,7 +57,7 @@ func (t *hold) judge(c *call) {
 }
 
 // date judges one file of a version, or a version without files.
-func (t *hold) date(now time.Time, v *millpond.Version, f *millpond.File, first map[string]time.Time) decision {
+func (t *hold) date(now time.Time, v *millpond.Version, f *millpond.File, first, latest map[string]time.Time) decision {
 	published, seen := v.Published, v.Seen
 	if f != nil {
 		if !f.Published.IsZero() {
@@ -67,6 +68,9 @@ func (t *hold) date(now time.Time, v *millpond.Version, f *millpond.File, first 
 		}
 	}
 	if published.IsZero() && v.Partial {
+		if at := latest[v.Layer]; first == nil && !at.IsZero() && !now.Before(at.Add(t.age)) {
+			return decision{} // whenever it was, it was long enough ago
+		}
 		return need(millpond.Description)
 	}
 	since, reason := published, int8(0)
@@ -86,6 +90,20 @@ func (t *hold) date(now time.Time, v *millpond.Version, f *millpond.File, first 
 		return decision{}
 	}
 	return decision{opinion: int8(millpond.Hold), item: -1, reason: reason, since: since, after: after}
+}
+
+// latestOf is until when each layer has published what it lists of the package, as far as it says.
+func latestOf(p *millpond.Package) map[string]time.Time {
+	var latest map[string]time.Time
+	for i := range p.Parts {
+		if part := &p.Parts[i]; !part.Latest.IsZero() {
+			if latest == nil {
+				latest = map[string]time.Time{}
+			}
+			latest[part.Layer] = part.Latest
+		}
+	}
+	return latest
 }
 
 // firstSeen is when each layer's listing of the package was first read.

@@ -14,6 +14,10 @@ func TestHold(t *testing.T) {
 		f(&p.Versions[0])
 		return p
 	}
+	within := func(latest time.Time, p *millpond.Package) *millpond.Package {
+		p.Parts = []millpond.Part{{Layer: "up", Latest: latest}}
+		return p
+	}
 	week := []spec{{"hold": "7d"}}
 	seen := []spec{{"hold": "7d", "seen": true}}
 	tests := []struct {
@@ -54,6 +58,13 @@ func TestHold(t *testing.T) {
 		{"the clock went back: seen in the future too", week, version(func(v *millpond.Version) { v.Published, v.Seen = noon.Add(day), noon.Add(2*day) }), "| 2.33.0",
 			"2.33.0 is dated 17 Jun 2026 12:00 UTC, which is yet to come; this repository holds new versions for 7 days", noon.Add(9 * day)},
 		{"partial without a date", week, version(func(v *millpond.Version) { v.Published, v.Partial = time.Time{}, true }), "| 2.33.0",
+			"nothing says yet when 2.33.0 was published; this repository holds new versions for 7 days", time.Time{}},
+		{"partial without a date, of a layer that says nothing of late", week, within(ago(7*day), version(func(v *millpond.Version) { v.Published, v.Partial = time.Time{}, true })), "2.33.0[x.whl]", "", time.Time{}},
+		{"of a layer that has said something since", week, within(ago(7*day-1), version(func(v *millpond.Version) { v.Published, v.Partial = time.Time{}, true })), "| 2.33.0",
+			"nothing says yet when 2.33.0 was published; this repository holds new versions for 7 days", time.Time{}},
+		{"of which another layer says it", week, within(ago(7*day), version(func(v *millpond.Version) { v.Published, v.Partial, v.Layer = time.Time{}, true, "other" })), "| 2.33.0",
+			"nothing says yet when 2.33.0 was published; this repository holds new versions for 7 days", time.Time{}},
+		{"where it counts when it was seen", seen, within(ago(7*day), version(func(v *millpond.Version) { v.Published, v.Partial = time.Time{}, true })), "| 2.33.0",
 			"nothing says yet when 2.33.0 was published; this repository holds new versions for 7 days", time.Time{}},
 		{"partial with a date", week, version(func(v *millpond.Version) { v.Partial = true }), "2.33.0[x.whl]", "", time.Time{}},
 		{"partial with a date of the file", week, version(func(v *millpond.Version) {

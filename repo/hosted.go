@@ -242,7 +242,7 @@ func (l *hosted) open(ctx context.Context, k millpond.Key, f *millpond.File, o o
 	}
 	t := TraceOf(ctx)
 	t.Layer, t.Result, t.Digest = "", "hit", f.Blob.String()
-	c := &millpond.Content{Size: f.Size, Digest: f.Blob, Type: f.Type, Modified: f.Published.Truncate(time.Second)}
+	c := &millpond.Content{Size: f.Size, Digest: f.Blob, Digests: f.Digests, Type: f.Type, Modified: f.Published.Truncate(time.Second)}
 	if o.stat {
 		return c, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -306,7 +307,11 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 				typed := *f
 				typed.Type, of = got.Type, &typed
 			}
-			if err := l.sealed(ctx, k, of, h, got); err != nil || verifier == nil {
+			var proved []millpond.Digest
+			if prover, ok := src.(format.Prover); ok {
+				proved = prover.Proved()
+			}
+			if err := l.sealed(ctx, k, of, h, got, proved...); err != nil || verifier == nil {
 				return err
 			}
 			return l.pond.spare(ctx, "that "+k.String()+" is unverified", l.vouched(ctx, k, doubt))
@@ -355,14 +360,14 @@ func computable(ds []millpond.Digest) []millpond.Digest {
 	return out
 }
 
-// sealed records the bytes of a download, before any reader sees their end.
-func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File, before *catalog.Holding, got fetch.Sealed) error {
+// sealed records the bytes of a download, before any reader sees their end, with the digests that were proved on the way.
+func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File, before *catalog.Holding, got fetch.Sealed, proved ...millpond.Digest) error {
 	if t := l.pond.takenDownBytes(got.Blob); t != nil {
 		return t.blocked(k) // the readers of what nobody knew the digest of
 	}
 	now := l.pond.now().Truncate(time.Second)
 	h := &catalog.Holding{
-		Layer: l.id, Key: k, Blob: got.Blob, Size: got.Size, SHA256: got.Blob, Digests: f.Digests, Type: f.Type,
+		Layer: l.id, Key: k, Blob: got.Blob, Size: got.Size, SHA256: got.Blob, Digests: slices.Concat(f.Digests, proved), Type: f.Type,
 		URL: redacted(f.URL), Modified: now,
 	}
 	if before != nil {

@@ -12,7 +12,7 @@ import (
 
 // openHeld opens held bytes.
 func (p *Pond) openHeld(ctx context.Context, h *catalog.Holding, stat bool) (*millpond.Content, error) {
-	c := &millpond.Content{Size: h.Size, Digest: h.Blob, Type: h.Type, Modified: h.Modified}
+	c := &millpond.Content{Size: h.Size, Digest: h.Blob, Digests: h.Digests, Type: h.Type, Modified: h.Modified}
 	if stat {
 		return c, nil
 	}

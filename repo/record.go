@@ -16,7 +16,7 @@ import (
 
 // recordVersion changes whenever a listing would be read from the same document in another way, so that listings recorded
 // before are read anew.
-const recordVersion = 3
+const recordVersion = 4
 
 // packedVersion leads a record that is packed: its length and then itself, compressed. What is written into the catalog is
 // copied several times on its way, and of the listing of a large package nine tenths are repetition.
@@ -93,6 +93,7 @@ func (e *encoder) listing(p *millpond.Package) {
 		e.string(part.Layer)
 		e.digest(part.Document)
 		e.bytes(part.Meta)
+		e.time(part.Latest)
 	}
 	e.uint(uint64(len(p.Refs)))
 	for _, r := range p.Refs {
@@ -137,7 +138,7 @@ func decodeListing(b []byte, layer string) (*millpond.Package, error) {
 	p.Parts = make([]millpond.Part, d.count())
 	for i := range p.Parts {
 		d.string()
-		p.Parts[i] = millpond.Part{Layer: layer, Document: d.digest(), Meta: d.meta()}
+		p.Parts[i] = millpond.Part{Layer: layer, Document: d.digest(), Meta: d.meta(), Latest: d.time()}
 	}
 	p.Refs = make([]millpond.Ref, d.count())
 	for i := range p.Refs {

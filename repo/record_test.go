@@ -17,7 +17,7 @@ func listingOfAll() *millpond.Package {
 	return &millpond.Package{
 		Name:    "alpha",
 		Blocked: "quarantined upstream",
-		Parts:   []millpond.Part{{Layer: "up", Document: millpond.SHA256([]byte("doc")), Meta: json.RawMessage(`{"n":1}`)}},
+		Parts:   []millpond.Part{{Layer: "up", Document: millpond.SHA256([]byte("doc")), Meta: json.RawMessage(`{"n":1}`), Latest: at}},
 		Refs:    []millpond.Ref{{Name: "latest", Target: "2.0", Layer: "up"}},
 		Versions: []millpond.Version{
 			{Name: "2.0", Layer: "up", Published: at, Seen: at.Add(time.Hour), Prerelease: true, Yanked: true, YankedWhy: "broken ✗", Licence: "MIT",

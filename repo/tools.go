@@ -91,6 +91,48 @@ func (b *bound) SignLink(ctx context.Context, l format.Link) (url.Values, error)
 	})
 }
 
+// steward is who keeps the grants, for a package that is hosted.
+func (b *bound) steward(ctx context.Context, v millpond.Verb, pkg string) (format.Steward, error) {
+	if err := b.May(ctx, v, pkg); err != nil {
+		return nil, err
+	}
+	if _, err := b.Hosted(ctx, pkg); err != nil {
+		return nil, err
+	}
+	s, ok := b.Accounts.(format.Steward)
+	if !ok {
+		return nil, errNoAccounts
+	}
+	return s, nil
+}
+
+// Owners implements format.Steward.
+func (b *bound) Owners(ctx context.Context, pkg string) ([]string, error) {
+	s, err := b.steward(ctx, millpond.VerbPublish, pkg)
+	if err != nil {
+		return nil, err
+	}
+	return s.Owners(ctx, pkg)
+}
+
+// AddOwner implements format.Steward.
+func (b *bound) AddOwner(ctx context.Context, pkg, name string) (bool, error) {
+	s, err := b.steward(ctx, millpond.VerbGrant, pkg)
+	if err != nil {
+		return false, err
+	}
+	return s.AddOwner(ctx, pkg, name)
+}
+
+// RemoveOwner implements format.Steward.
+func (b *bound) RemoveOwner(ctx context.Context, pkg, name string) error {
+	s, err := b.steward(ctx, millpond.VerbGrant, pkg)
+	if err != nil {
+		return err
+	}
+	return s.RemoveOwner(ctx, pkg, name)
+}
+
 // Claimed implements format.Tools.
 func (b *bound) Claimed(name string) bool {
 	if b.claimed(name) {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,39 +52,57 @@ type owner struct {
 	Name  string `json:"name"`
 }
 
-// owners lists who has published a crate. Who may is for the pond's own grants to say, and is changed there.
+// owners lists who may publish a crate, or changes it: who cargo calls an owner is granted the crate by the pond.
 func (h handler) owners(w http.ResponseWriter, r *http.Request, p Path) error {
-	name := identity(p.Crate)
-	if r.Method == http.MethodPut || r.Method == http.MethodDelete {
-		if err := h.repo.May(r.Context(), millpond.VerbGrant, name); err != nil {
+	steward, ok := h.repo.(format.Steward)
+	if !ok {
+		return &millpond.Error{Kind: millpond.Unsupported, Why: "this pond keeps no owners"}
+	}
+	ctx, name := r.Context(), identity(p.Crate)
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		logins, err := steward.Owners(ctx, name)
+		if err != nil {
 			return err
 		}
-		return &millpond.Error{Kind: millpond.Unsupported, Key: millpond.Key{Package: name},
-			Why:  "who may publish is granted by the pond, and not by cargo",
-			Hint: "see 'millpond grant add', or " + h.repo.Root(r).String() + "-/"}
+		users := []owner{}
+		for _, login := range logins {
+			id := fnv.New32a()
+			io.WriteString(id, login) // a hash does not fail
+			users = append(users, owner{id.Sum32(), login, login})
+		}
+		return writeJSON(w, r, map[string][]owner{"users": users})
 	}
-	if err := h.repo.May(r.Context(), millpond.VerbRead, name); err != nil {
-		return err
+	if err := h.repo.May(ctx, millpond.VerbGrant, name); err != nil {
+		return err // and nothing is read of who may not
 	}
-	hosted, err := h.repo.Hosted(r.Context(), name)
-	if err != nil {
-		return err
+	var asked struct{ Users []string }
+	if err := json.NewDecoder(io.LimitReader(r.Body, mostOwners)).Decode(&asked); err != nil || len(asked.Users) == 0 {
+		return &millpond.Error{Kind: millpond.Invalid, Why: `the owners to be changed cannot be read: {"users": ["NAME"]} is wanted`, Err: err}
 	}
-	var logins []string
-	for _, by := range hosted.By {
-		if by != "" {
-			logins = append(logins, by)
+	var said []string
+	for _, login := range asked.Users { // in order, as far as it goes
+		if r.Method == http.MethodDelete {
+			if err := steward.RemoveOwner(ctx, name, login); err != nil {
+				return err
+			}
+			said = append(said, login+" is no owner of "+p.Crate+" any more")
+			continue
+		}
+		added, err := steward.AddOwner(ctx, name, login)
+		if err != nil {
+			return err
+		}
+		if word := " is an owner of "; added {
+			said = append(said, login+word+p.Crate+" now")
+		} else {
+			said = append(said, login+word+p.Crate+" already")
 		}
 	}
-	slices.Sort(logins)
-	users := []owner{}
-	for _, login := range slices.Compact(logins) {
-		id := fnv.New32a()
-		io.WriteString(id, login) // a hash does not fail
-		users = append(users, owner{id.Sum32(), login, login})
-	}
-	return writeJSON(w, r, map[string][]owner{"users": users})
+	return writeJSON(w, r, map[string]any{"ok": true, "msg": strings.Join(said, "; ")})
 }
+
+// mostOwners is how long a list of owners may be, in bytes.
+const mostOwners = 64 << 10
 
 // A found is a crate as a search shows it.
 type found struct {

@@ -1,14 +1,26 @@
+// The cases of the format's page that are shown under other names or elsewhere:
+//
+//	 1  real builds: testdata/script/cargo/cargo.txtar, publish.txtar, and with 200 crates and more real_cargo.txtar
+//	 4  held versions: testdata/script/cargo/hold.txtar; formattest's rows about holds
+//	 5  other bytes than the index says, and fifty readers: formattest's wrongBytes and herd
+//	 7  paths: path_test.go
+//	 9  fifty publishes of one version, and a kill at each write: formattest's publishAtOnce and failedWrites
+//	11  tokens: testdata/script/cargo/private.txtar
+//	13  an authority of the pond's own, and one slow crate beside others over HTTP/2: testdata/script/cargo/cargo.txtar; that
+//	    HTTP/1.1 is told: file.txtar
 package cargo
 
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -189,6 +201,7 @@ func TestCase08Frames(t *testing.T) {
 		"no Cargo.toml":             {frameOf(about, packCrate(entry{name: "alpha-1.0.0/x", text: "x"})), 400},
 		"two Cargo.toml":            {with(toml), 400},
 		"too many files":            {with(many...), 400},
+		"a bomb":                    {frameOf(about, bombOf(mostUnpacked+1)), 400},
 		"11 MB":                     {frameOf(about, make([]byte, 11<<20)), 413},
 	} {
 		h := formattest.New(t, ecosystem)
@@ -200,11 +213,27 @@ func TestCase08Frames(t *testing.T) {
 		if err := json.Unmarshal(got.Body, &said); err != nil || len(said.Errors) != 1 || said.Errors[0].Detail == "" {
 			t.Errorf("%s: cargo cannot read %q", name, got.Body)
 		}
+		if name == "a bomb" && !bytes.Contains(got.Body, []byte("unpacked it has more than 512 MiB")) {
+			t.Errorf("%s: %s", name, got)
+		}
 		if kept := h.Kept(); kept != 0 {
 			t.Errorf("%s: %d blobs are kept", name, kept)
 		}
 		h.WantLog(name)
 	}
+}
+
+// bombOf is a .crate with a file as large as that, which nobody should find out by unpacking it: it is not all there.
+func bombOf(size int64) []byte {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	if err := tar.NewWriter(z).WriteHeader(&tar.Header{Name: "alpha-1.0.0/x", Mode: 0o644, Size: size}); err != nil {
+		panic(err)
+	}
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	return out.Bytes()
 }
 
 // TestCase09Visible: what is published is there under the entity tag that the client had before, whatever its other number.
@@ -240,6 +269,33 @@ func TestCase10Yank(t *testing.T) {
 	h.WantLog("yank and unyank", "publish", "yank", "unyank")
 	h.Want("unknown version", ecosystem.Writes["yank"](owner, "alpha", formattest.Release{Version: "7.0.0"}), http.StatusNotFound)
 	h.Want("unknown crate", ecosystem.Writes["yank"](owner, "beta", r), http.StatusNotFound)
+}
+
+// TestCase10YankAndPublishAtOnce: neither loses what the other has done.
+func TestCase10YankAndPublishAtOnce(t *testing.T) {
+	h := formattest.New(t, ecosystem)
+	owner := h.As(formattest.Owner)
+	first := formattest.Release{Version: "1.0.0"}
+	h.Published("publish", ecosystem.Publish(owner, "alpha", first))
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			verb := []string{"yank", "unyank"}[i%2]
+			h.Good(verb, ecosystem.Writes[verb](owner, "alpha", first), nil)
+		})
+		all.Go(func() {
+			h.Published("more", ecosystem.Publish(owner, "alpha", formattest.Release{Version: fmt.Sprintf("1.1.%d", i)}))
+		})
+	}
+	all.Wait()
+	h.Good("at last", ecosystem.Writes["yank"](owner, "alpha", first), nil)
+	index := h.Good("index", h.Index("alpha"), nil).Body
+	if n := bytes.Count(index, []byte("\n")); n != 21 {
+		t.Errorf("the index has %d lines, want 21", n)
+	}
+	if l, ok := lineOf(index, "1.0.0"); !ok || !l.yanked {
+		t.Errorf("1.0.0 is not yanked: %s", index)
+	}
 }
 
 // TestCase12Dependencies: the line of what is published, against the golden file.

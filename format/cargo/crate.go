@@ -36,7 +36,7 @@ func checkCrate(ctx context.Context, r io.ReaderAt, size int64, name, version st
 	}
 	z.Multistream(false)
 	unpacked := &io.LimitedReader{R: z, N: mostUnpacked + 1}
-	top, found := name+"-"+version+"/", false
+	top, found, promised := name+"-"+version+"/", false, int64(0)
 	files := tar.NewReader(unpacked)
 	for n := 0; ; n++ {
 		if err := ctx.Err(); err != nil {
@@ -46,7 +46,10 @@ func checkCrate(ctx context.Context, r io.ReaderAt, size int64, name, version st
 			return bad("it has more than %d files", mostEntries)
 		}
 		entry, err := files.Next()
-		if unpacked.N <= 0 {
+		if err == nil {
+			promised += min(entry.Size, mostUnpacked+1) // before any of it is unpacked
+		}
+		if unpacked.N <= 0 || promised > mostUnpacked {
 			return bad("unpacked it has more than %d MiB", mostUnpacked>>20)
 		}
 		if errors.Is(err, io.EOF) {

@@ -72,11 +72,30 @@ func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path) error {
 	if err != nil {
 		return err
 	}
-	if d := c.Digest; d.Algorithm() == "sha256" && !c.Growing {
-		w.Header()["X-Checksum-Sha256"] = []string{d.Hex()}
-	}
+	showSums(w.Header(), c)
 	head(w, typeOf(p.Name), format.Immutable(h.repo))
 	return format.Serve(w, r, c)
+}
+
+// showSums tells the sums that are known of a file: clients that read them do not ask for one.
+func showSums(h http.Header, c *millpond.Content) {
+	values := make([]string, 0, len(sums)) // of all fields, each a part of it
+	show := func(d millpond.Digest) {
+		name := sumHeaders[d.Algorithm()]
+		if name == "" || len(values) == cap(values) || len(h[name]) > 0 {
+			return
+		}
+		values = append(values, d.Hex())
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	show(c.Digest)
+	for _, d := range c.Digests {
+		show(d)
+	}
+}
+
+var sumHeaders = map[string]string{ // never changed
+	"sha512": "X-Checksum-Sha512", "sha256": "X-Checksum-Sha256", "sha1": "X-Checksum-Sha1", "md5": "X-Checksum-Md5",
 }
 
 // getSum answers with the sum of a file: of its bytes where they are held, else as its upstream says. Where wrong sums are only
@@ -144,8 +163,10 @@ func (h handler) serveText(w http.ResponseWriter, r *http.Request, cache, text s
 
 // serveSums answers with a sum of bytes that are held. All four are computed once, at one reading.
 func (h handler) serveSums(w http.ResponseWriter, r *http.Request, p Path, held *millpond.Content) error {
-	if p.Sum == held.Digest.Algorithm() {
-		return h.serveText(w, r, format.Immutable(h.repo), held.Digest.Hex())
+	for _, d := range append(held.Digests[:len(held.Digests):len(held.Digests)], held.Digest) {
+		if p.Sum == d.Algorithm() {
+			return h.serveText(w, r, format.Immutable(h.repo), d.Hex())
+		}
 	}
 	file := p.without()
 	d := format.Derivation{Name: "sums" + file.String(), Stamp: held.Digest.String(), Type: typeText}

@@ -60,8 +60,16 @@ func sha1Of(b []byte) []byte {
 }
 
 func metadataOf(pkg string, versions ...string) []byte {
+	return metadataAt(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), pkg, versions...)
+}
+
+// metadataAt is the metadata as it was last updated then; if the time is zero it does not say when.
+func metadataAt(at time.Time, pkg string, versions ...string) []byte {
 	n, _ := nameOf(pkg)
-	m := &metadata{Group: n.group, Artifact: n.artifact, Versions: versions, Updated: "20260101000000"}
+	m := &metadata{Group: n.group, Artifact: n.artifact, Versions: versions}
+	if !at.IsZero() {
+		m.Updated = at.UTC().Format(dateLayout)
+	}
 	if len(versions) > 0 {
 		m.Latest, m.Release = versions[len(versions)-1], versions[len(versions)-1]
 	}
@@ -96,12 +104,16 @@ func ecosystem(t testing.TB) formattest.Ecosystem {
 		Root:   "/",
 		Put: func(up *faulty.Server, pkg string, releases ...formattest.Release) {
 			var versions []string
+			var last time.Time
 			for _, r := range releases {
+				if r.Published.After(last) {
+					last = r.Published
+				}
 				versions = append(versions, r.Version)
 				lay(up, file(pkg, r.Version, ".jar"), jar(pkg, r), r.Published)
 				lay(up, file(pkg, r.Version, ".pom"), pomOf(pkg, r.Version, ""), r.Published)
 			}
-			lay(up, index(pkg), metadataOf(pkg, versions...), time.Time{})
+			lay(up, index(pkg), metadataAt(last, pkg, versions...), time.Time{})
 		},
 		Bytes:         jar,
 		UpstreamIndex: index,

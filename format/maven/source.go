@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -18,15 +19,19 @@ import (
 type source struct {
 	format.NoSource
 	remote format.Remote
+	proved *[]millpond.Digest // by Verify
 }
 
 var (
 	_ format.Verifier = source{}
+	_ format.Prover   = source{}
 	_ format.Sniffer  = source{}
 )
 
 // Source reads a Maven repository.
-func (Format) Source(r format.Remote) format.Source { return source{remote: r} }
+func (Format) Source(r format.Remote) format.Source {
+	return source{remote: r, proved: new([]millpond.Digest)}
+}
 
 // A partMeta is what a layer's maven-metadata.xml says besides versions.
 type partMeta struct {
@@ -59,6 +64,9 @@ func (s source) Package(ctx context.Context, pkg string) (*millpond.Package, err
 		return nil, err
 	}
 	p.Parts = []millpond.Part{{Meta: meta}}
+	if at, err := time.Parse(dateLayout, m.Updated); err == nil && s.remote.Option("trust_dates") != "false" {
+		p.Parts[0].Latest = at
+	}
 	if n.snapshot != "" {
 		p.Versions = m.builds(n.snapshot)
 		return p, nil
@@ -243,12 +251,22 @@ func (s source) Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size 
 		return err
 	}
 	h := want.Hash()
-	if _, err := io.Copy(h, io.NewSectionReader(r, 0, size)); err != nil {
+	all, short := io.Writer(h), h
+	if want.Algorithm() != "sha1" { // which clients look for in a header
+		short = millpond.NewHash("sha1")
+		all = io.MultiWriter(h, short)
+	}
+	if _, err := io.Copy(all, io.NewSectionReader(r, 0, size)); err != nil {
 		return err
 	}
 	got := hex.EncodeToString(h.Sum(nil))
-	if got == want.Hex() || s.remote.Option("checksum") == "warn" {
-		return nil
+	if s.remote.Option("checksum") == "warn" {
+		return nil // readers are to see the upstream's
+	}
+	if got == want.Hex() {
+		d, err := millpond.NewDigest("sha1", short.Sum(nil))
+		*s.proved = []millpond.Digest{d}
+		return err
 	}
 	return &millpond.Error{
 		Kind: millpond.Corrupt, Key: k,
@@ -256,6 +274,9 @@ func (s source) Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size 
 		Hint: "if the upstream's sum is known to be wrong, 'checksum: warn' of the upstream keeps the file all the same",
 	}
 }
+
+// Proved implements format.Prover: it is the sha1, if the upstream had a sum that fits.
+func (s source) Proved() []millpond.Digest { return *s.proved }
 
 // declared is what the upstream says that a file's sum is; zero if it has none of any kind.
 func (s source) declared(ctx context.Context, k millpond.Key) (millpond.Digest, error) {

@@ -1,3 +1,14 @@
+// The cases of the format's page that are shown under other names or elsewhere:
+//
+//	 1  pear and pecl, cold and with the upstream dead: testdata/script/pear/pear.txtar, pecl.txtar
+//	 2  no warning about protocols: pear.txtar, publish.txtar
+//	 3  spellings of an authority, CONNECT: internal/server's TestAListenerOfItsOwn
+//	 5  407 and 403: there too, and testdata/script/pear/private.txtar
+//	 7, 18  redirect_test.go
+//	 9  the grammar, fuzzed: serial_test.go
+//	12  with the client: testdata/script/pear/rules.txtar; until the hold ends: formattest's rows about holds
+//	14, 15  a hosted channel: publish_test.go, testdata/script/pear/publish.txtar
+//	16  version_compare: grammar_test.go
 package pear
 
 import (

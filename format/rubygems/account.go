@@ -13,15 +13,24 @@ import (
 	"millpond/format"
 )
 
-// postKey makes an API key of a name and a password: gem signin.
-func (h handler) postKey(w http.ResponseWriter, r *http.Request) error {
+// formOf reads the form that a request is.
+func formOf(r *http.Request) (url.Values, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
 	if err != nil {
-		return &millpond.Error{Kind: millpond.Invalid, Why: "the form did not arrive whole", Err: err}
+		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "the form did not arrive whole", Err: err}
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return invalid("the body is no form")
+		return nil, invalid("the body is no form")
+	}
+	return form, nil
+}
+
+// postKey makes an API key of a name and a password: gem signin.
+func (h handler) postKey(w http.ResponseWriter, r *http.Request) error {
+	form, err := formOf(r)
+	if err != nil {
+		return err
 	}
 	if h.repo.Who().Name == "" {
 		name, password, ok := r.BasicAuth()
@@ -79,22 +88,19 @@ func (h handler) getProfile(w http.ResponseWriter, r *http.Request) error {
 	return h.text(w, r, append([]byte("---\n"), text...))
 }
 
-// getOwners answers who has published of a gem.
+// getOwners answers who may publish a gem.
 func (h handler) getOwners(w http.ResponseWriter, r *http.Request, p Path) error {
-	hosting, err := h.repo.Hosted(r.Context(), p.Package)
+	steward, err := h.steward()
+	if err != nil {
+		return err
+	}
+	names, err := steward.Owners(r.Context(), p.Package)
 	if err != nil {
 		return err
 	}
 	type owner struct {
 		Handle string `yaml:"handle" json:"handle"`
 	}
-	names := make([]string, 0, len(hosting.By))
-	for _, one := range hosting.By {
-		if !slices.Contains(names, one) && one != "" {
-			names = append(names, one)
-		}
-	}
-	slices.Sort(names)
 	owners := make([]owner, 0, len(names))
 	for _, one := range names {
 		owners = append(owners, owner{one})
@@ -108,4 +114,42 @@ func (h handler) getOwners(w http.ResponseWriter, r *http.Request, p Path) error
 	}
 	w.Header().Set("Content-Type", "text/yaml; charset=utf-8")
 	return h.text(w, r, append([]byte("---\n"), text...))
+}
+
+// changeOwners makes somebody an owner of a gem, or takes that back: who gem calls an owner is granted the gem by the pond.
+func (h handler) changeOwners(w http.ResponseWriter, r *http.Request, p Path) error {
+	steward, err := h.steward()
+	if err == nil {
+		err = h.repo.May(r.Context(), millpond.VerbGrant, p.Package)
+	}
+	if err != nil {
+		return err // and nothing is read of who may not
+	}
+	form, err := formOf(r)
+	if err != nil {
+		return err
+	}
+	name := form.Get("email") // which gem calls whatever was typed
+	if r.Method == http.MethodDelete {
+		if err := steward.RemoveOwner(r.Context(), p.Package, name); err != nil {
+			return err
+		}
+		return h.say(w, "Owner removed successfully: "+name)
+	}
+	added, err := steward.AddOwner(r.Context(), p.Package, name)
+	if err != nil {
+		return err
+	}
+	if !added {
+		return h.say(w, name+" is an owner already")
+	}
+	return h.say(w, "Owner added successfully: "+name)
+}
+
+func (h handler) steward() (format.Steward, error) {
+	s, ok := h.repo.(format.Steward)
+	if !ok {
+		return nil, &millpond.Error{Kind: millpond.Unsupported, Why: "this pond keeps no owners"}
+	}
+	return s, nil
 }

@@ -48,8 +48,8 @@ func (h handler) route(w http.ResponseWriter, r *http.Request, p Path) error {
 		return h.postKey(w, r)
 	case p.Kind == Key && reading:
 		return &millpond.Error{Kind: millpond.Gone, Why: "keys are made by POST"}
-	case p.Kind == Owners && !reading:
-		return &millpond.Error{Kind: millpond.Unsupported, Why: "who may publish is granted in the pond's own interface, not by gem owner"}
+	case p.Kind == Owners && (r.Method == http.MethodPost || r.Method == http.MethodDelete):
+		return h.changeOwners(w, r, p)
 	case !reading || p.Kind == Push || p.Kind == Yank:
 		return &millpond.Error{Kind: millpond.NotFound, Why: "this repository of gems has no such call"}
 	}

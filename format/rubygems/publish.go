@@ -10,7 +10,6 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -185,13 +184,9 @@ func (h handler) yank(w http.ResponseWriter, r *http.Request) error {
 	if err := h.repo.May(r.Context(), millpond.VerbYank, ""); err != nil {
 		return err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+	form, err := formOf(r)
 	if err != nil {
-		return &millpond.Error{Kind: millpond.Invalid, Why: "the form did not arrive whole", Err: err}
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return invalid("the body is no form")
+		return err
 	}
 	name, number := form.Get("gem_name"), strings.ReplaceAll(form.Get("version"), "-", ".pre.")
 	version := join(number, form.Get("platform"))

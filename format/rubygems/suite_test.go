@@ -43,6 +43,12 @@ var ecosystem = formattest.Ecosystem{
 		"ask for the owners": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
 			return c.Do("GET", "/api/v1/gems/"+pkg+"/owners.yaml", nil, nil)
 		},
+		"add an owner": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+			return c.Do("POST", "/api/v1/gems/"+pkg+"/owners", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, []byte("email=x"))
+		},
+		"remove an owner": func(c formattest.Client, pkg string, r formattest.Release) formattest.Reply {
+			return c.Do("DELETE", "/api/v1/gems/"+pkg+"/owners", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, []byte("email=x"))
+		},
 	},
 }
 
