@@ -11,6 +11,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"millpond"
@@ -36,7 +37,7 @@ type Info struct {
 	Name  string // "pypi": the word in configuration
 	Title string // "Python packages"
 	PURL  string // the package-url type
-	OSV   string // what advisories in the OSV format call the ecosystem; "" where they do not know it, or mean other names
+	OSV   string // what advisories in the OSV format call the ecosystem: see Advised; "" where they do not know it, or mean other names
 
 	// Roots are paths outside "/<repository>/" that the protocol insists on: "/packages/" mounts "/packages/<repository>/…"
 	// and the handler sees "/packages/…".
@@ -90,6 +91,15 @@ type Info struct {
 	// Upstreams reads what this machine's own clients are set up with, by running or reading them through env. It returns
 	// no upstream, and no error, for a client that is not installed or names none.
 	Upstreams func(ctx context.Context, env Machine) ([]Adopted, error)
+}
+
+// Advised reports whether an advisory means the format by an ecosystem, as the OSV format names it: "PyPI", or "Debian:12". What
+// follows a colon, or the dot of a host's name, says where to, not what.
+func (i *Info) Advised(ecosystem string) bool {
+	if at := strings.IndexAny(ecosystem, ":."); at >= 0 {
+		ecosystem = ecosystem[:at]
+	}
+	return i.OSV != "" && strings.EqualFold(i.OSV, ecosystem)
 }
 
 // An Option is a setting of a format.

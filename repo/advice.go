@@ -60,7 +60,7 @@ type Advice struct {
 
 // An AdviceOf is what an Advice says of one package. No Spans are every version.
 type AdviceOf struct {
-	Ecosystem, Package string // as format.Info.OSV has it
+	Ecosystem, Package string // the first as OSV has it: see format.Info.Advised
 	Spans              []Span
 }
 
@@ -170,10 +170,9 @@ type step struct {
 func (p *Pond) steps(feed string, a *Advice) (steps []step, unread int) {
 	now := p.now().Truncate(time.Second)
 	for _, of := range a.Affected {
-		ecosystem, _, _ := strings.Cut(of.Ecosystem, ":") // "PyPI", or "Debian:12"
 		var in *Repository
 		for _, r := range p.Repositories() {
-			if r.info.OSV != "" && strings.EqualFold(r.info.OSV, ecosystem) {
+			if r.info.Advised(of.Ecosystem) {
 				in = r
 				break
 			}

@@ -76,7 +76,7 @@ func TestLoad(t *testing.T) {
 	c := load(t, whole, env("OTHER_PASSWORD", "pass: #word${x}"))
 	want := map[string]any{
 		"Listen": "127.0.0.1:8090", "PublicURL": "https://pond.example/", "Offline": true, "TLS": TLS{Local: true},
-		"Read": []string{"anonymous", "ci"}, "Limits": Limits{MaxBytes: 3 << 39, LowFree: 10 << 30, Downloads: 8, Waiting: 1024, Misses: 5000},
+		"Read": []string{"anonymous", "ci"}, "Limits": Limits{MaxBytes: 3 << 39, LowFree: 10 << 30, Downloads: 8, Waiting: 1024, Misses: 20000},
 		"Log": Log{Format: "text", Level: "info"}, "Metrics": false, "Adopting": false,
 	}
 	for name, value := range want {

@@ -137,7 +137,7 @@ type Limits struct {
 	// Readers that wait for a download to begin, before more are sent away.
 	Waiting int `key:"waiting" default:"1024"`
 	// Requests of one client in ten minutes for what is not held, before it is told to wait; 0 is no limit. This machine has none.
-	Misses int `key:"misses" default:"5000"`
+	Misses int `key:"misses" default:"20000"`
 }
 
 // Log is what the pond writes about itself.

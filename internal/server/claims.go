@@ -132,7 +132,7 @@ func (s *Server) takeDown(c *call, in TakedownDocument) (*TakedownDocument, erro
 	if t.Package != "" {
 		known := false
 		for _, m := range c.t.order {
-			if m.info.Name != t.Format && m.info.PURL != t.Format && (m.info.OSV == "" || m.info.OSV != t.Format) {
+			if m.info.Name != t.Format && m.info.PURL != t.Format && !m.info.Advised(t.Format) {
 				continue
 			}
 			name, err := m.config.Format.Canon(t.Package)
