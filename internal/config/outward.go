@@ -87,3 +87,16 @@ func (p *printer) token(key string, i int, token string) {
 	}
 	p.line("    token: ${%s} # from the environment", secretName(key, "token"))
 }
+
+func (p *printer) tls(t *TLS) {
+	switch {
+	case t.Local:
+		p.line("tls: local")
+	case t.Cert != "":
+		p.line("tls:")
+		p.line("  cert: %s", scalar(t.Cert))
+		p.line("  key: %s", scalar(t.Key))
+	default:
+		p.line("#tls: local")
+	}
+}

@@ -42,16 +42,7 @@ func Write(w io.Writer, c *Config) error {
 func (p *printer) setting(v reflect.Value, k key) {
 	switch value := v.Interface().(type) {
 	case TLS:
-		switch {
-		case value.Local:
-			p.line("tls: local")
-		case value.Cert != "":
-			p.line("tls:")
-			p.line("  cert: %s", scalar(value.Cert))
-			p.line("  key: %s", scalar(value.Key))
-		default:
-			p.line("#tls: local")
-		}
+		p.tls(&value)
 	case Auth:
 		p.auth(&value)
 	case []Feed:

@@ -289,29 +289,6 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 // onlyWriter hides ReadFrom, which would call itself.
 type onlyWriter struct{ io.Writer }
 
-// A refusal is an answer of the server's own that no kind of error has.
-type refusal struct {
-	status    int
-	kind      millpond.Kind
-	why       string
-	challenge string
-}
-
-func (e *refusal) Error() string { return e.why }
-
-// plain is the error as others than the server know it.
-func plain(err error) error {
-	e, ok := errors.AsType[*refusal](err)
-	if !ok {
-		return err
-	}
-	kind := e.kind
-	if kind == millpond.Internal {
-		kind = millpond.Invalid
-	}
-	return &millpond.Error{Kind: kind, Why: e.why}
-}
-
 // refuseSpoken answers an error as the format does whose repository was asked for, or whose clients ask for one that is not
 // there; false if none does.
 func (s *Server) refuseSpoken(x *response, r *http.Request, err error) bool {
