@@ -45,7 +45,9 @@ var doors = map[string][]string{
 	"internal/audit":   {".", "catalog"},
 	"internal/backup":  {".", "blob", "blob/disk", "catalog", "catalog/sql", "repo"},
 	"internal/replica": {".", "blob", "catalog", "fetch", "format", "repo"},
-	"internal/cli":     {".", "blob", "blob/*", "catalog", "catalog/sql", "fetch", "policy", "format", "format/all", "mirror", "repo", "internal/audit", "internal/auth", "internal/backup", "internal/config", "internal/replica", "internal/server", "internal/ui"},
+	"internal/cli":     {".", "blob", "blob/*", "catalog", "catalog/sql", "fetch", "policy", "format", "format/all", "mirror", "repo", "internal/audit", "internal/auth", "internal/backup", "internal/config", "internal/replica", "internal/server", "internal/takedown", "internal/ui"},
+
+	"internal/takedown": {".", "catalog", "repo"},
 
 	"cmd/*": {"internal/cli"},
 }
@@ -64,6 +66,8 @@ var testDoors = map[string][]string{
 	"internal/cli":    {"format/*"},
 	".":               {"internal/cli"}, // the scripts drive the whole
 	"bench":           {"*"},
+
+	"internal/takedown": {"catalog/sql", "fetch", "format", "format/pypi"},
 }
 
 const module = "millpond"

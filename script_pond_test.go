@@ -54,7 +54,7 @@ func cmdPond(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		env := []string{"GOENV=off"}
-		names := []string{"PATH", "HOME", "UP_SUMDB", "DOOR"}
+		names := []string{"PATH", "HOME", "WORK", "UP_SUMDB", "DOOR"}
 		for _, format := range formatsOfScripts {
 			names = append(names, "UP_"+strings.ToUpper(format))
 		}

@@ -155,8 +155,12 @@ var homeFiles = map[string]string{
 }
 
 // condition adds [real]: the upstreams of this machine's own clients can be reached; [crates] and [debs]: that of its cargo, or
-// of its apt, can; [long]: what takes minutes runs too; and [root].
+// of its apt, can; [long]: what takes minutes runs too; [root]; and [python:NAME]: python3 has a
+// module of that name.
 func condition(name string) (bool, error) {
+	if module, ok := strings.CutPrefix(name, "python:"); ok {
+		return exec.Command("python3", "-c", "import "+module).Run() == nil, nil
+	}
 	switch name {
 	case "real":
 		return reachable(), nil

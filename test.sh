@@ -31,6 +31,7 @@ command -v dput >/dev/null || missing+=(dput)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)
+python3 -c 'import boto3' 2>/dev/null || missing+=(python3-boto3) # what awscli stands on, and a little more
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
 if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
 	for client in vagrant chromium debootstrap reprepro podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
@@ -119,8 +120,9 @@ if [ -n "$long" ]; then
 	say "the long loops"
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m "${unwatched[@]}" ./catalog/...
 	go test -race -timeout 120m ./blob/disk ./repo ./format/oci -args -long
-	go test -timeout 10m -run InABrowser ./internal/server -args -long
-	go test -timeout 10m -run TestCase06ManyParts ./format/raw -args -long
+	go test -timeout 10m -run 'InABrowser|ClientsThatNeverAsk' ./internal/server -args -long
+	go test -timeout 10m -run 'TestCase0[1468]' ./format/raw -args -long
+	go test -timeout 10m -run TestP11MemoryAtFullLoad . # which the race detector would be seen in
 	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase0[12]|TestMany' ./format/debian
 else
 	echo "the long loops (a thousand kills, power cuts at every call) and the largest real builds were not run: ./test.sh --long runs them"

@@ -26,10 +26,10 @@ type Hosted interface {
 	// HostedNames yields the packages of a repository after a name, sorted by name.
 	HostedNames(repository, after string) iter.Seq2[*HostedPackage, error]
 
-	// HostedLast yields those packages of a repository that begin with prefix, come after a name, and have a version that is
-	// not deleted, sorted by name: of each the version whose record is the youngest, and its first file. The files of no
-	// version make no version here.
-	HostedLast(repository, prefix, after string) iter.Seq2[*HostedLast, error]
+	// HostedLast yields the first most of those packages of a repository that begin with prefix, come after a name, and have a version that is
+	// not deleted, sorted by name: of each the version whose record is the youngest, and of its first file Name, Size, Digests,
+	// Blob, Type, Published, Yanked and Meta. The files of no version make no version here.
+	HostedLast(repository, prefix, after string, most int) iter.Seq2[*HostedLast, error]
 
 	// HostedVersion returns one version with its files, sorted by name, deleted ones too; NotFound if it never was.
 	HostedVersion(repository, pkg, version string) (*HostedVersion, error)

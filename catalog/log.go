@@ -20,8 +20,16 @@ type Log interface {
 	// Verify walks the whole log and compares it with itself and with heads that were noted earlier. It returns the first
 	// thing that is wrong, nil if nothing is, and how many events it read.
 	Verify(ctx context.Context, heads []Head) (*Break, int64, error)
+	// Chain yields the links of all events after a number, and ends: for those who verify elsewhere.
+	Chain(ctx context.Context, after int64) iter.Seq2[*Link, error]
 	// Begin starts a new epoch, as a restore from a backup does; its first event says why and holds the last hash known.
 	Begin(ctx context.Context, by millpond.Actor, why string) error
+}
+
+// A Link is an event as it is chained.
+type Link struct {
+	Event millpond.Event
+	Body  []byte // canonical JSON, with the salt: who is shown it sees the event
 }
 
 // A Filter chooses events; what is zero does not choose.

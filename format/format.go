@@ -36,6 +36,7 @@ type Info struct {
 	Name  string // "pypi": the word in configuration
 	Title string // "Python packages"
 	PURL  string // the package-url type
+	OSV   string // what advisories in the OSV format call the ecosystem; "" where they do not know it, or mean other names
 
 	// Roots are paths outside "/<repository>/" that the protocol insists on: "/packages/" mounts "/packages/<repository>/…"
 	// and the handler sees "/packages/…".
@@ -112,6 +113,9 @@ type Machine interface {
 
 // Unchanged is what Source.Package returns when Document.Unchanged says that there is nothing new to read.
 var Unchanged error = &millpond.Error{Kind: millpond.Internal, Why: "unchanged"}
+
+// Unverified is what a Verifier's error wraps where nothing speaks against bytes, and whoever vouches for them could not be asked.
+var Unverified error = &millpond.Error{Kind: millpond.BadUpstream, Why: "unverified"}
 
 // An Exempter is a Format some of whose files are opened whatever the rules say: what clients read of versions that they
 // do not use, and what belongs to no version at all. option is Tools.Option of the repository. It is pure and cheap: it is

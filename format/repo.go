@@ -188,6 +188,7 @@ type Gatherer interface {
 type Walk struct {
 	Prefix string // only names that begin with it
 	After  string // only names that come after it
+	Few    bool   // one or two are wanted, most likely
 }
 
 // A Listed is a name as List tells of it.
@@ -195,5 +196,5 @@ type Listed struct {
 	Name    string
 	Layer   string        // "" is hosted, else the upstream it is held of
 	Version string        // the one last published, of those that are not deleted
-	File    millpond.File // its first file by name
+	File    millpond.File // its first file by name: Name, Size, Digests, Blob, Type, Published, Yanked and Meta; not to be changed
 }

@@ -53,7 +53,8 @@ type Fetcher interface {
 }
 
 // A Verifier is a Source that judges bytes by more than digests. It is asked before the bytes are sealed, and answers
-// Corrupt to refuse them.
+// Corrupt to refuse them. With an error that is Unverified they are kept, and it is asked about them again later: then too
+// Corrupt refuses them, and they are dropped.
 type Verifier interface {
 	Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size int64) error
 }
@@ -101,9 +102,16 @@ type Change struct {
 	Display string // as its owner spells it; "" if that is Name
 	Cursor  string // to give to Changes next time; "" if the upstream has none
 	Time    time.Time
+	// Layer is whose list it stands in, as Names tells: as Version.Layer has it. Cursors of two layers mean nothing to each other.
+	Layer string
+	// Below are, where Names has brought lists together, the cursors of the same name in further layers that join those above.
+	Below []Cursor
 	// Note is what the format's own list says of the name besides, up to 16 MiB; Names passes it on. "" if it says nothing.
 	Note string
 }
+
+// A Cursor is that of a Change, and whose it is.
+type Cursor struct{ Layer, Cursor string }
 
 // A Remote is one upstream as a Source may use it. It adds the credentials, bounds, retries and manners.
 type Remote interface {
@@ -157,6 +165,9 @@ type Document struct {
 	Unchanged bool   // the same text as when this question was last answered, by the same reading of it
 	Layer     string // whose it is
 	Header    http.Header
+	// Before is the text that this one would take the place of; nil if none is kept, or it is Unchanged. A Source that finds
+	// it to be the newer of the two answers Unchanged.
+	Before *Document
 	// More are what Repo.Document's Source has read after it for the same answer, such as further pages, in that order. They
 	// are closed with it.
 	More []*Document
@@ -206,6 +217,14 @@ func (NoSource) Changes(context.Context, string) iter.Seq2[Change, error] {
 type Prober interface {
 	// Head asks for the facts of the file at a URL, absolute or relative to the upstream's. Errors are those of Document.
 	Head(ctx context.Context, url string) (*Facts, error)
+}
+
+// A Fresher is a Remote that can be told how long its upstream's word is good, where the upstream itself says so. The pond's
+// Remotes are Freshers.
+type Fresher interface {
+	// Fresh says that what is being read need not be asked for again for so long. It counts where the repository's operator
+	// has not said how long.
+	Fresh(d time.Duration)
 }
 
 // Facts are what an upstream says of a file.

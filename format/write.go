@@ -53,6 +53,8 @@ type Uploading struct {
 	Package    string
 	Size       int64    // -1 if it is not known
 	Algorithms []string // that Commit will be asked for, besides sha256
+	// Kept is how long its bytes can be resumed after they were last closed, give or take a minute; 0 is a day.
+	Kept time.Duration
 }
 
 // An Upload is a blob on its way in. One goroutine uses it.
@@ -150,6 +152,9 @@ type Deletion struct {
 	Key  millpond.Key
 	Why  string
 	Refs []millpond.Ref // to be set in the same transaction
+	// Settle, if it is not nil, is called in the transaction with the package as it then is, of which nothing is removed yet,
+	// and may set Refs. An error of it is Delete's, and nothing was removed.
+	Settle func(now *Hosting, d *Deletion) error
 }
 
 // Accounts are what clients do about themselves inside their own protocol: log in, list tokens, ask who they are.

@@ -93,6 +93,11 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	if f, ok := l.recent(q.Question, now); ok && kept != nil {
 		return l.fallBack(ctx, q, kept, f)
 	}
+	if kept == nil {
+		if err := TraceOf(ctx).spend(); err != nil {
+			return nil, err
+		}
+	}
 	f := l.begin(ctx, q, kept)
 	wait := patience
 	if kept != nil && !kept.Absent {
@@ -289,10 +294,10 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 	switch {
 	case errors.Is(err, format.Unchanged) && present != nil:
 		a := *present
-		a.Checked, a.Fresh, a.Doubt = now, now.Add(q.fresh), time.Time{}
+		a.Checked, a.Fresh, a.Doubt = now, now.Add(s.freshFor(q)), time.Time{}
 		return &a, 0, l.spare(ctx, q, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh))
 	case err == nil:
-		a := &catalog.Answer{Question: q.Question, Record: record, Checked: now, Fresh: now.Add(q.fresh), Changed: now}
+		a := &catalog.Answer{Question: q.Question, Record: record, Checked: now, Fresh: now.Add(s.freshFor(q)), Changed: now}
 		if a.Documents, err = s.keep(ctx); err != nil {
 			return nil, 0, err
 		}

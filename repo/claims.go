@@ -232,7 +232,7 @@ func (p *Pond) RemoveClaim(ctx context.Context, c Caller, repository, pattern st
 	return p.changeClaims(ctx, b, func(tx catalog.Tx) error {
 		err := tx.DropEntry(claims, claimID(repository, pattern))
 		if millpond.Is(err, millpond.NotFound) {
-			return &millpond.Error{Kind: millpond.NotFound, Why: fmt.Sprintf("%s claims no %s", repository, pattern)}
+			return &millpond.Error{Kind: millpond.NotFound, Why: fmt.Sprintf("%s claims no %s", repository, pattern), Hint: "'millpond claim list' shows what it claims; what the configuration claims is given up there"}
 		}
 		if err != nil {
 			return err

@@ -37,7 +37,7 @@ func (p *Pond) flushUses(ctx context.Context) error {
 	return p.catalog.Used(ctx, uses)
 }
 
-// Run does the pond's own work (eviction, sweep, flushing of uses) until ctx ends.
+// Run does the pond's own work (eviction, sweep, polls, flushing of uses) until ctx ends.
 func (p *Pond) Run(ctx context.Context) error {
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
@@ -49,6 +49,7 @@ func (p *Pond) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-minute.C:
+			p.polling()
 			if err = p.flushUses(ctx); err == nil {
 				_, err = p.Evict(ctx)
 			}
@@ -156,7 +157,11 @@ func (p *Pond) excess(ctx context.Context) (int64, error) {
 // Sweep deletes blobs that no record names and that are a day old, and returns how many.
 func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	now := p.now()
-	if err := p.blobs.Tidy(ctx, now.Add(-unused)); err != nil {
+	stay, err := p.resumable(ctx)
+	if err == nil {
+		err = p.blobs.Tidy(ctx, now.Add(-unused), stay...)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if err := p.retain(ctx); err != nil {

@@ -102,22 +102,12 @@ func inOrder(a, b iter.Seq2[format.Listed, error]) iter.Seq2[format.Listed, erro
 // list reads page by page, each in a view of its own: whoever takes the names may take his time.
 func (l *hosted) list(ctx context.Context, w format.Walk) iter.Seq2[format.Listed, error] {
 	return func(yield func(format.Listed, error) bool) {
-		after := w.After
-		for size := 16; ; size = 256 {
-			var page []format.Listed
-			err := l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
-				page = page[:0]
-				for one, err := range tx.HostedLast(l.name(), w.Prefix, after) {
-					if err != nil {
-						return err
-					}
-					page = append(page, format.Listed{Name: one.Name, Version: one.Version, File: one.File})
-					if len(page) == size {
-						break
-					}
-				}
-				return nil
-			})
+		after, size := w.After, 16
+		if w.Few {
+			size = 1
+		}
+		for ; ; size = min(16*size, 256) {
+			page, err := l.page(ctx, pageOf{w.Prefix, after, size})
 			if err != nil {
 				yield(format.Listed{}, err)
 				return
@@ -133,6 +123,28 @@ func (l *hosted) list(ctx context.Context, w format.Walk) iter.Seq2[format.Liste
 			after = page[len(page)-1].Name
 		}
 	}
+}
+
+// page is one page, which nobody may change.
+func (l *hosted) page(ctx context.Context, of pageOf) ([]format.Listed, error) {
+	page, ok, mark := l.repo.shelf.get(&l.repo.changes, of)
+	if ok {
+		return page, nil
+	}
+	err := l.repo.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		page = nil
+		for one, err := range tx.HostedLast(l.name(), of.prefix, of.after, of.most) {
+			if err != nil {
+				return err
+			}
+			page = append(page, format.Listed{Name: one.Name, Version: one.Version, File: one.File})
+		}
+		return nil
+	})
+	if err == nil {
+		l.repo.shelf.put(&l.repo.changes, of, page, mark)
+	}
+	return page, err
 }
 
 // listHeld yields the names that anything is held of, each with what came last.

@@ -38,7 +38,7 @@ type Pond struct {
 	instance string
 
 	state     atomic.Pointer[state]
-	takedowns atomic.Pointer[[]*Takedown]
+	takedowns atomic.Pointer[takedownTable]
 	showing   sync.Mutex // held from a reading of takedowns or claims until all see it, so that an older reading never replaces a newer one
 
 	derived  *otter.Cache[derivedKey, *derived]
@@ -59,7 +59,10 @@ type Pond struct {
 	benches chan struct{} // a place for each program that a Source runs
 	scratch string        // see Parts
 	lowDisk atomic.Bool
+	polls   atomic.Bool  // Poll and Reverify are running
 	looked  atomic.Int64 // when the disk was last looked at, in unix seconds
+
+	doubting sync.Mutex // held while the list of a package's unverified files is changed
 }
 
 // A state is one configuration; requests under way finish with the one they began with.

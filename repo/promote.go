@@ -47,7 +47,7 @@ func (p *Pond) Promote(ctx context.Context, c Caller, pr Promotion) (*Promoted, 
 		return nil, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%s is of format %s and %s of %s", pr.From, from.info.Name, pr.To, to.info.Name)}
 	}
 	if pr.From == pr.To || len(pr.Items) == 0 {
-		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a promotion names something, and two repositories"}
+		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a promotion names something, and two repositories", Hint: "millpond promote staging release widget@1.2.0"}
 	}
 	items, err := p.promotable(ctx, from, to, pr)
 	if err != nil {

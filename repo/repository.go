@@ -37,6 +37,7 @@ type Repository struct {
 	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
 	changes       changes
+	shelf         shelf
 	recorded      recorded
 	sharing       shared
 	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
@@ -191,7 +192,7 @@ func (r *Repository) layerFor(u Upstream, all map[string]*Repository) (layer, er
 	})
 	return &upstream{
 		ours: ours, pond: r.pond, repo: r, format: r.config.Format, id: r.config.Name + "/" + u.Name, name: u.Name,
-		settings: u.Settings, options: u.Options, up: up, merge: union,
+		settings: u.Settings, options: u.Options, up: up, merge: union, poll: u.Poll,
 		flights: r.pond.flightsOf(r.config.Name + "/" + u.Name), corrupt: &failures{}, refresh: &failures{}, anew: &failures{},
 	}, nil
 }
@@ -323,7 +324,7 @@ func (r *Repository) unknown(name string) error {
 func (r *Repository) allDeleted(name string) error {
 	return &millpond.Error{Kind: millpond.Gone, Key: millpond.Key{Package: name},
 		Why:  fmt.Sprintf("everything of %s that was published in %s was deleted", name, r.config.Name),
-		Hint: "no upstream is asked for a name that was hosted here, until an owner frees it"}
+		Hint: "no upstream is asked for a name that was hosted here, until an owner frees it: millpond merge " + r.config.Name + " " + name + " union"}
 }
 
 // notFound is the answer for a name that every layer has said it does not have.

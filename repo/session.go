@@ -27,6 +27,7 @@ type session struct {
 	again bool // ask caches on the way to ask the origin
 	local bool // ask nobody: documents are the kept ones
 	open  []io.Closer
+	fresh time.Duration // how long the upstream says that its word is good; 0 if it says nothing
 }
 
 // A gotten is a document that this session has read: new, or the kept one confirmed.
@@ -169,7 +170,7 @@ func (s *session) Document(ctx context.Context, r format.Request) (*format.Docum
 	}})
 	return &format.Document{
 		ReaderAt: doc.ReaderAt, Closer: nothing{}, Size: doc.Size, Digest: doc.Text, Type: doc.Type, URL: doc.URL,
-		Modified: modified, Layer: s.layer.name, Header: doc.Header,
+		Modified: modified, Layer: s.layer.name, Header: doc.Header, Before: old,
 	}, nil
 }
 
@@ -298,6 +299,17 @@ func (b *blobAt) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (b *blobAt) Close() error { return b.body.Close() }
+
+// Fresh implements format.Fresher.
+func (s *session) Fresh(d time.Duration) { s.fresh = d }
+
+// freshFor is how long the answer of an inquiry needs no asking.
+func (s *session) freshFor(q inquiry) time.Duration {
+	if s.layer.repo.config.Fresh > 0 {
+		return q.fresh
+	}
+	return firstPositive(s.fresh, q.fresh)
+}
 
 // Head implements format.Prober.
 func (s *session) Head(ctx context.Context, at string) (*format.Facts, error) {

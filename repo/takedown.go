@@ -3,13 +3,19 @@ package repo
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"millpond"
 	"millpond/catalog"
 )
+
+// VerbTakedown is the verb of the event of a takedown, whose Detail is the Takedown.
+const VerbTakedown = "takedown"
 
 // takedowns are the entries that say what must not be served, whatever repository it is in.
 const takedowns = "takedown"
@@ -22,6 +28,8 @@ type Takedown struct {
 	Package  string // canonical; "" if Digest alone says what is meant
 	Version  string // this one; "" leaves it to Versions
 	Versions string // in the format's own range syntax; "" is every version
+	Affected []Span `json:",omitempty"` // what an advisory says of which versions; any of them; none leaves it to Version and Versions
+	Advisory string `json:",omitempty"` // the record of a feed that asked for it; "" if somebody did
 	Digest   millpond.Digest
 	Why      string // in the words that clients are told
 	By       string
@@ -59,20 +67,50 @@ func (p *Pond) loadTakedowns(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.takedowns.Store(&all)
+	p.takedowns.Store(newTakedowns(all))
 	return nil
+}
+
+// A takedownTable is all takedowns, as they are looked for: a feed may ask for hundreds of thousands.
+type takedownTable struct {
+	all    []*Takedown
+	named  map[takedownName][]*Takedown
+	bytes  map[millpond.Digest]*Takedown // the first of them
+	digest string                        // the same for the same takedowns
+}
+
+type takedownName struct{ format, pkg string }
+
+func newTakedowns(all []*Takedown) *takedownTable {
+	t := &takedownTable{all: all, named: make(map[takedownName][]*Takedown, len(all)), bytes: map[millpond.Digest]*Takedown{}}
+	sum := sha256.New()
+	for _, one := range all {
+		fmt.Fprintln(sum, one.ID, one.Time.UnixNano())
+		if one.Package != "" {
+			at := takedownName{one.Format, one.Package}
+			t.named[at] = append(t.named[at], one)
+		}
+		if !one.Digest.IsZero() && t.bytes[one.Digest] == nil {
+			t.bytes[one.Digest] = one
+		}
+	}
+	t.digest = hex.EncodeToString(sum.Sum(nil)[:16])
+	return t
 }
 
 // takenDown is the takedown that a version falls under, nil if there is none. Version "" asks about the package as a whole.
 func (r *Repository) takenDown(pkg, version string) *Takedown {
-	for _, t := range *r.pond.takedowns.Load() {
-		if t.Package != pkg || t.Package == "" || t.Format != r.info.Name {
-			continue
-		}
-		if t.Version == "" && t.Versions == "" {
+	for _, t := range r.pond.takedowns.Load().named[takedownName{r.info.Name, pkg}] {
+		if t.Version == "" && t.Versions == "" && len(t.Affected) == 0 {
 			return t
 		}
 		if version == "" {
+			continue
+		}
+		if len(t.Affected) > 0 {
+			if slices.ContainsFunc(t.Affected, func(s Span) bool { return s.holds(r.config.Format, version) }) {
+				return t
+			}
 			continue
 		}
 		if t.Version != "" {
@@ -91,11 +129,13 @@ func (r *Repository) takenDown(pkg, version string) *Takedown {
 
 // takenDownBytes is the takedown that bytes fall under.
 func (p *Pond) takenDownBytes(ds ...millpond.Digest) *Takedown {
-	for _, t := range *p.takedowns.Load() {
-		for _, d := range ds {
-			if !t.Digest.IsZero() && t.Digest == d {
-				return t
-			}
+	table := p.takedowns.Load()
+	if len(table.bytes) == 0 {
+		return nil
+	}
+	for _, d := range ds {
+		if t := table.bytes[d]; t != nil {
+			return t
 		}
 	}
 	return nil
@@ -153,6 +193,12 @@ func (p *Pond) TakeDown(ctx context.Context, c Caller, t Takedown) (*Takedown, e
 		if t.Package, err = f.config.Format.Canon(t.Package); err != nil {
 			return nil, err
 		}
+		if slices.ContainsFunc(t.Affected, Span.whole) {
+			t.Affected = nil
+		}
+		if len(t.Affected) > 0 && t.Version+t.Versions != "" {
+			return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a takedown is of the spans that are affected, or of a version or range, not of both"}
+		}
 		if t.Version != "" && t.Versions != "" {
 			return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a takedown is of one version or of a range of them, not of both"}
 		}
@@ -171,7 +217,7 @@ func (p *Pond) TakeDown(ctx context.Context, c Caller, t Takedown) (*Takedown, e
 		if err := tx.AddEntry(&catalog.Entry{Kind: takedowns, ID: t.ID, Value: value}); err != nil {
 			return err
 		}
-		return tx.Emit(millpond.Event{Verb: "takedown", Key: millpond.Key{Package: t.Package}, Detail: value})
+		return tx.Emit(millpond.Event{Verb: VerbTakedown, Key: millpond.Key{Package: t.Package}, Detail: value})
 	})
 	if err != nil {
 		return nil, err
@@ -179,6 +225,18 @@ func (p *Pond) TakeDown(ctx context.Context, c Caller, t Takedown) (*Takedown, e
 	err = p.loadTakedowns(ctx)
 	p.forgetAll()
 	return &t, err
+}
+
+// dropTakedown ends one in a transaction, with its event.
+func dropTakedown(tx catalog.Tx, t *Takedown, why string) error {
+	if err := tx.DropEntry(takedowns, t.ID); err != nil {
+		return err
+	}
+	detail, err := details(nil, "id", t.ID, "why", why, "was", t.Why)
+	if err != nil {
+		return err
+	}
+	return tx.Emit(millpond.Event{Verb: "lift takedown", Key: millpond.Key{Package: t.Package}, Detail: detail})
 }
 
 // Takedowns lists what is taken down. The caller may operate or audit.
@@ -189,7 +247,7 @@ func (p *Pond) Takedowns(_ context.Context, c Caller) ([]Takedown, error) {
 		}
 	}
 	var out []Takedown
-	for _, t := range *p.takedowns.Load() {
+	for _, t := range p.takedowns.Load().all {
 		out = append(out, *t)
 	}
 	return out, nil
@@ -200,7 +258,7 @@ func (p *Pond) LiftTakedown(ctx context.Context, c Caller, id, why string) error
 	err := p.operate(ctx, c, func(tx catalog.Tx) error {
 		e, err := tx.Entry(takedowns, id)
 		if millpond.Is(err, millpond.NotFound) {
-			return &millpond.Error{Kind: millpond.NotFound, Why: "there is no takedown " + id}
+			return &millpond.Error{Kind: millpond.NotFound, Why: "there is no takedown " + id, Hint: "'millpond takedown list' shows their ids"}
 		}
 		if err != nil {
 			return err
@@ -209,14 +267,7 @@ func (p *Pond) LiftTakedown(ctx context.Context, c Caller, id, why string) error
 		if err := json.Unmarshal(e.Value, &t); err != nil {
 			return err
 		}
-		if err := tx.DropEntry(takedowns, id); err != nil {
-			return err
-		}
-		detail, err := details(nil, "id", id, "why", why, "was", t.Why)
-		if err != nil {
-			return err
-		}
-		return tx.Emit(millpond.Event{Verb: "lift takedown", Key: millpond.Key{Package: t.Package}, Detail: detail})
+		return dropTakedown(tx, &t, why)
 	})
 	if err != nil {
 		return err

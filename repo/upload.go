@@ -32,11 +32,14 @@ type upload struct {
 	most int64
 	over bool // committed or discarded
 	kept bool // an entry says whose it is
+	life time.Duration
+	ends time.Time // when that entry expires
 }
 
 // A session says whose an unfinished upload is.
 type uploadSession struct {
 	Repository, Package, Name, Token string
+	Life                             time.Duration `json:",omitzero"` // after the last use
 }
 
 // Upload implements format.Writer.
@@ -73,7 +76,7 @@ func (b *bound) Upload(ctx context.Context, u format.Uploading) (format.Upload, 
 	if d, ok := w.(blob.Declarer); ok && len(u.Algorithms) > 0 {
 		d.Declare(u.Algorithms...)
 	}
-	return &upload{Writer: w, b: b, pkg: u.Package, ctx: ctx, most: most}, nil
+	return &upload{Writer: w, b: b, pkg: u.Package, ctx: ctx, most: most, life: firstPositive(u.Kept, unused)}, nil
 }
 
 func gib(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }
@@ -128,7 +131,24 @@ func (u *upload) Discard() error {
 	return u.Writer.Discard()
 }
 
-// forget drops the entry of a finished upload. One that stays expires in a day, and names nothing.
+// resumable are the unfinished blobs that somebody may still go on with.
+func (p *Pond) resumable(ctx context.Context) (ids []string, err error) {
+	err = p.catalog.View(ctx, func(tx catalog.Tx) error {
+		ids = ids[:0]
+		for one, err := range tx.Entries(uploads, "") {
+			if err != nil {
+				return err
+			}
+			if one.Expires.After(p.now()) {
+				ids = append(ids, one.ID)
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// forget drops the entry of a finished upload. One that stays expires by itself, and names nothing.
 func (u *upload) forget(ctx context.Context, id string) {
 	if !u.kept {
 		return
@@ -139,21 +159,22 @@ func (u *upload) forget(ctx context.Context, id string) {
 	}
 }
 
-// Close implements format.Upload. The record of whose it is makes it one that can be resumed.
+// Close implements format.Upload. The record of whose it is makes it one that can be resumed, for as long as it has from now.
 func (u *upload) Close() error {
 	var err error
-	if !u.over && !u.kept {
+	if !u.over && (!u.kept || u.b.pond.now().Add(u.life).Sub(u.ends) > time.Minute) {
 		err = u.keep()
 	}
 	return firstError(err, u.Writer.Close())
 }
 
 func (u *upload) keep() error {
-	value, err := json.Marshal(uploadSession{u.b.config.Name, u.pkg, u.b.caller.Name, u.b.caller.Token})
+	value, err := json.Marshal(uploadSession{u.b.config.Name, u.pkg, u.b.caller.Name, u.b.caller.Token, u.life})
 	if err != nil {
 		return err
 	}
-	u.kept = true
+	again := u.kept
+	u.kept, u.ends = true, u.b.pond.now().Add(u.life)
 	ctx := context.WithoutCancel(u.ctx) // the client may have left in the middle of it, and comes back
 	owner := orPond(u.b.caller.Name)
 	return u.b.pond.catalog.Update(ctx, u.b.caller.Actor, func(tx catalog.Tx) error {
@@ -166,18 +187,19 @@ func (u *upload) keep() error {
 				open++
 			}
 		}
-		if open >= mostUploads {
+		if open >= mostUploads && !again {
 			u.over = true
 			return errors.Join(&millpond.Error{Kind: millpond.Throttled, Why: fmt.Sprintf("%s has %d unfinished uploads, and no more are kept", owner, open),
-				Hint: "finish or cancel some; each ends by itself after a day", After: u.b.pond.now().Add(time.Minute)}, u.Writer.Discard())
+				Hint: "finish or cancel some; each ends by itself in time", After: u.b.pond.now().Add(time.Minute)}, u.Writer.Discard())
 		}
-		return tx.PutEntry(&catalog.Entry{Kind: uploads, ID: u.ID(), Owner: owner, Value: value, Expires: u.b.pond.now().Add(unused)})
+		return tx.PutEntry(&catalog.Entry{Kind: uploads, ID: u.ID(), Owner: owner, Value: value, Expires: u.ends})
 	})
 }
 
 // Resume implements format.Writer.
 func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
 	var s uploadSession
+	var ends time.Time
 	err := b.pond.catalog.View(ctx, func(tx catalog.Tx) error {
 		e, err := tx.Entry(uploads, id)
 		if err != nil {
@@ -186,9 +208,10 @@ func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
 		if !e.Expires.After(b.pond.now()) {
 			return &millpond.Error{Kind: millpond.NotFound, Why: "the upload has expired"}
 		}
+		ends = e.Expires
 		return json.Unmarshal(e.Value, &s)
 	})
-	none := &millpond.Error{Kind: millpond.NotFound, Why: "there is no such upload", Hint: "begin it again; an upload is kept for a day"}
+	none := &millpond.Error{Kind: millpond.NotFound, Why: "there is no such upload", Hint: "begin it again; an upload is kept for a time only"}
 	if millpond.Is(err, millpond.NotFound) || err == nil && (s.Repository != b.config.Name || s.Name != b.caller.Name || s.Token != b.caller.Token) {
 		return nil, none
 	}
@@ -209,7 +232,7 @@ func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
 	if most <= 0 {
 		most = defaultMaxFile
 	}
-	return &upload{Writer: w, b: b, pkg: s.Package, ctx: ctx, most: most, kept: true}, nil
+	return &upload{Writer: w, b: b, pkg: s.Package, ctx: ctx, most: most, kept: true, life: firstPositive(s.Life, unused), ends: ends}, nil
 }
 
 // restorable is how long what was deleted can be brought back.

@@ -174,6 +174,15 @@ func tidy(t *testing.T, s blob.Store) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour), "another", left.ID()); err != nil {
+		t.Fatalf("Tidy: %v", err)
+	}
+	if w, err = s.Resume(t.Context(), left.ID()); err != nil {
+		t.Fatalf("Resume after a Tidy that was told to leave it: %v", err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour)); err != nil {
 		t.Fatalf("Tidy: %v", err)
 	}

@@ -207,12 +207,12 @@ func (s *Store) Resume(ctx context.Context, id string) (blob.Writer, error) {
 	return w, nil
 }
 
-// Tidy drops unfinished blobs that were last written before a time.
-func (s *Store) Tidy(ctx context.Context, before time.Time) error {
+// Tidy drops unfinished blobs that were last written before a time, but those that are to stay.
+func (s *Store) Tidy(ctx context.Context, before time.Time, stay ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.unfinished {
-		if w.closed && w.touched.Before(before) {
+	for id, w := range s.unfinished {
+		if w.closed && w.touched.Before(before) && !slices.Contains(stay, id) {
 			w.drop()
 		}
 	}

@@ -153,7 +153,7 @@ func testHostedLast(t *testing.T, open Open) {
 	publish(t, c, "last", "dir/08y", fullVersion("", "loose"))
 	each(t, c, func(t *testing.T, tx catalog.Tx) {
 		var got, want []string
-		for one, err := range tx.HostedLast("last", "dir/", "") {
+		for one, err := range tx.HostedLast("last", "dir/", "", 1000) {
 			must(t, err)
 			got = append(got, one.Name+" "+one.Version+" "+one.File.Name)
 		}
@@ -168,12 +168,12 @@ func testHostedLast(t *testing.T, open Open) {
 			t.Errorf("below dir/: got %q, want %q", got, want)
 		}
 		got = nil
-		for one, err := range tx.HostedLast("last", "", "dir/38") {
+		for one, err := range tx.HostedLast("last", "", "dir/37", 2) {
 			must(t, err)
 			got = append(got, one.Name)
 		}
-		if want := []string{"dir/39", "dir0"}; !slices.Equal(got, want) {
-			t.Errorf("after dir/38: got %q, want %q", got, want)
+		if want := []string{"dir/38", "dir/39"}; !slices.Equal(got, want) {
+			t.Errorf("two after dir/37: got %q, want %q", got, want)
 		}
 	})
 }

@@ -140,8 +140,8 @@ func (c *Catalog) Confirm(ctx context.Context, q catalog.Question, checked, fres
 const dropAtOnce = 500
 
 const (
-	dropOfLayer   = `DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE layer = ? LIMIT ?)`
-	dropOfPackage = `DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE layer = ? AND package = ? LIMIT ?)`
+	dropOfLayer   = `DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE layer = ? LIMIT 0+?)`
+	dropOfPackage = `DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE layer = ? AND package = ? LIMIT 0+?)`
 )
 
 // DropAnswers is as catalog.Answers says. A large layer goes in steps; an error leaves some of them done.

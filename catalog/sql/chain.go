@@ -8,6 +8,7 @@ import (
 	stdsql "database/sql"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strings"
 
 	"millpond"
@@ -57,6 +58,34 @@ func link(prev []byte, e *millpond.Event, salt []byte) ([]byte, error) {
 	h.Write(prev)
 	h.Write(inner[:])
 	return h.Sum(nil), nil
+}
+
+// Chain is as catalog.Log says.
+func (c *Catalog) Chain(ctx context.Context, after int64) iter.Seq2[*catalog.Link, error] {
+	return func(yield func(*catalog.Link, error) bool) {
+		for {
+			page, err := c.linksAfter(ctx, after)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i := range page {
+				e := &page[i]
+				text, err := body(&e.Event, e.salt)
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				if !yield(&catalog.Link{Event: e.Event, Body: text}, nil) {
+					return
+				}
+				after = e.Seq
+			}
+			if len(page) < verifyPage {
+				return
+			}
+		}
+	}
 }
 
 // origin is the hash before the first event.

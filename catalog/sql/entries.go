@@ -13,10 +13,10 @@ const (
 	alive        = ` AND (expires = 0 OR expires > ?)`
 	entryColumns = `SELECT kind, id, owner, value, expires FROM entries`
 	readEntry    = entryColumns + ` WHERE kind = ? AND id = ?` + alive
-	entriesFrom  = entryColumns + ` WHERE kind = ? AND id >= ?` + alive + ` ORDER BY id LIMIT ?`
-	entriesAfter = entryColumns + ` WHERE kind = ? AND id > ?` + alive + ` ORDER BY id LIMIT ?`
-	ownedFrom    = entryColumns + ` WHERE kind = ? AND owner = ? AND id >= ?` + alive + ` ORDER BY id LIMIT ?`
-	ownedAfter   = entryColumns + ` WHERE kind = ? AND owner = ? AND id > ?` + alive + ` ORDER BY id LIMIT ?`
+	entriesFrom  = entryColumns + ` WHERE kind = ? AND id >= ?` + alive + ` ORDER BY id LIMIT 0+?`
+	entriesAfter = entryColumns + ` WHERE kind = ? AND id > ?` + alive + ` ORDER BY id LIMIT 0+?`
+	ownedFrom    = entryColumns + ` WHERE kind = ? AND owner = ? AND id >= ?` + alive + ` ORDER BY id LIMIT 0+?`
+	ownedAfter   = entryColumns + ` WHERE kind = ? AND owner = ? AND id > ?` + alive + ` ORDER BY id LIMIT 0+?`
 	dropEntry    = `DELETE FROM entries WHERE kind = ? AND id = ?` + alive
 	writeEntry   = `INSERT INTO entries (kind, id, owner, value, expires) VALUES (?, ?, ?, ?, ?)
 	ON CONFLICT (kind, id) DO UPDATE SET owner = excluded.owner, value = excluded.value, expires = excluded.expires`
@@ -24,7 +24,7 @@ const (
 	// expireAtOnce is how many expired records a write that brings one which will expire takes away.
 	expireAtOnce  = 8
 	expireEntries = `DELETE FROM entries WHERE (kind, id) IN
-	(SELECT kind, id FROM entries WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT ?)`
+	(SELECT kind, id FROM entries WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT 0+?)`
 )
 
 func scanEntry(rows *stdsql.Rows) (*catalog.Entry, error) {

@@ -16,7 +16,7 @@ const (
 	pollEvery = 2 * time.Second
 
 	eventColumns = `SELECT epoch, seq, time, actor, token, client, request, verb, repository, layer, package, version, file, detail, hash FROM events`
-	readEvents   = eventColumns + ` WHERE seq > ? ORDER BY seq LIMIT ?`
+	readEvents   = eventColumns + ` WHERE seq > ? ORDER BY seq LIMIT 0+?`
 )
 
 // Events is as catalog.Catalog says. It ends without an error when ctx does, and with one when the catalog is closed.

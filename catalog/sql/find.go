@@ -77,7 +77,7 @@ func query(f catalog.Filter, where []string, args []any) (string, []any) {
 	if f.Newest {
 		order = "seq DESC"
 	}
-	return eventColumns + " WHERE " + strings.Join(where, " AND ") + " ORDER BY " + order + " LIMIT ?", args
+	return eventColumns + " WHERE " + strings.Join(where, " AND ") + " ORDER BY " + order + " LIMIT 0+?", args
 }
 
 // find yields what matches between two numbers, page by page.

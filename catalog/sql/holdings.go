@@ -56,11 +56,11 @@ func scanHolding(layer string, rows *stdsql.Rows) (*catalog.Holding, error) {
 const (
 	holdingPage = 256
 
-	heldOfAllFrom  = holdingColumns + ` WHERE layer = ? AND (package, version, file) >= (?, ?, ?) ORDER BY package, version, file LIMIT ?`
-	heldOfAllAfter = holdingColumns + ` WHERE layer = ? AND (package, version, file) > (?, ?, ?) ORDER BY package, version, file LIMIT ?`
-	heldBeyond     = holdingColumns + ` WHERE layer = ? AND package > ? ORDER BY package, version, file LIMIT ?`
-	heldOfOneFrom  = holdingColumns + ` WHERE layer = ? AND package = ? AND (version, file) >= (?, ?) ORDER BY version, file LIMIT ?`
-	heldOfOneAfter = holdingColumns + ` WHERE layer = ? AND package = ? AND (version, file) > (?, ?) ORDER BY version, file LIMIT ?`
+	heldOfAllFrom  = holdingColumns + ` WHERE layer = ? AND (package, version, file) >= (?, ?, ?) ORDER BY package, version, file LIMIT 0+?`
+	heldOfAllAfter = holdingColumns + ` WHERE layer = ? AND (package, version, file) > (?, ?, ?) ORDER BY package, version, file LIMIT 0+?`
+	heldBeyond     = holdingColumns + ` WHERE layer = ? AND package > ? ORDER BY package, version, file LIMIT 0+?`
+	heldOfOneFrom  = holdingColumns + ` WHERE layer = ? AND package = ? AND (version, file) >= (?, ?) ORDER BY version, file LIMIT 0+?`
+	heldOfOneAfter = holdingColumns + ` WHERE layer = ? AND package = ? AND (version, file) > (?, ?) ORDER BY version, file LIMIT 0+?`
 )
 
 // Held is as catalog.Holdings says; records whose bytes were evicted are yielded too. The loop may call the catalog.

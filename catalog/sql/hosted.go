@@ -12,6 +12,9 @@ import (
 
 // recordPage is how many records a loop reads at once. A page is read to its end before any of it is yielded, so that a
 // loop may use its transaction.
+//
+// Queries say LIMIT 0+? and not LIMIT ?: for a bare parameter SQLite prepares the statement anew each time one is bound, to see
+// whether the number would change its plan, which takes as long as reading twenty records.
 const recordPage = 256
 
 // pages calls read for page after page and yields what it returned, until a page is not full.
@@ -39,8 +42,8 @@ func pages[T any](size int, read func(last T, first bool) ([]T, error), yield fu
 const (
 	packageColumns = `SELECT repository, name, display, merge, meta, created, changed, changes FROM packages`
 	readPackage    = packageColumns + ` WHERE repository = ? AND name = ?`
-	packagesFrom   = packageColumns + ` WHERE repository = ? AND name >= ? ORDER BY name LIMIT ?`
-	packagesAfter  = packageColumns + ` WHERE repository = ? AND name > ? ORDER BY name LIMIT ?`
+	packagesFrom   = packageColumns + ` WHERE repository = ? AND name >= ? ORDER BY name LIMIT 0+?`
+	packagesAfter  = packageColumns + ` WHERE repository = ? AND name > ? ORDER BY name LIMIT 0+?`
 )
 
 func scanPackage(rows *stdsql.Rows) (*catalog.HostedPackage, error) {
@@ -108,44 +111,36 @@ const lastRecord = `FROM packages p
 	JOIN files f ON f.version = v.id AND f.name = (SELECT MIN(name) FROM files WHERE version = v.id AND deleted = 0)
 	WHERE p.repository = ? AND p.live > 0 AND p.name `
 
+// lastColumns are those that a directory shows: each costs as much as half of what finds a row.
+const lastColumns = `p.name, v.name, f.name, f.size, f.digests, f.blob, f.type, f.published, f.yanked, f.meta `
+
 var (
-	lastFrom  = `SELECT p.name, v.name, ` + prefixed("f.", fileColumns) + ` ` + lastRecord + `>= ? ORDER BY p.name LIMIT ?` // never changed
-	lastAfter = `SELECT p.name, v.name, ` + prefixed("f.", fileColumns) + ` ` + lastRecord + `> ? ORDER BY p.name LIMIT ?`  // never changed
+	lastFrom  = `SELECT ` + lastColumns + lastRecord + `>= ? AND p.name <= ? ORDER BY p.name LIMIT 0+?` // never changed
+	lastAfter = `SELECT ` + lastColumns + lastRecord + `> ? AND p.name <= ? ORDER BY p.name LIMIT 0+?`  // never changed
 )
 
-// firstPage is how many records a loop reads that may well end soon.
-const firstPage = 16
-
 // HostedLast is as catalog.Hosted says.
-func (r *records) HostedLast(repository, prefix, after string) iter.Seq2[*catalog.HostedLast, error] {
+func (r *records) HostedLast(repository, prefix, after string, most int) iter.Seq2[*catalog.HostedLast, error] {
 	return func(yield func(*catalog.HostedLast, error) bool) {
-		size := firstPage
 		text, from := lastAfter, after
 		if after < prefix {
 			text, from = lastFrom, prefix
 		}
-		for {
-			var page []*catalog.HostedLast
-			err := r.each(text, []any{repository, from, size}, func(rows *stdsql.Rows) error {
-				one := &catalog.HostedLast{}
-				f, err := scanFile(rows, &one.Name, &one.Version)
-				one.File = f.File
-				page = append(page, one)
-				return err
-			})
-			if err != nil {
-				yield(nil, err)
+		var page []*catalog.HostedLast
+		err := r.each(text, []any{repository, from, prefix + lastName, most}, func(rows *stdsql.Rows) error {
+			one := &catalog.HostedLast{}
+			f := &one.File
+			page = append(page, one)
+			return rows.Scan(&one.Name, &one.Version, &f.Name, &f.Size, (*digests)(&f.Digests), (*digest)(&f.Blob), &f.Type, (*moment)(&f.Published), &f.Yanked, (*document)(&f.Meta))
+		})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, one := range page {
+			if !strings.HasPrefix(one.Name, prefix) || !yield(one, nil) {
 				return
 			}
-			for _, one := range page {
-				if !strings.HasPrefix(one.Name, prefix) || !yield(one, nil) {
-					return
-				}
-			}
-			if len(page) < size {
-				return
-			}
-			text, from, size = lastAfter, page[len(page)-1].Name, recordPage
 		}
 	}
 }

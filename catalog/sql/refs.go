@@ -13,8 +13,8 @@ import (
 const (
 	refColumns = `SELECT name, target, moved, mover, meta FROM refs`
 	readRef    = refColumns + ` WHERE package = ? AND name = ?`
-	refsFrom   = refColumns + ` WHERE package = ? AND name >= ? ORDER BY name LIMIT ?`
-	refsAfter  = refColumns + ` WHERE package = ? AND name > ? ORDER BY name LIMIT ?`
+	refsFrom   = refColumns + ` WHERE package = ? AND name >= ? ORDER BY name LIMIT 0+?`
+	refsAfter  = refColumns + ` WHERE package = ? AND name > ? ORDER BY name LIMIT 0+?`
 	dropRef    = `DELETE FROM refs WHERE package = ? AND name = ?`
 	writeRef   = `INSERT INTO refs (package, name, target, moved, mover, meta) VALUES (?, ?, ?, ?, ?, ?)
 	ON CONFLICT (package, name) DO UPDATE SET target = excluded.target, moved = excluded.moved, mover = excluded.mover, meta = excluded.meta`

@@ -38,7 +38,7 @@ const (
 	newestUse  = `SELECT COALESCE(MAX(used), 0) FROM held`
 	readOldest = `SELECT blob, size, used FROM held
 	WHERE (used, blob) > (?, ?) AND used <= ? AND NOT EXISTS (SELECT 1 FROM holdings WHERE blob = held.blob AND keep = 1)
-	ORDER BY used, blob LIMIT ?`
+	ORDER BY used, blob LIMIT 0+?`
 )
 
 // Oldest is as catalog.Uses says; a blob that was never read counts from when its bytes were first held here. The loop may

@@ -17,7 +17,7 @@ const (
 	verifyPage = 1000
 
 	readChain = `SELECT epoch, seq, time, actor, token, client, request, verb, repository, layer, package, version, file, detail, hash, salt
-	FROM events WHERE seq > ? ORDER BY seq LIMIT ?`
+	FROM events WHERE seq > ? ORDER BY seq LIMIT 0+?`
 )
 
 // Verify is as catalog.Log says. What is wrong with an event comes first, by number; then heads of the epoch that goes on

@@ -15,8 +15,8 @@ const (
 	versionColumns = `id, name, display, publisher, promoted, published, seen, prerelease, yanked, yanked_why, partial, licence, meta, deleted, deleter, deleted_why`
 	fileColumns    = `name, about, platform, size, digests, blob, url, type, published, seen, yanked, yanked_why, vanished, corrupt, meta, publisher, deleted, purged, expires`
 
-	versionsFrom  = `FROM versions WHERE package = ? AND name >= ? ORDER BY name LIMIT ?`
-	versionsAfter = `FROM versions WHERE package = ? AND name > ? ORDER BY name LIMIT ?`
+	versionsFrom  = `FROM versions WHERE package = ? AND name >= ? ORDER BY name LIMIT 0+?`
+	versionsAfter = `FROM versions WHERE package = ? AND name > ? ORDER BY name LIMIT 0+?`
 	readVersion   = `SELECT ` + versionColumns + ` FROM versions WHERE package = ? AND name = ?`
 	readFiles     = `SELECT version, ` + fileColumns + ` FROM files WHERE version = ? ORDER BY name`
 	filesOf       = `SELECT version, ` + fileColumns + ` FROM files WHERE version IN (SELECT id %s) ORDER BY version, name`

@@ -25,6 +25,7 @@ func (Format) Info() format.Info {
 		Name:  "cargo",
 		Title: "Rust crates",
 		PURL:  "cargo",
+		OSV:   "crates.io",
 		// A release train fails on an index that is ten minutes old.
 		Fresh:  5 * time.Minute,
 		Absent: time.Minute,

@@ -25,6 +25,7 @@ func (Format) Info() format.Info {
 		Name:       "golang",
 		Title:      "Go modules",
 		PURL:       "golang",
+		OSV:        "Go",
 		HeldListed: true,
 		// The go.mod is read of versions too that nobody uses.
 		Main:   func(version string) string { return version + ".zip" },

@@ -23,6 +23,7 @@ func (Format) Info() format.Info {
 		Name:       "maven",
 		Title:      "Java packages",
 		PURL:       "maven",
+		OSV:        "Maven",
 		HeldListed: true,
 		Tombstones: true,
 		Fresh:      5 * time.Minute,

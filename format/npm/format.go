@@ -26,6 +26,7 @@ func (Format) Info() format.Info {
 		Name:     "npm",
 		Title:    "npm packages",
 		PURL:     "npm",
+		OSV:      "npm",
 		Audience: "npm",
 		Fresh:    5 * time.Minute,
 		Absent:   time.Minute,

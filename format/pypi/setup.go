@@ -19,6 +19,7 @@ func (Format) Info() format.Info {
 		Name:   "pypi",
 		Title:  "Python packages",
 		PURL:   "pypi",
+		OSV:    "PyPI",
 		Roots:  []string{"/packages/"},
 		Fresh:  5 * time.Minute,
 		Absent: time.Minute,

@@ -1,10 +1,12 @@
 package raw
 
 import (
-	"context"
+	"archive/zip"
 	"encoding/binary"
 	"errors"
+	"path"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -24,9 +26,9 @@ const (
 // Attributes of Android's own have a number; their names may be left out.
 var androidNames = map[uint32]string{0x01010001: "label", 0x0101020c: "minSdkVersion", 0x0101021b: "versionCode", 0x0101021c: "versionName"} // never changed
 
-// readAPK reads what an Android build says of itself: AndroidManifest.xml.
-func (h handler) readAPK(ctx context.Context, name string) (*app, error) {
-	text, err := h.readMember(ctx, name, "AndroidManifest.xml")
+// readAPK reads what an Android build says of itself: AndroidManifest.xml. Its icon is looked for where builds have it.
+func readAPK(z *zip.Reader, name string) (*app, error) {
+	text, _, err := readMember(z, name, "AndroidManifest.xml")
 	if err != nil {
 		return nil, err
 	}
@@ -34,11 +36,23 @@ func (h handler) readAPK(ctx context.Context, name string) (*app, error) {
 	if err != nil {
 		return nil, errZip(name+": its AndroidManifest.xml cannot be read", err)
 	}
-	if a.Title == "" {
-		a.Title = base(name)
-	}
+	a.readIcon(z, func(file string) int {
+		dir, icon := path.Split(file)
+		if stem, _, _ := strings.Cut(icon, "."); stem != "ic_launcher" && stem != "ic_launcher_round" && stem != "icon" {
+			return 0
+		}
+		for i, density := range densities {
+			if strings.HasPrefix(dir, "res/mipmap-"+density) || strings.HasPrefix(dir, "res/drawable-"+density) {
+				return i + 1
+			}
+		}
+		return 0
+	})
 	return a, nil
 }
+
+// densities of Android's screens, the finest last; never changed.
+var densities = [...]string{"ldpi", "mdpi", "hdpi", "xhdpi", "xxhdpi", "xxxhdpi"}
 
 var errAXML = errors.New("no binary XML")
 
@@ -86,9 +100,6 @@ func readManifest(b []byte) (*app, error) {
 	}
 	if !named {
 		return nil, errors.New("it names no package")
-	}
-	if out.Version == "" {
-		out.Version = out.Build
 	}
 	return out, nil
 }

@@ -65,7 +65,7 @@ func TestCase12Android(t *testing.T) {
 	for name, inUTF8 := range map[string]bool{"utf8": true, "utf16": false} {
 		put(h, "/"+name+".apk", zipOf(t, "AndroidManifest.xml", string(packedManifest(inUTF8)), "classes.dex", "x"))
 		page := string(h.Good(name, h.Get("/-/install/"+name+".apk"), nil).Body)
-		for _, want := range []string{"<h1>T\u00fcr</h1>", "<dd>example.app</dd>", "<dd>1.2</dd>", "<dd>34</dd>", "<dt>Needs Android API level</dt><dd>26</dd>", "/r/" + name + ".apk\">Install"} {
+		for _, want := range []string{"<h1>T\u00fcr</h1>", "<dd>example.app</dd>", "<dd>1.2</dd>", "<dd>34</dd>", "<dt>Needs Android API level</dt><dd>26</dd>", "/r/-/install/" + name + ".apk/!/" + name + ".apk\">Install"} {
 			if !strings.Contains(page, want) {
 				t.Errorf("%s: the page lacks %s: %s", name, want, page)
 			}

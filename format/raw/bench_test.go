@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -21,10 +22,17 @@ func BenchmarkWarm(b *testing.B) {
 	e := ecosystem()
 	e.Put, e.Index, e.UpstreamIndex = nil, nil, nil
 	h := formattest.New(b, e, func(c *repo.Config) { c.Upstreams = nil })
-	if r := h.As(formattest.Owner).Do("PUT", "/dir/file.txt", nil, make([]byte, 4096)); r.Status != http.StatusCreated {
-		b.Fatal(r)
+	for i := range 100 {
+		if r := h.As(formattest.Owner).Do("PUT", fmt.Sprintf("/dir/file-%02d.txt", i), nil, make([]byte, 4096)); r.Status != http.StatusCreated {
+			b.Fatal(r)
+		}
 	}
-	for _, path := range []string{"/dir/file.txt", "/dir/"} {
+	for i := range 200 {
+		if r := h.As(formattest.Owner).Do("PUT", fmt.Sprintf("/builds/%03d/log.txt", i), nil, make([]byte, 40)); r.Status != http.StatusCreated {
+			b.Fatal(r)
+		}
+	}
+	for _, path := range []string{"/dir/file-00.txt", "/dir/", "/dir/?format=json", "/builds/"} {
 		b.Run(path[1:], func(b *testing.B) {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			b.ReportAllocs()

@@ -1,5 +1,20 @@
 package raw
 
+// The numbered cases of this format, and what shows them besides the tests that carry their number:
+//
+//	 5  scripts raw/aws, raw/s3cmd, raw/rclone and raw/sdk (Amazon's library for Python)
+//	 4  script raw/killed; TestUploadResume and TestF28… of repo
+//	 6  script raw/killed
+//	 7  TestSignature, TestPresigned and TestSignedChunks of internal/auth
+//	 9  TestPutAndGet, TestCase06Multipart
+//	10  TestCase10Links of internal/auth, scripts raw/curl and raw/install
+//	11  script raw/browser
+//	12  script raw/install, where Python's plistlib reads the manifest
+//	13  script raw/vagrant
+//	16  script raw/retention
+//	17  TestMoves, TestFreshAsUpstreamSays, TestReadThrough; script raw/read_through
+//	18  script raw/wheels
+
 import (
 	"bufio"
 	"encoding/base64"
@@ -87,7 +102,7 @@ func TestCase02Cut(t *testing.T) {
 	}
 }
 
-// TestCase04Expiry: an upload that nobody goes on with is gone after a day, and what it will be is judged again at its end.
+// TestCase04Expiry: an upload that nobody goes on with is gone after a week, and what it will be is judged again at its end.
 func TestCase04Expiry(t *testing.T) {
 	h := newHouse(t)
 	begin := func(path, more string) string {
@@ -109,11 +124,23 @@ func TestCase04Expiry(t *testing.T) {
 	h.Want("nothing of them", h.Get("/wrong"), http.StatusNotFound)
 
 	at = begin("late", "")
-	h.Want("half", patch(at, "abc", 0), http.StatusNoContent)
-	h.Pass(8 * 24 * time.Hour)
-	if _, err := h.Pond.Sweep(t.Context()); err != nil {
-		t.Fatal(err)
+	h.Want("a third", patch(at, "ab", 0), http.StatusNoContent)
+	wait := func(d time.Duration) {
+		t.Helper()
+		h.Pass(d)
+		if _, err := h.Pond.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	wait(6 * 24 * time.Hour) // which it is moved on by
+	r := h.Want("another third", patch(at, "c", 2), http.StatusNoContent)
+	ends, err := http.ParseTime(r.Header.Get("Upload-Expires"))
+	if left := ends.Sub(h.Now()); err != nil || left > 7*24*time.Hour || left < 7*24*time.Hour-2*time.Minute {
+		t.Errorf("Upload-Expires is %q, %v: want a week from %v", r.Header.Get("Upload-Expires"), err, h.Now())
+	}
+	wait(ends.Sub(h.Now()) - time.Second)
+	h.Want("as long as was said", h.As(formattest.Owner).Do("HEAD", at, http.Header{"Tus-Resumable": {"1.0.0"}}, nil), http.StatusOK)
+	wait(7*24*time.Hour + time.Minute)
 	h.Want("a week later", patch(at, "def", 3), http.StatusNotFound)
 	h.Want("nothing of it", h.Get("/late"), http.StatusNotFound)
 }

@@ -53,7 +53,7 @@ func (h handler) deleteDir(w http.ResponseWriter, r *http.Request, p Path) error
 	after, found := "", false
 	for {
 		var names []string
-		err := h.list(r.Context(), p.Name, after, func(one format.Listed) bool {
+		err := h.list(r.Context(), format.Walk{Prefix: p.Name, After: after}, func(one format.Listed) bool {
 			if after = one.Name; one.Layer == "" {
 				names = append(names, one.Name)
 			}

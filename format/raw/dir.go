@@ -61,15 +61,14 @@ func (d directory) behind(name string) string {
 // in a directory below nothing is read but its name.
 func (h handler) known(ctx context.Context, d directory) (*listing, error) {
 	out := &listing{Path: d.prefix, Entries: []entry{}}
-	after := d.after
+	walk := format.Walk{Prefix: d.prefix, After: d.after}
 	for {
 		skip, full := "", false
-		err := h.list(ctx, d.prefix, after, func(one format.Listed) bool {
+		err := h.list(ctx, walk, func(one format.Listed) bool {
 			if len(out.Entries) == d.most {
 				full = true
 				return false
 			}
-			after = one.Name
 			rest := one.Name[len(d.prefix):]
 			if i := strings.IndexByte(rest, '/'); i >= 0 && !d.deep {
 				dir := rest[:i+1]
@@ -89,7 +88,7 @@ func (h handler) known(ctx context.Context, d directory) (*listing, error) {
 		case skip == "":
 			return out, nil
 		}
-		after = skip
+		walk.After, walk.Few = skip, true // behind a directory is most often another one
 	}
 }
 

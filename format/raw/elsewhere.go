@@ -9,13 +9,13 @@ import (
 	"millpond/format"
 )
 
-// list walks the names that begin with prefix and come after a name.
-func (h handler) list(ctx context.Context, prefix, after string, each func(format.Listed) bool) error {
+// list walks names.
+func (h handler) list(ctx context.Context, walk format.Walk, each func(format.Listed) bool) error {
 	lister, ok := h.repo.(format.Lister)
 	if !ok {
 		return &millpond.Error{Kind: millpond.Unsupported, Why: h.repo.Name() + " lists nothing"}
 	}
-	for one, err := range lister.List(ctx, format.Walk{Prefix: prefix, After: after}) {
+	for one, err := range lister.List(ctx, walk) {
 		if err != nil {
 			return err
 		}
@@ -29,7 +29,7 @@ func (h handler) list(ctx context.Context, prefix, after string, each func(forma
 // elsewhere answers for a path that is no file: it may be a directory whose slash was forgotten, or lie below an alias.
 func (h handler) elsewhere(w http.ResponseWriter, r *http.Request, p Path, absent error) error {
 	isDir := false
-	err := h.list(r.Context(), p.Name+"/", "", func(format.Listed) bool { isDir = true; return false })
+	err := h.list(r.Context(), format.Walk{Prefix: p.Name + "/", Few: true}, func(format.Listed) bool { isDir = true; return false })
 	if err != nil {
 		return absent
 	}
@@ -46,7 +46,7 @@ func (h handler) elsewhere(w http.ResponseWriter, r *http.Request, p Path, absen
 		}
 		dir = dir[:i]
 		alias := ""
-		err := h.list(r.Context(), dir, before(dir), func(one format.Listed) bool {
+		err := h.list(r.Context(), format.Walk{Prefix: dir, After: before(dir), Few: true}, func(one format.Listed) bool {
 			if one.Name == dir {
 				if rec, err := readRecord(one.File.Meta); err == nil {
 					alias = rec.Alias

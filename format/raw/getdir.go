@@ -68,7 +68,7 @@ func firstError(errs ...error) error {
 // marked reports whether a directory was made that nothing is in.
 func (h handler) marked(r *http.Request, dir string) (bool, error) {
 	found := false
-	err := h.list(r.Context(), dir, before(dir), func(one format.Listed) bool { found = one.Name == dir; return false })
+	err := h.list(r.Context(), format.Walk{Prefix: dir, After: before(dir), Few: true}, func(one format.Listed) bool { found = one.Name == dir; return false })
 	return found, err
 }
 
@@ -96,7 +96,9 @@ func (h handler) getSums(w http.ResponseWriter, r *http.Request, d directory) er
 // answer gives a document that was made for this request.
 func (h handler) answer(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
 	head := w.Header()
-	head["Cache-Control"] = noCache
+	if head["Cache-Control"] == nil {
+		head["Cache-Control"] = noCache
+	}
 	head["Content-Type"] = []string{contentType}
 	head["X-Content-Type-Options"] = nosniff
 	return format.Serve(w, r, &millpond.Content{ReadSeekCloser: inMemory{bytes.NewReader(body)}, Size: int64(len(body)), Digest: millpond.SHA256(body)})

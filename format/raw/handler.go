@@ -55,7 +55,7 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return h.serveUpload(w, r, p)
 	case Zip:
 		return h.getZip(w, r, p)
-	case Install, Plist:
+	case Install, Device:
 		return h.getInstall(w, r, p)
 	case Vagrant:
 		return h.getVagrant(w, r, p)
@@ -175,11 +175,13 @@ func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path) error {
 	pick := ""
 	if r.URL.RawQuery != "" {
 		q := r.URL.Query()
-		if q.Has("history") {
-			return h.getHistory(w, r, p)
-		}
-		if pick = q.Get("v"); pick == "" {
+		switch {
+		case isLink(r):
 			pick = linkedVersion(r)
+		case q.Has("history"):
+			return h.getHistory(w, r, p)
+		default:
+			pick = q.Get("v")
 		}
 	}
 	c, err := h.find(r.Context(), p.Name, pick)

@@ -40,6 +40,7 @@ func (Format) Info() format.Info {
 			{Name: "immutable", Help: `patterns of paths that never change upstream: "releases/**"`},
 			{Name: "list", Help: "s3: directories of an upstream are listed as a bucket's are, whose address its URL is; nothing: what is known here"},
 			{Name: "prefix", Help: "what stands before all names in an upstream's bucket: releases/"},
+			{Name: "sums", Help: `files in which an upstream keeps the digests of others: "releases/**=SHA256SUMS *.iso=.sha256", the second with the name of the file before it`},
 			{Name: "allow", Help: `patterns of paths that upstreams are asked for: "*.tar.gz"; nothing is all`},
 		},
 		SetUp: setUp,

@@ -2,152 +2,126 @@ package raw
 
 import (
 	"bytes"
-	"context"
+	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"html"
-	"io"
+	"image"
+	"image/color"
+	"image/png"
 	"net/http"
 	"net/url"
-	"path"
+	"strconv"
 	"strings"
+	"time"
+	"unicode/utf8"
+
+	"rsc.io/qr"
 
 	"millpond"
+	"millpond/format"
 )
 
-const typeAPK = "application/vnd.android.package-archive"
+// deviceLink is how long a device has to install what a page shows.
+const deviceLink = time.Hour
 
-// An app is what a build says of itself.
-type app struct {
-	Title, ID, Version, Build string
-	MinOS                     string // of iOS
-	MinSDK                    string // of Android
-}
-
-// readIPA reads what an iOS build says of itself: Payload/<name>.app/Info.plist.
-func (h handler) readIPA(ctx context.Context, name string) (*app, error) {
-	text, err := h.readMember(ctx, name, "Payload/*.app/Info.plist")
-	if err != nil {
-		return nil, err
-	}
-	m, err := readPlist(text)
-	if err != nil {
-		return nil, errZip(name+": its Info.plist cannot be read", err)
-	}
-	out := &app{Title: m["CFBundleDisplayName"], ID: m["CFBundleIdentifier"], Version: m["CFBundleShortVersionString"], Build: m["CFBundleVersion"], MinOS: m["MinimumOSVersion"]}
-	if out.Title == "" {
-		out.Title = m["CFBundleName"]
-	}
-	if out.Version == "" {
-		out.Version = out.Build
-	}
-	if out.ID == "" {
-		return nil, errZip(name+": its Info.plist names no bundle", nil)
-	}
-	return out, nil
-}
-
-// readMember reads the first member of an archive whose name a pattern covers; it is small.
-func (h handler) readMember(ctx context.Context, name, pattern string) ([]byte, error) {
-	a, err := h.openArchive(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	defer a.Close()
-	z, err := readZip(a, a.Size)
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range z.File {
-		if ok, err := path.Match(pattern, f.Name); !ok || err != nil {
-			continue
+// getInstall answers with the page that installs an app, or with what a device needs of it.
+func (h handler) getInstall(w http.ResponseWriter, r *http.Request, p Path) error {
+	if p.Member == base(p.Name) {
+		c, err := h.find(r.Context(), p.Name, linkedVersion(r))
+		if err != nil {
+			return err
 		}
-		if err := readable(f); err != nil {
+		return h.serveContent(w, r, c, false)
+	}
+	a, err := h.readApp(r.Context(), p.Name, linkedVersion(r))
+	if err != nil {
+		return err
+	}
+	switch {
+	case p.Member == iconName && (a.Icon == nil || a.IconType != "image/png"):
+		return &millpond.Error{Kind: millpond.NotFound, Why: p.Name + " has no icon that can be shown"}
+	case p.Member == iconName:
+		return h.answer(w, r, a.IconType, a.Icon)
+	case p.Member != "" && !isIOS(p.Name):
+		return &millpond.Error{Kind: millpond.NotFound, Why: p.Name + " is no build for iOS: it has no manifest"}
+	}
+	at, err := h.device(w, r, p.Name, a)
+	if err != nil {
+		return err
+	}
+	if p.Member == manifestName {
+		return h.answer(w, r, "application/xml", manifest(at, p.Name, a))
+	}
+	return h.installPage(w, r, p, a, at)
+}
+
+// device is where a device finds what it needs of an app. Devices send no credentials: where not everybody may read, it is a
+// link of an hour, of what the app is now; who came by a link goes on by it.
+func (h handler) device(w http.ResponseWriter, r *http.Request, name string, a *app) (func(member string) string, error) {
+	at := h.repo.Base(r).String() + Path{Kind: Device, Name: name}.String()[1:]
+	query := ""
+	switch signer, ok := h.repo.(format.Linker); {
+	case isLink(r):
+		q := r.URL.Query()
+		for field := range q {
+			if !strings.HasPrefix(field, "mp-") {
+				q.Del(field)
+			}
+		}
+		query = "?" + q.Encode()
+	case !h.repo.Public() && ok:
+		l := format.Link{Method: http.MethodGet, Path: "/-/install/" + name + inside, Package: name, Prefix: true, Expires: h.repo.Now().Add(deviceLink).UTC().Truncate(time.Second)}
+		if sum := hexOf(a.content.file.Digests, "sha256"); sum != "" {
+			l.Version = "sha256:" + sum
+		}
+		q, err := signer.SignLink(r.Context(), l)
+		if err != nil {
 			return nil, err
 		}
-		if f.UncompressedSize64 > largestPlist {
-			return nil, errZip("its "+base(f.Name)+" is larger than 4 MiB", nil)
-		}
-		in, err := f.Open()
-		if err != nil {
-			return nil, errZip("its "+base(f.Name)+" cannot be unpacked", err)
-		}
-		defer in.Close()
-		text, err := io.ReadAll(io.LimitReader(in, largestPlist))
-		if err != nil {
-			return nil, errZip("its "+base(f.Name)+" cannot be unpacked", err)
-		}
-		return text, nil
+		query = "?" + q.Encode()
 	}
-	return nil, errZip(name+" is no app: it has no "+pattern, nil)
+	if query != "" {
+		w.Header()["Cache-Control"] = private
+		w.Header()["Referrer-Policy"] = noReferrer
+	}
+	return func(member string) string { return at + escape(member) + query }, nil
 }
 
-// getInstall answers with the page that installs an app, or with what iOS reads of it.
-func (h handler) getInstall(w http.ResponseWriter, r *http.Request, p Path) error {
-	switch ext := strings.ToLower(path.Ext(p.Name)); {
-	case ext == ".ipa":
-		a, err := h.readIPA(r.Context(), p.Name)
-		if err != nil {
-			return err
-		}
-		if p.Kind == Plist {
-			return h.getPlist(w, r, p, a)
-		}
-		if p.Kind == Install {
-			return h.installPage(w, r, p, a)
-		}
-	case ext == ".apk" && p.Kind == Install:
-		a, err := h.readAPK(r.Context(), p.Name)
-		if err != nil {
-			return err
-		}
-		return h.installPage(w, r, p, a)
-	case ext == ".aab":
-		return &millpond.Error{Kind: millpond.Invalid, Why: "an app bundle is for the store: no device installs it", Hint: "build an .apk of it"}
-	}
-	return &millpond.Error{Kind: millpond.NotFound, Why: "there is nothing to install at " + p.Name, Hint: "an .ipa or an .apk has an install page"}
-}
-
-// address is that of a file for a device, which sends no credentials: a link of an hour, where not everybody may read.
-func (h handler) address(r *http.Request, own, name string) (string, error) {
-	if h.repo.Public() {
-		return h.repo.Base(r).String() + own + escape(name), nil
-	}
-	if own != "" {
-		return "", &millpond.Error{Kind: millpond.Unsupported, Why: "devices send no credentials, and " + h.repo.Name() + " is not read by everybody",
-			Hint: "put builds that are to be installed into a repository with read: [anonymous]"}
-	}
-	u, _, err := h.link(r, linkWish{Path: name})
-	if err != nil {
-		return "", err
-	}
-	return u.String(), nil
-}
-
-func (h handler) installPage(w http.ResponseWriter, r *http.Request, p Path, a *app) error {
-	c, err := h.find(r.Context(), p.Name, "")
-	if err != nil {
-		return err
-	}
-	file, err := h.address(r, "", p.Name)
-	if err != nil {
-		return err
-	}
-	to, note := file, ""
-	if strings.ToLower(path.Ext(p.Name)) == ".ipa" {
-		manifest, err := h.address(r, "-/install/", p.Name)
-		if err != nil {
-			return err
-		}
-		to = "itms-services://?action=download-manifest&url=" + url.QueryEscape(manifest+inside+"manifest.plist")
-		if h.repo.Base(r).Scheme != "https" {
+func (h handler) installPage(w http.ResponseWriter, r *http.Request, p Path, a *app, at func(string) string) error {
+	to, note := at(base(p.Name)), ""
+	if isIOS(p.Name) {
+		to = "itms-services://?action=download-manifest&url=" + url.QueryEscape(at(manifestName))
+		switch {
+		case h.repo.Base(r).Scheme != "https":
 			note = "iOS installs over https only, with a certificate that the device trusts: this pond is reached over plain http."
+		case !a.Ends.IsZero() && a.Ends.Before(h.repo.Now()):
+			note = "The profile of this build has ended: no device installs it."
 		}
+	}
+	devices, ends := "", ""
+	switch {
+	case a.Devices == anyDevice:
+		devices = "all of the team"
+	case a.Devices > 0:
+		devices = strconv.Itoa(a.Devices)
+	}
+	if !a.Ends.IsZero() {
+		ends = a.Ends.UTC().Format("2 Jan 2006")
 	}
 	var b bytes.Buffer
 	title := html.EscapeString(a.Title)
-	fmt.Fprintf(&b, "<!DOCTYPE html>\n<html>\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>%s</title></head>\n<body>\n<h1>%s</h1>\n<dl>\n", title, title)
+	fmt.Fprintf(&b, "<!DOCTYPE html>\n<html>\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>%s</title></head>\n<body>\n", title)
+	if a.Icon != nil {
+		fmt.Fprintf(&b, "<p><img width=\"96\" height=\"96\" alt=\"\" src=\"data:%s;base64,%s\"></p>\n", a.IconType, base64.StdEncoding.EncodeToString(a.Icon))
+	} else {
+		first, _ := utf8.DecodeRuneInString(a.Title)
+		fmt.Fprintf(&b, "<p style=\"width:96px;line-height:96px;text-align:center;font-size:64px;background:#ddd\">%s</p>\n", html.EscapeString(strings.ToUpper(string(first))))
+	}
+	fmt.Fprintf(&b, "<h1>%s</h1>\n<dl>\n", title)
+	c := a.content
 	for _, row := range [][2]string{{"Version", a.Version}, {"Build", a.Build}, {"Identifier", a.ID}, {"Needs iOS", a.MinOS}, {"Needs Android API level", a.MinSDK},
+		{"Signed by", a.Team}, {"Profile", a.Profile}, {"Profile ends", ends}, {"Devices", devices},
 		{"Size", fmt.Sprintf("%d bytes", c.file.Size)}, {"SHA-256", hexOf(c.file.Digests, "sha256")}} {
 		if row[1] != "" {
 			fmt.Fprintf(&b, "<dt>%s</dt><dd>%s</dd>\n", row[0], html.EscapeString(row[1]))
@@ -157,18 +131,33 @@ func (h handler) installPage(w http.ResponseWriter, r *http.Request, p Path, a *
 	if note != "" {
 		fmt.Fprintf(&b, "<p>%s</p>\n", html.EscapeString(note))
 	}
+	// What a device's camera reads here leads it to this page; a link that is too long for that is left out.
+	if code, err := qr.Encode(at(""), qr.L); err == nil {
+		var picture bytes.Buffer
+		png.Encode(&picture, drawing(code)) // memory does not fail
+		fmt.Fprintf(&b, "<p><img alt=\"QR code of this page\" src=\"data:image/png;base64,%s\"></p>\n", base64.StdEncoding.EncodeToString(picture.Bytes()))
+	}
 	b.WriteString("</body>\n</html>\n")
 	// The page leads out of its sandbox: to the device's own installer.
-	w.Header()["Content-Security-Policy"] = []string{"default-src 'none'"}
+	w.Header()["Content-Security-Policy"] = []string{"default-src 'none'; img-src data:; style-src 'unsafe-inline'"}
 	return h.answer(w, r, "text/html; charset=utf-8", b.Bytes())
 }
 
-// getPlist answers with what iOS reads before it installs an app.
-func (h handler) getPlist(w http.ResponseWriter, r *http.Request, p Path, a *app) error {
-	file, err := h.address(r, "", p.Name)
-	if err != nil {
-		return err
+// drawing draws a code with the white border that cameras want.
+func drawing(code *qr.Code) image.Image {
+	const border, scale = 4, 4
+	side := (code.Size + 2*border) * scale
+	m := image.NewPaletted(image.Rect(0, 0, side, side), color.Palette{color.White, color.Black})
+	for i := range m.Pix {
+		if code.Black(i%side/scale-border, i/side/scale-border) {
+			m.Pix[i] = 1
+		}
 	}
+	return m
+}
+
+// manifest is what iOS reads before it installs an app.
+func manifest(at func(string) string, name string, a *app) []byte {
 	text := func(s string) string {
 		var b bytes.Buffer
 		xml.EscapeText(&b, []byte(s)) // memory does not fail
@@ -176,11 +165,18 @@ func (h handler) getPlist(w http.ResponseWriter, r *http.Request, p Path, a *app
 	}
 	var b bytes.Buffer
 	b.WriteString(xml.Header + `<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">` + "\n")
-	fmt.Fprintf(&b, `<plist version="1.0"><dict><key>items</key><array><dict>
-<key>assets</key><array><dict><key>kind</key><string>software-package</string><key>url</key><string>%s</string></dict></array>
+	b.WriteString("<plist version=\"1.0\"><dict><key>items</key><array><dict>\n<key>assets</key><array>\n")
+	kinds := [][2]string{{"software-package", base(name)}}
+	if a.Icon != nil && a.IconType == "image/png" {
+		kinds = append(kinds, [2]string{"display-image", iconName}, [2]string{"full-size-image", iconName})
+	}
+	for _, one := range kinds {
+		fmt.Fprintf(&b, "<dict><key>kind</key><string>%s</string><key>url</key><string>%s</string></dict>\n", one[0], text(at(one[1])))
+	}
+	fmt.Fprintf(&b, `</array>
 <key>metadata</key><dict><key>bundle-identifier</key><string>%s</string><key>bundle-version</key><string>%s</string>
 <key>kind</key><string>software</string><key>title</key><string>%s</string></dict>
 </dict></array></dict></plist>
-`, text(file), text(a.ID), text(a.Version), text(a.Title))
-	return h.answer(w, r, "application/xml", b.Bytes())
+`, text(a.ID), text(a.Version), text(a.Title))
+	return b.Bytes()
 }

@@ -42,6 +42,9 @@ func (h handler) checkLink(r *http.Request, p Path) error {
 	if p.Kind == Links || p.Kind == Uploads || p.Kind == Upload {
 		return &millpond.Error{Kind: millpond.Denied, Why: "a link is for a file"}
 	}
+	if q := r.URL.Query(); q.Has("v") || q.Has("history") {
+		return &millpond.Error{Kind: millpond.Denied, Why: "a link is for the content that its maker chose, or for the newest", Hint: "leave out v and history"}
+	}
 	return nil
 }
 

@@ -22,7 +22,7 @@ const (
 	Upload                  // -/uploads/<id>: goes on with one
 	Zip                     // -/zip/<path>/!/<member>: a member of an archive; without a member their list
 	Install                 // -/install/<path>: a page that installs an app
-	Plist                   // -/install/<path>/!/manifest.plist: what iOS reads of it
+	Device                  // -/install/<path>/!/<member>: what a device needs of it; without a member the page
 	Vagrant                 // -/vagrant/<path>: a catalog of boxes
 )
 
@@ -30,7 +30,7 @@ const (
 type Path struct {
 	Kind   Kind
 	Name   string // of the file; of a Dir with its last slash, "" for the root; of an Upload its id
-	Member string // of a Zip
+	Member string // of a Zip, or for a Device: manifest.plist, icon.png, or the app by its own name
 }
 
 // uploadChars are those of the name of an upload.
@@ -40,6 +40,8 @@ const (
 	longestSegment = 255
 	longestPath    = 1024
 	inside         = "/!/" // between an archive and what is in it
+	manifestName   = "manifest.plist"
+	iconName       = "icon.png"
 )
 
 // pages are the pond's own kinds that stand before a path.
@@ -103,10 +105,10 @@ func parseOwn(escaped, own string) (Path, error) {
 		switch {
 		case p.Kind == Zip && !within:
 			return Path{}, unknown(escaped)
-		case p.Kind == Install && within && p.Member == "manifest.plist":
-			p.Kind, p.Member = Plist, ""
 		case p.Kind == Install && within:
-			return Path{}, unknown(escaped)
+			if p.Kind = Device; p.Member != "" && p.Member != manifestName && p.Member != iconName && p.Member != base(p.Name) {
+				return Path{}, unknown(escaped)
+			}
 		}
 		if p.Member != "" {
 			if err := check(p.Member); err != nil {
@@ -205,8 +207,8 @@ func (p Path) String() string {
 		return "/-/zip/" + escape(p.Name) + inside + escape(p.Member)
 	case Install:
 		return "/-/install/" + escape(p.Name)
-	case Plist:
-		return "/-/install/" + escape(p.Name) + inside + "manifest.plist"
+	case Device:
+		return "/-/install/" + escape(p.Name) + inside + escape(p.Member)
 	case Vagrant:
 		return "/-/vagrant/" + escape(p.Name)
 	}

@@ -37,7 +37,11 @@ func TestCase19Paths(t *testing.T) {
 		{"/-/zip/a/b.zip/!/x/y.png", Path{Kind: Zip, Name: "a/b.zip", Member: "x/y.png"}, 0},
 		{"/-/zip/a.zip/!/", Path{Kind: Zip, Name: "a.zip"}, 0},
 		{"/-/zip/a.zip/!/../x", Path{}, millpond.Invalid},
-		{"/-/install/a.ipa/!/manifest.plist", Path{Kind: Plist, Name: "a.ipa"}, 0},
+		{"/-/install/a.ipa", Path{Kind: Install, Name: "a.ipa"}, 0},
+		{"/-/install/a.ipa/!/", Path{Kind: Device, Name: "a.ipa"}, 0},
+		{"/-/install/a.ipa/!/manifest.plist", Path{Kind: Device, Name: "a.ipa", Member: "manifest.plist"}, 0},
+		{"/-/install/x/a%20b.ipa/!/a%20b.ipa", Path{Kind: Device, Name: "x/a b.ipa", Member: "a b.ipa"}, 0},
+		{"/-/install/a.ipa/!/b.ipa", Path{}, millpond.NotFound},
 		{"/-/vagrant/boxes/debian", Path{Kind: Vagrant, Name: "boxes/debian"}, 0},
 		{"/a/-/x", Path{Kind: File, Name: "a/-/x"}, 0},
 	} {
@@ -55,7 +59,7 @@ func TestCase19Paths(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"/", "/a/b", "/a/", "/-/zip/a/!/b", "/-/install/x.ipa", "/-/uploads/AB.cd.ef", "/a%20b%25", "/-/links", "/;+!"} {
+	for _, s := range []string{"/", "/a/b", "/a/", "/-/zip/a/!/b", "/-/install/x.ipa", "/-/install/x.ipa/!/icon.png", "/-/uploads/AB.cd.ef", "/a%20b%25", "/-/links", "/;+!"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

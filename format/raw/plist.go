@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/xml"
 	"errors"
-	"io"
+	"math"
+	"strconv"
+	"time"
 	"unicode/utf16"
 )
 
@@ -14,55 +16,111 @@ var errPlist = errors.New("this is no property list that can be read")
 const (
 	largestPlist = 4 << 20
 	mostValues   = 10_000
+	deepestPlist = 32
 )
 
-// readPlist reads the texts at the top of a property list, binary or XML. What is nested is passed over.
-func readPlist(b []byte) (map[string]string, error) {
+// A dict is a dictionary of a property list. Its values are string, int64, bool, time.Time, []any and dict; what is of another
+// kind is nil.
+type dict map[string]any
+
+// text is the text at the end of a way through dictionaries; "" if none is there.
+func (d dict) text(way ...string) string {
+	s, _ := d.at(way).(string)
+	return s
+}
+
+// list is the list at the end of a way through dictionaries; nil if none is there.
+func (d dict) list(way ...string) []any {
+	l, _ := d.at(way).([]any)
+	return l
+}
+
+func (d dict) at(way []string) any {
+	for ; len(way) > 1; way = way[1:] {
+		d, _ = d[way[0]].(dict)
+	}
+	return d[way[0]]
+}
+
+// readPlist reads a property list, binary or XML, which is a dictionary.
+func readPlist(b []byte) (dict, error) {
 	if bytes.HasPrefix(b, []byte("bplist0")) {
 		return readBinaryPlist(b)
 	}
-	out := map[string]string{}
-	d := xml.NewDecoder(bytes.NewReader(b))
-	d.Strict = true
-	depth, key := 0, ""
+	x := &xmlPlistReader{d: xml.NewDecoder(bytes.NewReader(b))}
 	for {
-		tok, err := d.Token()
-		if err == io.EOF {
-			break
+		tok, err := x.d.Token()
+		if err != nil {
+			return nil, errPlist
 		}
+		if t, ok := tok.(xml.StartElement); ok && t.Name.Local != "plist" {
+			v, err := x.value(&t, 0)
+			if d, ok := v.(dict); ok && err == nil && len(d) > 0 {
+				return d, nil
+			}
+			return nil, errPlist
+		}
+	}
+}
+
+// An xmlPlistReader reads a property list in XML.
+type xmlPlistReader struct {
+	d *xml.Decoder
+	n int // values that were read
+}
+
+// value reads what an element that was begun holds, to its end.
+func (x *xmlPlistReader) value(t *xml.StartElement, depth int) (any, error) {
+	if x.n++; x.n > mostValues || depth > deepestPlist {
+		return nil, errPlist
+	}
+	kind := t.Name.Local
+	if kind != "dict" && kind != "array" {
+		var text string
+		if err := x.d.DecodeElement(&text, t); err != nil {
+			return nil, errPlist
+		}
+		switch kind {
+		case "string", "key":
+			return text, nil
+		case "true", "false":
+			return kind == "true", nil
+		case "integer":
+			n, err := strconv.ParseInt(text, 10, 64)
+			return n, err
+		case "date":
+			at, err := time.Parse(time.RFC3339, text)
+			return at, err
+		}
+		return nil, nil
+	}
+	out, all, key := dict{}, []any{}, ""
+	for {
+		tok, err := x.d.Token()
 		if err != nil {
 			return nil, errPlist
 		}
 		switch t := tok.(type) {
-		case xml.StartElement:
-			if depth++; depth != 3 || len(out) > mostValues { // plist, dict, key
-				continue
+		case xml.EndElement:
+			if kind == "array" {
+				return all, nil
 			}
-			var text string
-			if t.Name.Local != "key" && t.Name.Local != "string" {
-				if err := d.Skip(); err != nil {
-					return nil, errPlist
-				}
-			} else if err := d.DecodeElement(&text, &t); err != nil {
+			return out, nil
+		case xml.StartElement:
+			v, err := x.value(&t, depth+1)
+			if err != nil {
 				return nil, errPlist
 			}
-			depth--
-			if t.Name.Local == "key" {
-				key = text
-			} else if t.Name.Local == "string" {
-				out[key] = text
+			switch {
+			case kind == "array":
+				all = append(all, v)
+			case t.Name.Local == "key":
+				key, _ = v.(string)
+			default:
+				out[key] = v
 			}
-		case xml.EndElement:
-			depth--
-		}
-		if depth > 3 {
-			return nil, errPlist
 		}
 	}
-	if len(out) == 0 {
-		return nil, errPlist
-	}
-	return out, nil
 }
 
 // A binaryPlist is one in Apple's binary form: objects, a table of where they are, and a trailer.
@@ -72,9 +130,11 @@ type binaryPlist struct {
 	refSize int
 	count   uint64
 	table   uint64
+	read    int    // values that were read
+	chars   uint64 // of texts that were
 }
 
-func readBinaryPlist(b []byte) (map[string]string, error) {
+func readBinaryPlist(b []byte) (dict, error) {
 	if len(b) < 40 {
 		return nil, errPlist
 	}
@@ -84,23 +144,71 @@ func readBinaryPlist(b []byte) (map[string]string, error) {
 	if p.offSize < 1 || p.offSize > 8 || p.refSize < 1 || p.refSize > 8 || p.count > uint64(len(b)) || p.table > uint64(len(b)) {
 		return nil, errPlist
 	}
-	at, ok := p.at(top)
-	if !ok || p.b[at]>>4 != 0xd {
+	v, err := p.value(top, 0)
+	if d, ok := v.(dict); ok && err == nil {
+		return d, nil
+	}
+	return nil, errPlist
+}
+
+// epochOfApple is when dates of binary property lists begin.
+const epochOfApple = 978307200 // 1 January 2001, as Unix has it
+
+// value reads an object. One that lies within itself ends by its depth, one that stands in many places by their number.
+func (p *binaryPlist) value(object uint64, depth int) (any, error) {
+	at, ok := p.at(object)
+	if p.read++; !ok || p.read > mostValues || depth > deepestPlist {
 		return nil, errPlist
 	}
-	n, at, ok := p.length(at)
-	if !ok || n > mostValues || at+2*n*uint64(p.refSize) > uint64(len(p.b)) {
+	kind := p.b[at] >> 4
+	n, from, ok := p.length(at)
+	if !ok {
 		return nil, errPlist
 	}
-	out := map[string]string{}
-	for i := range n {
-		key, isText := p.text(p.number(at+i*uint64(p.refSize), p.refSize))
-		value, valueIsText := p.text(p.number(at+(n+i)*uint64(p.refSize), p.refSize))
-		if isText && valueIsText {
-			out[key] = value
+	left := uint64(len(p.b)) - min(from, uint64(len(p.b)))
+	switch kind {
+	case 0x0:
+		return p.b[at] == 0x09, nil
+	case 0x1, 0x3: // of a number and of a date n is the power of their size
+		if n > 3 || left < 1<<n || kind == 3 && n != 3 {
+			return nil, nil
 		}
+		v := p.number(from, 1<<n)
+		if kind == 1 {
+			return int64(v), nil
+		}
+		if seconds := math.Float64frombits(v); math.Abs(seconds) < 1e11 {
+			return time.Unix(epochOfApple+int64(seconds), 0).UTC(), nil
+		}
+	case 0x5, 0x6:
+		return p.text(kind, n, from)
+	case 0xa, 0xd:
+		refs := n
+		if kind == 0xd {
+			refs = 2 * n
+		}
+		if n > mostValues || refs*uint64(p.refSize) > left {
+			return nil, errPlist
+		}
+		all := make([]any, refs)
+		for i := range all {
+			var err error
+			if all[i], err = p.value(p.number(from+uint64(i*p.refSize), p.refSize), depth+1); err != nil {
+				return nil, err
+			}
+		}
+		if kind == 0xa {
+			return all, nil
+		}
+		out := dict{}
+		for i := range n {
+			if key, ok := all[i].(string); ok {
+				out[key] = all[n+i]
+			}
+		}
+		return out, nil
 	}
-	return out, nil
+	return nil, nil
 }
 
 // number reads a big-endian number that is known to lie within.
@@ -137,31 +245,22 @@ func (p *binaryPlist) length(at uint64) (n, content uint64, ok bool) {
 	return n, at + 2 + size, n <= uint64(len(p.b))
 }
 
-// text reads an object if it is a text.
-func (p *binaryPlist) text(object uint64) (string, bool) {
-	at, ok := p.at(object)
-	if !ok {
-		return "", false
-	}
-	kind := p.b[at] >> 4
-	n, from, ok := p.length(at)
-	if !ok || kind != 5 && kind != 6 {
-		return "", false
-	}
+// text reads a text of n characters, or of n units of UTF-16.
+func (p *binaryPlist) text(kind byte, n, from uint64) (any, error) {
 	width := uint64(1)
 	if kind == 6 {
 		width = 2
 	}
-	if from+n*width > uint64(len(p.b)) {
-		return "", false
+	if p.chars += n; p.chars > largestPlist || from+n*width > uint64(len(p.b)) { // many may stand for the same long one
+		return nil, errPlist
 	}
 	raw := p.b[from : from+n*width]
 	if kind == 5 {
-		return string(raw), true
+		return string(raw), nil
 	}
 	units := make([]uint16, n)
 	for i := range units {
 		units[i] = binary.BigEndian.Uint16(raw[2*i:])
 	}
-	return string(utf16.Decode(units)), true
+	return string(utf16.Decode(units)), nil
 }

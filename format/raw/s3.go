@@ -303,8 +303,11 @@ func failS3(w http.ResponseWriter, r *http.Request, now time.Time, err error) {
 	case millpond.Gone:
 		f.Status = http.StatusNotFound
 	}
-	for _, name := range []string{"Content-Disposition", "Repr-Digest"} {
-		w.Header().Del(name)
+	for name := range w.Header() { // what was said of the object is not said of the error: a client would compare it
+		if lower := strings.ToLower(name); lower == "content-disposition" || lower == "repr-digest" || strings.HasPrefix(lower, "x-checksum-") ||
+			strings.HasPrefix(lower, "x-amz-checksum-") || strings.HasPrefix(lower, "x-amz-meta-") || lower == "x-amz-tagging-count" {
+			delete(w.Header(), name)
+		}
 	}
 	format.Fail(w, r, now, err, f)
 }

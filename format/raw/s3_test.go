@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,6 +54,19 @@ func TestS3Object(t *testing.T) {
 		t.Errorf("get: the header is %v", got.Header)
 	}
 	h.Want("range", s3(h, "GET", "/k/a%20b%2Bc", "", "Range", "bytes=1-2", "If-Match", tag), http.StatusPartialContent)
+	// A client compares what it is told with what it reads: of a part, or of an error, the checksum of the whole is none.
+	for what, c := range map[string]struct {
+		header []string
+		status int
+		told   bool
+	}{
+		"the whole": {nil, 200, true}, "a part": {[]string{"Range", "bytes=1-2"}, 206, false}, "an error": {[]string{"If-Match", `"other"`}, 412, false},
+	} {
+		r := h.Want(what, s3(h, "GET", "/k/a%20b%2Bc", "", append(c.header, "X-Amz-Checksum-Mode", "ENABLED")...), c.status)
+		if told := r.Header.Get("X-Amz-Checksum-Sha256") != ""; told != c.told || c.status > 299 && r.Header.Get("X-Amz-Meta-Color") != "" {
+			t.Errorf("%s: the header is %v, want a checksum: %v", what, r.Header, c.told)
+		}
+	}
 	h.Want("bad digest", s3(h, "PUT", "/k/x", "hello", "Content-Md5", base64.StdEncoding.EncodeToString(make([]byte, 16))), 400)
 	if e := read[s3Error](t, s3(h, "PUT", "/k/x", "hello", "Content-Md5", base64.StdEncoding.EncodeToString(make([]byte, 16)))); e.Code != "BadDigest" {
 		t.Errorf("bad digest: code is %s", e.Code)
@@ -99,7 +113,11 @@ func TestCase08Listing(t *testing.T) {
 	h := newHouse(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	keys := map[string]bool{"a": true, "a/": true, "a/b": true, "a.b": true, "a0": true}
-	for len(keys) < 400 {
+	most := 400
+	if *long {
+		most = 10_000
+	}
+	for len(keys) < most {
 		var b strings.Builder
 		for range 1 + rng.IntN(3) {
 			b.WriteString([]string{"x", "y", "z é", "x+", "w/", "x.", "%"}[rng.IntN(7)])
@@ -252,6 +270,40 @@ func TestCase06Multipart(t *testing.T) {
 	if n := h.Kept(); n > 2 {
 		t.Errorf("%d blobs are kept after the sweep, want the two of /big", n)
 	}
+}
+
+// TestCase06AbortWhileCompleting: of who completes an upload of one part and who aborts it at the same time either comes first;
+// what is told is so.
+func TestCase06AbortWhileCompleting(t *testing.T) {
+	h := newHouse(t)
+	won := map[bool]int{}
+	for round := range 20 {
+		path, body := fmt.Sprintf("/one/%d", round), fmt.Sprintf("part of %d", round)
+		id := read[struct {
+			ID string `xml:"UploadId"`
+		}](t, h.Want("begin", s3(h, "POST", path+"?uploads", ""), 200)).ID
+		tag := h.Want("part", s3(h, "PUT", path+"?partNumber=7&uploadId="+id, body), 200).Header.Get("Etag")
+		list := "<CompleteMultipartUpload><Part><PartNumber>7</PartNumber><ETag>" + strings.Trim(tag, `"`) + "</ETag></Part></CompleteMultipartUpload>"
+		var wg sync.WaitGroup
+		var completed, aborted formattest.Reply
+		wg.Go(func() { completed = s3(h, "POST", path+"?uploadId="+id, list) })
+		wg.Go(func() { aborted = s3(h, "DELETE", path+"?uploadId="+id, "") })
+		wg.Wait()
+		there := completed.Status == 200 && !bytes.Contains(completed.Body, []byte("<Error>"))
+		won[there]++
+		if there {
+			h.Good(path, s3(h, "GET", path, ""), []byte(body))
+		} else {
+			h.Want(path+" is not there: "+string(completed.Body), h.Get(path), http.StatusNotFound)
+		}
+		if aborted.Status != 204 && aborted.Status != 404 {
+			t.Errorf("%s: the abort is answered %s", path, aborted)
+		}
+		if e := read[s3Error](t, s3(h, "GET", path+"?uploadId="+id, "")); e.Code != "NoSuchUpload" {
+			t.Errorf("%s afterwards: got %+v", path, e)
+		}
+	}
+	t.Logf("completed %d times, aborted %d", won[true], won[false])
 }
 
 // TestCase07Chunks reads bodies in chunks, as streaming clients send them, with a checksum behind.

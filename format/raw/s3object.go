@@ -24,14 +24,20 @@ func (h handler) getObject(w http.ResponseWriter, r *http.Request, name string, 
 	}
 	head := w.Header()
 	for k, v := range c.record.Meta {
-		head["X-Amz-Meta-"+k] = []string{v}
+		head["x-amz-meta-"+strings.ToLower(k)] = []string{v} // Amazon's own library gives its programs the names as they come
 	}
 	if n := len(c.record.Labels); n > 0 {
 		head.Set("X-Amz-Tagging-Count", jsonNumber(n))
 	}
-	if strings.EqualFold(r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
+	// Who asks for a part would compare it with the checksum of the whole.
+	if strings.EqualFold(r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") && r.Header.Get("Range") == "" {
 		for algorithm, sum := range c.record.Crc {
 			head.Set("X-Amz-Checksum-"+algorithm, sum)
+		}
+		for _, algorithm := range [...]string{"sha1", "sha256"} { // which are taken of everything
+			if sum, err := hex.DecodeString(hexOf(c.file.Digests, algorithm)); err == nil && len(sum) > 0 && len(c.record.Crc) == 0 {
+				head.Set("X-Amz-Checksum-"+algorithm, base64.StdEncoding.EncodeToString(sum))
+			}
 		}
 	}
 	out := http.ResponseWriter(w)

@@ -329,8 +329,10 @@ func (h handler) completeParts(w http.ResponseWriter, r *http.Request, name stri
 	keep := keepAlive(w)
 	_, err = h.put(r.Context(), in, all)
 	begun := keep.stop()
-	if err == nil {
-		err = h.expire(r.Context(), name, id)
+	if err == nil { // the file is there, whatever becomes of its parts: they may have been aborted meanwhile, and go in a week
+		if left := h.expire(r.Context(), name, id); left != nil && !millpond.Is(left, millpond.NotFound) {
+			format.Report(w, left)
+		}
 	}
 	if err != nil && !begun {
 		return err

@@ -6,7 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -50,7 +53,16 @@ func (s source) Package(ctx context.Context, name string) (*millpond.Package, er
 	if bare(facts.Type) == "text/html" && !isHTML(name) {
 		return nil, errPage(s.remote.Name(), name)
 	}
-	digests := digestsOf(facts)
+	if f, ok := s.remote.(format.Fresher); ok {
+		if d, said := freshness(facts.Header); said {
+			f.Fresh(d)
+		}
+	}
+	told, err := s.told(ctx, at, name)
+	if err != nil {
+		return nil, err
+	}
+	digests := with(digestsOf(facts), told)
 	v := millpond.Version{Name: identity(facts, digests), Published: facts.Modified}
 	f := millpond.File{Name: base(name), Size: facts.Size, Digests: digests, URL: at.String(), Published: facts.Modified, Type: facts.Type}
 	if t := bare(facts.Type); t == "" || t == octets || t == "binary/octet-stream" {
@@ -58,6 +70,33 @@ func (s source) Package(ctx context.Context, name string) (*millpond.Package, er
 	}
 	v.Files = []millpond.File{f}
 	return &millpond.Package{Name: name, Versions: []millpond.Version{v}}, nil
+}
+
+const (
+	leastFresh = 10 * time.Second
+	mostFresh  = 24 * time.Hour
+)
+
+// freshness is how long an upstream says that a file needs no asking, within bounds. It is not said without Cache-Control.
+func freshness(head http.Header) (d time.Duration, said bool) {
+	seconds := map[string]time.Duration{}
+	for one := range strings.SplitSeq(strings.ToLower(strings.Join(head.Values("Cache-Control"), ",")), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(one), "=")
+		n, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 32)
+		switch {
+		case name == "no-cache" || name == "no-store":
+			return leastFresh, true
+		case err == nil && n >= 0 && (name == "max-age" || name == "s-maxage"):
+			seconds[name] = time.Duration(n) * time.Second
+		}
+	}
+	if d, said = seconds["s-maxage"]; !said {
+		d, said = seconds["max-age"]
+	}
+	if n, err := strconv.ParseInt(head.Get("Age"), 10, 32); err == nil && n > 0 {
+		d -= time.Duration(n) * time.Second // it is that old already
+	}
+	return min(max(d, leastFresh), mostFresh), said
 }
 
 func errPage(upstream, name string) error {

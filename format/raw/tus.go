@@ -23,7 +23,7 @@ const (
 	tusVersion     = "1.0.0"
 	tusExtensions  = "creation,creation-with-upload,checksum,expiration,termination,creation-defer-length"
 	statusChecksum = 460
-	tusKept        = 24 * time.Hour // as long as the house keeps unfinished blobs
+	tusKept        = 7 * 24 * time.Hour // after its last use
 	typeChunk      = "application/offset+octet-stream"
 )
 
@@ -61,6 +61,11 @@ func tusOptions(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
+// expires tells until when an upload can be gone on with, to the minute that the house may be off.
+func (h handler) expires(w http.ResponseWriter) {
+	w.Header().Set("Upload-Expires", h.repo.Now().UTC().Add(tusKept-time.Minute).Format(http.TimeFormat))
+}
+
 func checkTus(r *http.Request) error {
 	if v := r.Header.Get("Tus-Resumable"); v != tusVersion {
 		return &millpond.Error{Kind: millpond.Precondition, Why: "the request speaks no tus 1.0.0", Hint: "send Tus-Resumable: 1.0.0"}
@@ -87,7 +92,7 @@ func (h handler) serveUploads(w http.ResponseWriter, r *http.Request) error {
 	if err := h.before(r.Context(), in); err != nil {
 		return err
 	}
-	up, err := h.repo.Upload(r.Context(), format.Uploading{Package: u.Path, Size: u.Length})
+	up, err := h.repo.Upload(r.Context(), format.Uploading{Package: u.Path, Size: u.Length, Kept: tusKept})
 	if err != nil {
 		return err
 	}
@@ -96,7 +101,7 @@ func (h handler) serveUploads(w http.ResponseWriter, r *http.Request) error {
 		return errors.Join(err, up.Discard(), up.Close())
 	}
 	w.Header().Set("Location", h.repo.Base(r).String()+"-/uploads/"+name)
-	w.Header().Set("Upload-Expires", u.Created.Add(tusKept).Format(http.TimeFormat))
+	h.expires(w)
 	if r.Header.Get("Content-Type") == typeChunk || u.Length == 0 {
 		return h.receive(w, r, u, up, http.StatusCreated)
 	}
@@ -177,7 +182,7 @@ func (h handler) mac(ctx context.Context, text string) ([]byte, error) {
 
 // unseal reads the name of an upload.
 func (h handler) unseal(ctx context.Context, name string) (id string, u *resumable, err error) {
-	none := &millpond.Error{Kind: millpond.NotFound, Why: "there is no such upload", Hint: "begin it again; an upload is kept for a day"}
+	none := &millpond.Error{Kind: millpond.NotFound, Why: "there is no such upload", Hint: "begin it again; an upload is kept for a week"}
 	i := strings.LastIndexByte(name, '.')
 	if i < 0 {
 		return "", nil, none
@@ -232,7 +237,7 @@ func (h handler) serveUpload(w http.ResponseWriter, r *http.Request, p Path) err
 		} else {
 			head.Set("Upload-Defer-Length", "1")
 		}
-		head.Set("Upload-Expires", h.repo.Now().UTC().Add(tusKept).Format(http.TimeFormat))
+		h.expires(w)
 		w.WriteHeader(http.StatusOK)
 		return up.Close()
 	case http.MethodDelete:
@@ -297,7 +302,14 @@ func (h handler) receive(w http.ResponseWriter, r *http.Request, u *resumable, u
 		defer func() { err = errors.Join(err, checked.Discard(), checked.Close()) }()
 		body = io.NewSectionReader(checked, 0, checked.Size())
 	}
-	if _, err := io.Copy(up, body); err != nil {
+	s := newSummer()
+	whole := up.Size() == 0 // then all digests are taken while it comes
+	if whole {
+		_, err = s.copy(up, body)
+	} else {
+		_, err = io.Copy(up, body)
+	}
+	if err != nil {
 		if _, worded := errors.AsType[*millpond.Error](err); worded {
 			return err
 		}
@@ -308,15 +320,16 @@ func (h handler) receive(w http.ResponseWriter, r *http.Request, u *resumable, u
 	}
 	w.Header().Set("Upload-Offset", strconv.FormatInt(up.Size(), 10))
 	if up.Size() != u.Length {
-		w.Header().Set("Upload-Expires", h.repo.Now().UTC().Add(tusKept).Format(http.TimeFormat))
+		h.expires(w)
 		w.WriteHeader(status)
 		return nil
 	}
-	s := newSummer()
 	in := u.incoming()
 	in.size = u.Length
-	if _, err := s.copy(io.Discard, io.NewSectionReader(up, 0, up.Size())); err != nil {
-		return err
+	if !whole {
+		if _, err := s.copy(io.Discard, io.NewSectionReader(up, 0, up.Size())); err != nil {
+			return err
+		}
 	}
 	if err := h.before(r.Context(), in); err != nil {
 		return errors.Join(err, up.Discard())

@@ -179,6 +179,76 @@ func TestCase17Upstreams(t *testing.T) {
 	}
 }
 
+// TestFreshAsUpstreamSays: a path is asked about again when its upstream's Cache-Control says so, within bounds, or after a
+// minute where it says nothing; what the operator has set comes before all.
+func TestFreshAsUpstreamSays(t *testing.T) {
+	for _, c := range []struct {
+		header []string // of Cache-Control, and of Age
+		set    time.Duration
+		want   time.Duration
+	}{
+		{nil, 0, time.Minute}, {[]string{"public"}, 0, time.Minute}, {[]string{"max-age=600"}, 0, 10 * time.Minute}, {[]string{"max-age=600, s-maxage=20"}, 0, 20 * time.Second},
+		{[]string{"max-age=3"}, 0, 10 * time.Second}, {[]string{"no-cache, max-age=600"}, 0, 10 * time.Second}, {[]string{"max-age=31536000, immutable"}, 0, 24 * time.Hour},
+		{[]string{"max-age=-1"}, 0, time.Minute}, {[]string{"max-age=600", "500"}, 0, 100 * time.Second}, {[]string{"max-age=600"}, 5 * time.Minute, 5 * time.Minute},
+	} {
+		h := readHouse(t, func(r *repo.Config) { r.Fresh = c.set })
+		head := http.Header{}
+		for i, name := range []string{"Cache-Control", "Age"} {
+			if len(c.header) > i {
+				head.Set(name, c.header[i])
+			}
+		}
+		h.Up.Put("/tree/f", faulty.Object{Body: []byte("one"), ETag: `"1"`, Header: head})
+		h.Good("first", h.Get("/f"), []byte("one"))
+		for range 2 { // what was found unchanged is good for as long
+			h.Up.Forget()
+			h.Pass(c.want - time.Second)
+			h.Good("before", h.Get("/f"), []byte("one"))
+			if n := h.Up.Count("", ""); n != 0 {
+				t.Errorf("%q: asked %d times within %v, want none", c.header, n, c.want)
+			}
+			h.Pass(2 * time.Second)
+			h.Good("after", h.Get("/f"), []byte("one"))
+			if n := h.Up.Count("", ""); n != 1 {
+				t.Errorf("%q: asked %d times after %v, want once", c.header, n, c.want)
+			}
+		}
+	}
+}
+
+// TestSumsBeside: what an upstream keeps in a file beside another is compared with its bytes, and what is not there tells nothing.
+func TestSumsBeside(t *testing.T) {
+	one, two := millpond.SHA256([]byte("one")).Hex(), millpond.SHA256([]byte("two")).Hex()
+	for _, c := range []struct{ what, option, file, sums, want string }{
+		{"by the name with an ending", ".sha256", "a/f.sha256", one + "\n", one},
+		{"in a list", "a/**=SHA256SUMS", "a/SHA256SUMS", two + "  other\n" + one + " *f\n", one},
+		{"in a list with tags", "SHA256SUMS", "a/SHA256SUMS", "SHA256 (./x) = " + two + "\nSHA256 (f) = " + strings.ToUpper(one) + "\n", one},
+		{"other bytes", ".sha256", "a/f.sha256", two + "  f\n", "refused"},
+		{"not in the list", "SHA256SUMS", "a/SHA256SUMS", two + "  other\n", ""},
+		{"no list", "SHA256SUMS", "b", "x", ""},
+		{"not for this path", "b/**=.sha256", "a/f.sha256", two + "\n", ""},
+	} {
+		h := readHouse(t, func(r *repo.Config) { r.Options = map[string]string{"sums": c.option} })
+		h.Up.Put("/tree/a/f", faulty.Object{Body: []byte("one"), ETag: `"1"`})
+		h.Up.Put("/tree/"+c.file, faulty.Object{Body: []byte(c.sums), Type: "text/plain", ETag: `"s"`})
+		if c.want == "refused" {
+			if got := h.Get("/a/f"); got.Err == nil && got.Status == http.StatusOK {
+				t.Errorf("%s: got %s, want no clean end", c.what, got)
+			}
+			continue
+		}
+		p, err := h.As("").Repo().Package(t.Context(), "a/f") // before its bytes are here, and digested
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hexOf(p.Versions[0].Files[0].Digests, "sha256"); got != c.want {
+			t.Errorf("%s: the digest is %q, want %q", c.what, got, c.want)
+		}
+		h.Good(c.what, h.Get("/a/f"), []byte("one"))
+		h.Good("the list itself", h.Get("/"+c.file), []byte(c.sums))
+	}
+}
+
 func TestImmutable(t *testing.T) {
 	h := readHouse(t, func(c *repo.Config) { c.Options = map[string]string{"immutable": "releases/**"} })
 	h.Up.Put("/tree/releases/1/f", faulty.Object{Body: []byte("one"), ETag: `"1"`})

@@ -32,9 +32,9 @@ type archive struct {
 	mu      sync.Mutex // guards the position of Content
 }
 
-// openArchive opens a file that is here, or once it is.
-func (h handler) openArchive(ctx context.Context, name string) (*archive, error) {
-	c, err := h.find(ctx, name, "")
+// openArchive opens a file that is here, or once it is: its newest content, or the one that pick names.
+func (h handler) openArchive(ctx context.Context, name, pick string) (*archive, error) {
+	c, err := h.find(ctx, name, pick)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func members(at io.ReaderAt, size int64) (uint64, error) {
 }
 
 func (h handler) getZip(w http.ResponseWriter, r *http.Request, p Path) error {
-	a, err := h.openArchive(r.Context(), p.Name)
+	a, err := h.openArchive(r.Context(), p.Name, linkedVersion(r))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha1"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -93,65 +94,6 @@ func FuzzZip(f *testing.F) {
 	})
 }
 
-func FuzzPlist(f *testing.F) {
-	f.Add([]byte(xmlPlist))
-	f.Add(binPlist())
-	f.Fuzz(func(_ *testing.T, b []byte) { readPlist(b) }) // it must only not fail otherwise than by an error
-}
-
-const xmlPlist = `<?xml version="1.0"?><plist version="1.0"><dict><key>CFBundleIdentifier</key><string>example.app</string>
-<key>UIDevices</key><array><integer>1</integer></array><key>CFBundleDisplayName</key><string>Mill &amp; Pond</string><key>CFBundleShortVersionString</key><string>1.2</string></dict></plist>`
-
-// binPlist is {"CFBundleIdentifier": "example.app", "CFBundleName": "Tür"} in Apple's binary form.
-func binPlist() []byte {
-	b := []byte("bplist00")
-	var at []byte
-	add := func(raw ...byte) { at = append(at, byte(len(b))); b = append(b, raw...) }
-	add(0xd2, 1, 2, 3, 4)
-	add(append([]byte{0x5f, 0x10, 18}, "CFBundleIdentifier"...)...)
-	add(append([]byte{0x5c}, "CFBundleName"...)...)
-	add(append([]byte{0x5b}, "example.app"...)...)
-	add(0x63, 0, 'T', 0, 0xfc, 0, 'r')
-	table := byte(len(b))
-	b = append(b, at...)
-	return append(b, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, table)
-}
-
-func TestCase12Apps(t *testing.T) {
-	h := newHouse(t)
-	put(h, "/ios/app.ipa", zipOf(t, "Payload/Mill.app/Info.plist", xmlPlist, "Payload/Mill.app/x/Info.plist", "no"))
-	page := string(h.Good("page", h.Get("/-/install/ios/app.ipa"), nil).Body)
-	if !strings.Contains(page, "itms-services://?action=download-manifest&amp;url=http%3A%2F%2F") || !strings.Contains(page, "Mill &amp; Pond") || !strings.Contains(page, "https only") {
-		t.Errorf("the page is %s", page)
-	}
-	manifest := string(h.Good("manifest", h.Get("/-/install/ios/app.ipa/!/manifest.plist"), nil).Body)
-	if !strings.Contains(manifest, "<string>example.app</string>") || !strings.Contains(manifest, "/r/ios/app.ipa</string>") || !strings.Contains(manifest, "<string>1.2</string>") {
-		t.Errorf("the manifest is %s", manifest)
-	}
-	got, err := readPlist(binPlist())
-	if err != nil || got["CFBundleIdentifier"] != "example.app" || got["CFBundleName"] != "Tür" {
-		t.Errorf("binary plist: got %q, %v", got, err)
-	}
-	whole := binPlist()
-	for n := range whole {
-		readPlist(whole[:n]) // which must not fail otherwise than by an error
-	}
-	if _, err := readPlist([]byte("<plist><dict>" + strings.Repeat("<array>", 10_000))); err == nil {
-		t.Error("a plist 10,000 deep was read")
-	}
-	put(h, "/ios/none.ipa", zipOf(t, "a", "b"))
-	h.Want("no app", h.Get("/-/install/ios/none.ipa"), http.StatusBadRequest)
-	put(h, "/android/app.apk", zipOf(t, "AndroidManifest.xml", string(packedManifest(true))))
-	if page := string(h.Good("apk", h.Get("/-/install/android/app.apk"), nil).Body); !strings.Contains(page, "/r/android/app.apk") {
-		t.Errorf("the page is %s", page)
-	}
-	if got := h.Get("/android/app.apk").Header.Get("Content-Type"); got != typeAPK {
-		t.Errorf("apk: Content-Type is %q", got)
-	}
-	put(h, "/android/app.aab", "x")
-	h.Want("a bundle", h.Get("/-/install/android/app.aab"), http.StatusBadRequest)
-}
-
 // TestCase13Boxes answers what vagrant asks: HEAD for the type, then the catalog.
 func TestCase13Boxes(t *testing.T) {
 	h := newHouse(t)
@@ -214,6 +156,9 @@ func TestCase04Tus(t *testing.T) {
 		r := h.Want("last", chunk(at, text[cut:], cut), http.StatusNoContent)
 		if got := h.Good("there", h.Get("/"+path), []byte(text)); got.Header.Get("Etag") != r.Header.Get("Etag") || got.Header.Get("Content-Type") != "text/x-log" {
 			t.Errorf("the header is %v, want tag %s", got.Header, r.Header.Get("Etag"))
+		}
+		if sum := fmt.Sprintf("%x", sha512.Sum512([]byte(text))); h.Get("/"+path).Header.Get("X-Checksum-Sha512") != sum {
+			t.Errorf("cut at %d: the header is %v, want the sha512 %s", cut, h.Get("/"+path).Header, sum)
 		}
 		if lost := send("HEAD", at, ""); lost.Header.Get("Upload-Offset") != "10" || lost.Header.Get("Etag") != r.Header.Get("Etag") {
 			t.Errorf("a lost answer: got %v", lost.Header)

@@ -1,5 +1,16 @@
 package rubygems
 
+// The numbered cases of this format, and what shows them besides the tests that carry their number:
+//
+//	 1  scripts rubygems/gem and rubygems/bundler
+//	 2  TestVersionsNeverSeen, TestInfoFollowsTheList
+//	 3  log_test.go: the follower checks tag and Repr-Digest of every snapshot
+//	 4  TestTheLogOutlivesThePond, TestTheLogIsCompacted
+//	 6  script rubygems/hold
+//	 8  script rubygems/claim; TestSearch
+//	 9  TestRubyReadsTheLegacyIndex, TestRubyOrdersAsWeDo, TestRubyMatchesAsWeDo
+//	10  script rubygems/publish
+
 import (
 	"bytes"
 	"encoding/json"

@@ -28,6 +28,7 @@ func (Format) Info() format.Info {
 		Name:   "rubygems",
 		Title:  "Ruby gems",
 		PURL:   "gem",
+		OSV:    "RubyGems",
 		Fresh:  time.Minute,
 		Absent: time.Minute,
 		Slow:   8 * time.Second, // who is not answered falls back to the oldest index, which costs more

@@ -2,6 +2,7 @@ package rubygems
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"compress/zlib"
 	"context"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -136,6 +138,10 @@ func (s source) Changes(ctx context.Context, _ string) iter.Seq2[format.Change, 
 			return
 		}
 		defer doc.Close()
+		if doc.Before != nil && lags(doc, doc.Before) {
+			yield(format.Change{}, format.Unchanged)
+			return
+		}
 		if err = checkSums(doc.Header, doc.Size, doc.Reader()); err == nil {
 			var names map[string]*name
 			var order []string
@@ -150,6 +156,19 @@ func (s source) Changes(ctx context.Context, _ string) iter.Seq2[format.Change, 
 		}
 		yield(format.Change{}, s.bad("versions", err))
 	}
+}
+
+// lags reports whether a list of names is that of a copy which lags behind the one that is kept: made anew earlier, and shorter.
+func lags(got, kept *format.Document) bool {
+	made := func(d *format.Document) (t time.Time) {
+		line, _ := bufio.NewReader(io.LimitReader(d.Reader(), 100)).ReadString('\n')
+		if text, ok := strings.CutPrefix(line, "created_at:"); ok {
+			t, _ = time.Parse(time.RFC3339, strings.TrimSpace(text)) // of a date that cannot be read nothing follows
+		}
+		return t
+	}
+	before, after := made(kept), made(got)
+	return !after.IsZero() && after.Before(before) && got.Size < kept.Size
 }
 
 func note(versions []string, sum string) string { return strings.Join(versions, ",") + " " + sum }

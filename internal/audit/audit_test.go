@@ -118,6 +118,9 @@ func TestNotary(t *testing.T) {
 	must(t, err)
 	info, err := os.Stat(path)
 	must(t, err)
+	if back, problems, err := n.Heads(); err != nil || len(back) != 3 || back[2].Seq != 6 || problems != nil {
+		t.Errorf("read back %+v, %q, %v; want three heads", back, problems, err)
+	}
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("the file has mode %v; want 0600", info.Mode())
 	}

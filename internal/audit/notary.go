@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
@@ -13,8 +14,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
+	"millpond"
 	"millpond/catalog"
 )
 
@@ -62,6 +66,62 @@ type Notary struct {
 	file *os.File
 	size int64  // of the whole lines in the file
 	last Signed // the last of them
+
+	mu    sync.Mutex // guards sinks; not held while one is written to
+	sinks []*sinking
+}
+
+// A sinking is a sink and what it has.
+type sinking struct {
+	Sink
+	kept millpond.Digest // of the head that it has; used by Run alone
+	ill  bool
+}
+
+// sinkLimit is how long a sink may take.
+const sinkLimit = 10 * time.Second
+
+// SendTo has heads sent to these places from now on, the last one too.
+func (n *Notary) SendTo(sinks ...Sink) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sinks = nil
+	for _, s := range sinks {
+		n.sinks = append(n.sinks, &sinking{Sink: s})
+	}
+}
+
+// send brings the last head to every sink that does not have it. A sink that is ill keeps no other from it, and is tried
+// again with the newest head.
+func (n *Notary) send(ctx context.Context, limit time.Duration) {
+	n.mu.Lock()
+	sinks := slices.Clone(n.sinks)
+	n.mu.Unlock()
+	line, err := json.Marshal(&n.last)
+	if err != nil || n.last.Seq == 0 {
+		return
+	}
+	line = append(line, '\n')
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, s := range sinks {
+		if s.kept == n.last.Hash {
+			continue
+		}
+		all.Go(func() {
+			if err := s.Keep(ctx, line); err != nil {
+				n.words.ErrorContext(ctx, "a signed head of the log did not get to where it is kept; it is tried again", "sink", s.String(), "head", n.last.Seq, "error", err)
+				s.ill = true
+				return
+			}
+			if s.ill {
+				n.words.InfoContext(ctx, "signed heads of the log get to where they are kept again", "sink", s.String(), "head", n.last.Seq)
+			}
+			s.kept, s.ill = n.last.Hash, false
+		})
+	}
+	all.Wait()
 }
 
 // Open opens the file, which is made if it is not there; what a crash left of a line is cut off. Only one notary may have
@@ -124,8 +184,8 @@ func (n *Notary) resume(path string) error {
 // PublicKey is what the signatures are checked with. It belongs with whoever is to check them.
 func (n *Notary) PublicKey() ed25519.PublicKey { return n.key.Public().(ed25519.PublicKey) }
 
-// Run signs the head now, then once a minute if there is a new one, and once more when ctx ends. What goes wrong is logged
-// and tried again.
+// Run signs the head now, then once a minute if there is a new one, and once more when ctx ends, and sends it to the sinks.
+// What goes wrong is logged and tried again.
 func (n *Notary) Run(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -134,12 +194,14 @@ func (n *Notary) Run(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			n.words.ErrorContext(ctx, "the head of the log could not be signed; it is tried again", "err", err)
 		}
+		n.send(ctx, sinkLimit)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			if _, err := n.Note(context.WithoutCancel(ctx)); err != nil { // short: one read and one write
 				n.words.Error("the last head of the log could not be signed", "err", err)
 			}
+			n.send(context.WithoutCancel(ctx), sinkLimit/5)
 			return
 		}
 	}
@@ -176,6 +238,26 @@ func (n *Notary) Note(ctx context.Context) (*Signed, error) {
 	}
 	n.size, n.last = n.size+int64(len(line)), *s
 	return s, nil
+}
+
+// readBack is how much of the file's end Heads reads: those of two days in which something happens every minute. Each says
+// all about the log before it.
+const readBack = 1 << 20
+
+// Heads reads back the last heads in the file, with words for what is wrong with it. It may be called while Run runs.
+func (n *Notary) Heads() (heads []Signed, problems []string, err error) {
+	info, err := n.file.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	from := max(0, info.Size()-readBack)
+	tail := bufio.NewReader(io.NewSectionReader(n.file, from, info.Size()-from))
+	if from > 0 {
+		if _, err := tail.ReadSlice('\n'); err != nil { // a line is shorter than the buffer
+			return nil, nil, err
+		}
+	}
+	return Read(tail, n.PublicKey())
 }
 
 // KeyText is the public key as ParseKey reads it.

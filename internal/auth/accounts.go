@@ -205,7 +205,7 @@ func (x *accounts) Revoke(ctx context.Context, given string) error {
 		return a.refused(x.actor)
 	case t == nil || id != given && !fits(given, t.hash) || t.Owner != x.who.name,
 		len(x.who.within) > 0 && !own && t.Maker != x.who.token.ID:
-		return wrong(millpond.NotFound, "there is no such token of "+x.who.name, "")
+		return wrong(millpond.NotFound, "there is no such token of "+x.who.name, "'millpond token list' shows their ids")
 	}
 	return a.revoke(ctx, x.actor, id)
 }
@@ -236,7 +236,7 @@ func (a *Auth) RevokeFor(ctx context.Context, c repo.Caller, id string) error {
 		case t != nil && (made || w.everywhere() && (owner == nil || w.over(owner))):
 			return tx.DropEntry(kindToken, id)
 		case w.everywhere() && t == nil:
-			return wrong(millpond.NotFound, "there is no such token", "")
+			return wrong(millpond.NotFound, "there is no such token", "'millpond token list' and 'millpond service tokens NAME' show their ids")
 		}
 		return denied(w, "revoke that token")
 	})
@@ -250,7 +250,7 @@ func (a *Auth) Burn(ctx context.Context, client, secret string) error {
 	id := tokenID(secret)
 	t := a.state.Load().tokens[id]
 	if t == nil || !fits(secret, t.hash) {
-		return wrong(millpond.NotFound, "there is no such token", "")
+		return wrong(millpond.NotFound, "there is no such token", "'millpond token list' and 'millpond service tokens NAME' show their ids")
 	}
 	a.addresses.forgive(client)
 	return a.revoke(ctx, millpond.Actor{Name: t.Owner, Token: id, Client: client}, id)

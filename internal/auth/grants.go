@@ -42,7 +42,7 @@ func (a *Auth) AddGrant(ctx context.Context, c repo.Caller, g Grant) (*Grant, er
 	}
 	err := a.act(ctx, c, "grant-add", g.Subject, func() any { return g }, func(tx catalog.Tx, w *identity) error {
 		if g.Role.Verbs() == nil {
-			return wrong(millpond.Invalid, fmt.Sprintf("there is no role %q", g.Role), "")
+			return wrong(millpond.Invalid, fmt.Sprintf("there is no role %q", g.Role), "reader, publisher, maintainer, owner, operator, auditor or admin")
 		}
 		for _, p := range []string{g.Repository, g.Names} {
 			if err := checkPattern(p); err != nil {
@@ -57,10 +57,7 @@ func (a *Auth) AddGrant(ctx context.Context, c repo.Caller, g Grant) (*Grant, er
 		}
 		if kind, name, ok := strings.Cut(g.Subject, ":"); ok {
 			if _, err := tx.Entry(kind, name); err != nil {
-				if millpond.Is(err, millpond.NotFound) {
-					return wrong(millpond.NotFound, "there is no "+kind+" "+name, "")
-				}
-				return err
+				return lacking(err, kind, name)
 			}
 		}
 		if (g.Subject == "anonymous" || g.Subject == "authenticated") && g.Role != Reader {

@@ -161,7 +161,7 @@ func (a *Auth) AddUser(ctx context.Context, c repo.Caller, u User, password stri
 // taken says a Conflict in words.
 func taken(err error, name string) error {
 	if millpond.Is(err, millpond.Conflict) {
-		return wrong(millpond.Conflict, "there is already one called "+name, "")
+		return wrong(millpond.Conflict, "there is already one called "+name, "people, services and groups have names of their own: choose another")
 	}
 	return err
 }
@@ -176,7 +176,7 @@ func (a *Auth) editUser(ctx context.Context, c repo.Caller, verb, name string, d
 		u, err := get[User](tx, kindUser, name)
 		if err != nil {
 			if millpond.Is(err, millpond.NotFound) {
-				return wrong(millpond.NotFound, "there is nobody called "+name, "")
+				return wrong(millpond.NotFound, "there is nobody called "+name, "'millpond user list' shows who there is")
 			}
 			return err
 		}
@@ -342,7 +342,7 @@ func (a *Auth) RemoveGroup(ctx context.Context, c repo.Caller, name string) erro
 		if err := dropOwned(tx, kindGrant, "group:"+name); err != nil {
 			return err
 		}
-		return tx.DropEntry(kindGroup, name)
+		return lacking(tx.DropEntry(kindGroup, name), kindGroup, name)
 	})
 }
 
@@ -358,7 +358,7 @@ func (u *User) leave(group string) {
 func (a *Auth) AddMember(ctx context.Context, c repo.Caller, group, name string) error {
 	return a.editUser(ctx, c, "group-join", name, func() any { return group }, func(tx catalog.Tx, w *identity, u *User) error {
 		if _, err := tx.Entry(kindGroup, group); err != nil {
-			return err
+			return lacking(err, kindGroup, group)
 		}
 		if !w.everywhere() || !w.outranks(func(subject string) bool { return subject == "group:"+group }) {
 			return denied(w, "add to "+group)
@@ -376,6 +376,9 @@ func (a *Auth) RemoveMember(ctx context.Context, c repo.Caller, group, name stri
 	return a.editUser(ctx, c, "group-leave", name, func() any { return group }, func(tx catalog.Tx, w *identity, u *User) error {
 		if !w.everywhere() {
 			return denied(w, "take members out of "+group)
+		}
+		if _, err := tx.Entry(kindGroup, group); err != nil && !u.in(group) { // a provider may name groups that are not made here
+			return lacking(err, kindGroup, group)
 		}
 		u.leave(group)
 		return nil

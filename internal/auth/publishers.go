@@ -50,7 +50,7 @@ func (p *PublisherRule) check(s *Settings) error {
 	case n < 0:
 		return wrong(millpond.Invalid, fmt.Sprintf("no issuer %q is trusted here", p.Issuer), "an operator adds it to auth.issuers in the configuration")
 	case !slices.ContainsFunc(s.Repositories, func(r Repository) bool { return r.Name == p.Repository }):
-		return wrong(millpond.Invalid, fmt.Sprintf("there is no repository %q", p.Repository), "")
+		return wrong(millpond.Invalid, fmt.Sprintf("there is no repository %q", p.Repository), "'millpond repo' lists those that there are")
 	case len(p.Names) == 0 || len(p.Names) > 1000:
 		return wrong(millpond.Invalid, "a rule names what can be published by it", "")
 	case checkName(p.Name) != nil:

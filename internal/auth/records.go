@@ -113,11 +113,23 @@ func add(tx catalog.Tx, kind, id, owner string, expires time.Time, value any) er
 	return tx.AddEntry(&catalog.Entry{Kind: kind, ID: id, Owner: owner, Value: raw, Expires: expires})
 }
 
+// lacking says of a record that is not there what there is instead.
+func lacking(err error, kind, id string) error {
+	if !millpond.Is(err, millpond.NotFound) {
+		return err
+	}
+	listed := map[string]string{kindUser: "millpond user list", kindGroup: "millpond group list", kindGrant: "millpond grant list", kindPublisher: "millpond publisher list"}
+	if listed[kind] == "" {
+		return err
+	}
+	return wrong(millpond.NotFound, "there is no "+kind+" "+id, "'"+listed[kind]+"' shows those that there are")
+}
+
 // get reads what put kept.
 func get[T any](tx catalog.Tx, kind, id string) (*T, error) {
 	e, err := tx.Entry(kind, id)
 	if err != nil {
-		return nil, err
+		return nil, lacking(err, kind, id)
 	}
 	v := new(T)
 	if err := json.Unmarshal(e.Value, v); err != nil {

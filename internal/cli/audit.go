@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/internal/audit"
 	"millpond/internal/server"
 )
 
@@ -21,6 +22,8 @@ type auditCommand struct {
 	api
 	Verify     bool   `help:"Read the whole log, compare it with itself and with the heads in --heads, and say whether it is what it was."`
 	Heads      string `help:"With --verify: a file of heads noted earlier, a JSON document a line. The new head is added to it if all is well." placeholder:"FILE"`
+	Key        string `help:"With --heads: the file is one that the pond sends signed heads to; they must be signed with this key, and nothing is added." placeholder:"HEX"`
+	Here       bool   `help:"With --verify: read the chain and verify it on this machine, instead of asking the pond for its word. With --repository, who may see that one's events only is given hashes of the others, and verifies them all."`
 	Since      string `help:"From then on: 2026-11-21, a time as RFC 3339 writes it, or 24h ago." placeholder:"TIME"`
 	Until      string `help:"Until then." placeholder:"TIME"`
 	Actor      string `help:"Of one person or service." placeholder:"NAME"`
@@ -40,6 +43,9 @@ func (c *auditCommand) Run(ctx context.Context, p *Process) error {
 	}
 	if c.Heads != "" {
 		return &millpond.Error{Kind: millpond.Invalid, Why: "--heads is for --verify"}
+	}
+	if c.Key != "" || c.Here {
+		return &millpond.Error{Kind: millpond.Invalid, Why: "--key and --here are for --verify"}
 	}
 	q := url.Values{}
 	for key, value := range map[string]string{"actor": c.Actor, "verb": c.Verb, "repository": c.Repository, "package": c.Package, "version": c.Of} {
@@ -124,12 +130,33 @@ func (c *auditCommand) verify(ctx context.Context, p *Process) error {
 	in := server.VerifyDocument{}
 	if c.Heads != "" {
 		var err error
-		if in.Heads, err = readHeads(c.Heads); err != nil {
+		if in.Heads, err = c.readHeads(); err != nil {
 			return err
 		}
+	} else if c.Key != "" {
+		return &millpond.Error{Kind: millpond.Invalid, Why: "--key is for --verify with --heads"}
 	}
+	if c.Here || c.Repository != "" {
+		report, err := c.verifyHere(ctx, p, in.Heads)
+		if err != nil {
+			return err
+		}
+		if c.Heads != "" && c.Key == "" && report.Head.Seq > 0 && (len(in.Heads) == 0 || in.Heads[len(in.Heads)-1].Hash != report.Head.Hash) {
+			if err := noteHead(c.Heads, report.Head); err != nil {
+				return err
+			}
+		}
+		return c.show(p, report, func(row func(...any)) {
+			row(fmt.Sprintf("%d events, each as it was written; %d of them were shown", report.Events, report.Seen))
+			row(fmt.Sprintf("%d heads noted earlier were compared", report.Heads))
+			row(fmt.Sprintf("the head is event %d of epoch %d, %s", report.Head.Seq, report.Head.Epoch, report.Head.Hash))
+		})
+	}
+	bar := p.working("the pond reads its log")
 	var out server.VerifiedDocument
-	if err := c.call(ctx, request{method: "POST", path: []string{"audit", "verify"}, in: in}, &out); err != nil {
+	err := c.call(ctx, request{method: "POST", path: []string{"audit", "verify"}, in: in}, &out)
+	bar.done()
+	if err != nil {
 		return err
 	}
 	if !out.OK {
@@ -139,9 +166,12 @@ func (c *auditCommand) verify(ctx context.Context, p *Process) error {
 			}
 			return &exit{code: ExitUnverified}
 		}
+		if out.Seq == 0 {
+			return &exit{ExitUnverified, &millpond.Error{Kind: millpond.Corrupt, Why: out.Why}}
+		}
 		return &exit{ExitUnverified, &millpond.Error{Kind: millpond.Corrupt, Why: fmt.Sprintf("the log is not what it was, from event %d of epoch %d on: %s", out.Seq, out.Epoch, out.Why)}}
 	}
-	if c.Heads != "" && out.Head.Seq > 0 && (len(in.Heads) == 0 || in.Heads[len(in.Heads)-1].Hash != out.Head.Hash) {
+	if c.Heads != "" && c.Key == "" && out.Head.Seq > 0 && (len(in.Heads) == 0 || in.Heads[len(in.Heads)-1].Hash != out.Head.Hash) {
 		if err := noteHead(c.Heads, out.Head); err != nil {
 			return err
 		}
@@ -151,12 +181,19 @@ func (c *auditCommand) verify(ctx context.Context, p *Process) error {
 		if c.Heads != "" {
 			row(fmt.Sprintf("%d heads noted earlier are in it", len(in.Heads)))
 		}
+		if out.Key != "" {
+			row(fmt.Sprintf("%d heads that the pond has signed are in it; their key is %s", out.Signed, out.Key))
+		}
 		row(fmt.Sprintf("the head is event %d of epoch %d, %s", out.Head.Seq, out.Head.Epoch, out.Head.Hash))
 	})
 }
 
-// readHeads reads the heads of a file; none if there is no such file yet.
-func readHeads(path string) ([]server.HeadDocument, error) {
+// readHeads reads the heads of the file; none if there is no such file yet.
+func (c *auditCommand) readHeads() ([]server.HeadDocument, error) {
+	if c.Key != "" {
+		return c.readSigned()
+	}
+	path := c.Heads
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -177,6 +214,31 @@ func readHeads(path string) ([]server.HeadDocument, error) {
 		heads = append(heads, h)
 	}
 	return heads, lines.Err()
+}
+
+// readSigned reads the heads of a file that the pond sends them to. Who forged one of them, or another, is found out.
+func (c *auditCommand) readSigned() (heads []server.HeadDocument, err error) {
+	key, err := audit.ParseKey(c.Key)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(c.Heads)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	signed, problems, err := audit.Read(f, key)
+	if err != nil {
+		return nil, err
+	}
+	if problems != nil {
+		return nil, &exit{ExitUnverified, &millpond.Error{Kind: millpond.Corrupt, Why: c.Heads + " is not what the pond has sent there: " + problems[0]}}
+	}
+	for i := range signed {
+		h := signed[i].Head()
+		heads = append(heads, server.HeadDocument{Epoch: h.Epoch, Seq: h.Seq, Hash: h.Hash.String(), Time: h.Time})
+	}
+	return heads, nil
 }
 
 func noteHead(path string, h server.HeadDocument) error {

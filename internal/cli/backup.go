@@ -28,7 +28,9 @@ func (c *backupMakeCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return err
 	}
+	bar := p.working("backing up")
 	m, err := backup.Make(ctx, dir, c.To, backup.Options{Link: c.Link, Base: c.Base, Version: p.Version})
+	bar.done()
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,9 @@ type backupRestoreCommand struct {
 // Run restores a backup.
 func (c *backupRestoreCommand) Run(ctx context.Context, p *Process) error {
 	p.json = c.JSON
+	bar := p.working("restoring")
 	m, report, err := backup.Restore(ctx, c.From, c.Data, backup.Options{Link: c.Link, Version: p.Version})
+	bar.done()
 	if err != nil {
 		return err
 	}

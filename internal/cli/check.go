@@ -30,7 +30,9 @@ func (c *checkCommand) Run(ctx context.Context, p *Process) error {
 	if _, err := os.Stat(filepath.Join(dir, "catalog.db")); errors.Is(err, fs.ErrNotExist) {
 		return &exit{ExitNoStore, &millpond.Error{Kind: millpond.NotFound, Why: "there is no data in " + dir, Hint: "name the directory with --data"}}
 	}
+	bar := p.working("looking for damage")
 	report, err := c.look(ctx, p, dir)
+	bar.done()
 	if err != nil {
 		return err
 	}

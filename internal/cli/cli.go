@@ -62,6 +62,8 @@ type commands struct {
 	Merge    mergeCommand     `cmd:"" group:"packages" help:"Say what becomes of an upstream's versions of a name that is hosted."`
 	Takedown takedownCommands `cmd:"" group:"packages" help:"Take a package, versions or bytes down, everywhere and at once."`
 
+	WhoRead whoReadCommand `cmd:"" name:"who-read" group:"packages" help:"Say who has read a package, a version or bytes, by the request log."`
+
 	Repo      repoCommands      `cmd:"" group:"team" help:"Repositories, and what you may do there."`
 	User      userCommands      `cmd:"" group:"team" help:"People."`
 	Group     groupCommands     `cmd:"" group:"team" help:"Groups of people and services."`

@@ -164,6 +164,8 @@ func TestExitCodesAndWords(t *testing.T) {
 		{"serve to the world without saying who may read", []string{"serve", "--config", good, "--listen", "0.0.0.0:0"}, ExitUsage, "", []string{"read", "anonymous"}},
 		{"config check of a good file", []string{"config", "check", good}, 0, "sound", nil},
 		{"config check of a bad file", []string{"config", "check", bad}, ExitUsage, "", []string{"bad.yaml:1", "bad.yaml:4"}},
+		{"config check for programs", []string{"config", "check", good, "--json"}, 0, `"ok": true`, nil},
+		{"config check of a bad file for programs", []string{"config", "check", bad, "--json"}, ExitUsage, "bad.yaml:4", nil},
 		{"config check of a name that the server cannot have", []string{"config", "check", clash}, ExitUsage, "", []string{`"packages"`}},
 		{"check of nothing", []string{"check", "--data", filepath.Join(dir, "nothing")}, ExitNoStore, "", []string{"there is no data"}},
 		{"stats of no pond", []string{"stats", "--url", "http://127.0.0.1:1/"}, ExitFailed, "", []string{"no pond runs at http://127.0.0.1:1/", "millpond serve"}},

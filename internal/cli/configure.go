@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ func (c *initCommand) Run(ctx context.Context, p *Process) error {
 
 type configCheckCommand struct {
 	settings
+	output
 	File string `arg:"" optional:"" help:"The file; else the one that --config or MILLPOND_CONFIG names."`
 }
 
@@ -70,11 +72,18 @@ func (c *configCheckCommand) Run(p *Process) error {
 		err = c.fill(plan, found, p.formats())
 	}
 	if err != nil {
+		if c.JSON { // each on its own, as they were found
+			out := configReport{File: cmp.Or(c.settings.Config, os.Getenv("MILLPOND_CONFIG")), Problems: strings.Split(err.Error(), "\n")}
+			return cmp.Or(printJSON(p.Out, out), error(&exit{code: ExitUsage}))
+		}
 		return &exit{ExitUsage, err}
 	}
 	names := make([]string, len(plan.repositories))
 	for i, r := range plan.repositories {
 		names[i] = r.Name
+	}
+	if c.JSON {
+		return printJSON(p.Out, configReport{OK: true, File: plan.file, Listen: plan.listen, Data: plan.data, Repositories: names})
 	}
 	what := plan.file
 	if what == "" {
@@ -82,6 +91,16 @@ func (c *configCheckCommand) Run(p *Process) error {
 	}
 	fmt.Fprintf(p.Out, "%s: sound; listens on %s, repositories %s\n", what, plan.listen, strings.Join(names, ", "))
 	return nil
+}
+
+// A configReport is what 'config check' says to programs.
+type configReport struct {
+	OK           bool     `json:"ok"`
+	File         string   `json:"file,omitempty"`
+	Problems     []string `json:"problems,omitempty"` // "file:line: words"
+	Listen       string   `json:"listen,omitempty"`
+	Data         string   `json:"data,omitempty"`
+	Repositories []string `json:"repositories,omitempty"`
 }
 
 type helpCommand struct {

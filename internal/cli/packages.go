@@ -2,12 +2,16 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
 	"millpond"
 	"millpond/internal/server"
+	"millpond/internal/takedown"
 )
 
 // A what names something that is hosted.
@@ -18,8 +22,16 @@ type what struct {
 
 // change asks for a change of a package, and says that it was made: words hold a %s for what was changed, "demo 1.0".
 func (a *api) change(ctx context.Context, p *Process, w what, verb string, c server.Change, words string) error {
-	return a.tell(ctx, p, request{method: "POST", path: []string{"repositories", w.Repository, "packages", w.Package, verb}, in: c},
-		words, millpond.Key{Package: w.Package, Version: c.Version, File: c.File})
+	return w.hosted(a.tell(ctx, p, request{method: "POST", path: []string{"repositories", w.Repository, "packages", w.Package, verb}, in: c},
+		words, millpond.Key{Package: w.Package, Version: c.Version, File: c.File}))
+}
+
+// hosted adds to an error that there is no such thing what to do about it.
+func (w what) hosted(err error) error {
+	if e, ok := errors.AsType[*millpond.Error](err); ok && e.Kind == millpond.NotFound && e.Hint == "" {
+		e.Hint = fmt.Sprintf("this is for what was published here; 'millpond why %s %s' says where it comes from", w.Repository, w.Package)
+	}
+	return err
 }
 
 type showCommand struct {
@@ -31,7 +43,7 @@ type showCommand struct {
 func (c *showCommand) Run(ctx context.Context, p *Process) error {
 	var d server.PackageDocument
 	if err := c.call(ctx, request{method: "GET", path: []string{"repositories", c.Repository, "packages", c.Package}}, &d); err != nil {
-		return err
+		return c.hosted(err)
 	}
 	return c.show(p, d, func(row func(...any)) {
 		for _, v := range d.Versions {
@@ -164,7 +176,7 @@ type mergeCommand struct {
 // Run says what becomes of other layers' versions.
 func (c *mergeCommand) Run(ctx context.Context, p *Process) error {
 	in := server.Merge{Merge: strings.TrimSuffix(c.How, "default")}
-	return c.tell(ctx, p, request{method: "PUT", path: []string{"repositories", c.Repository, "packages", c.Package, "merge"}, in: in}, "%s in %s: merge %s", c.Package, c.Repository, c.How)
+	return c.hosted(c.tell(ctx, p, request{method: "PUT", path: []string{"repositories", c.Repository, "packages", c.Package, "merge"}, in: in}, "%s in %s: merge %s", c.Package, c.Repository, c.How))
 }
 
 type takedownCommands struct {
@@ -182,18 +194,31 @@ func takedownWords(t *server.TakedownDocument) string {
 	if v := t.Version + t.Versions; v != "" {
 		s += " " + v
 	}
+	var spans []string
+	for _, a := range t.Affected {
+		spans = append(spans, a.String())
+	}
+	if len(spans) > 0 {
+		s += " " + strings.Join(spans, ", ")
+	}
 	return strings.TrimSpace(s + " " + t.Digest)
 }
 
 type takedownAddCommand struct {
 	api
-	What     string `arg:"" name:"purl-or-digest" help:"A package-url (pkg:pypi/demo@1.0), or the digest of bytes (sha256:…)."`
+	What     string `arg:"" name:"purl-digest-or-advisory" help:"A package-url (pkg:pypi/demo@1.0), the digest of bytes (sha256:…), or a file with an advisory in the OSV format (MAL-1.json)."`
 	Versions string `help:"A range in the format's own words, of a package-url without a version." placeholder:"RANGE"`
-	Why      string `required:"" help:"What those are told who ask for it." placeholder:"WORDS"`
+	Why      string `help:"What those are told who ask for it; an advisory says it itself." placeholder:"WORDS"`
 }
 
 // Run takes a package, versions of it, or bytes down.
 func (c *takedownAddCommand) Run(ctx context.Context, p *Process) error {
+	if strings.HasSuffix(c.What, ".json") && c.Versions == "" {
+		return c.advised(ctx, p)
+	}
+	if c.Why == "" {
+		return &exit{ExitUsage, &millpond.Error{Kind: millpond.Invalid, Why: "it must be said why", Hint: "--why 'it steals keys': those are told who ask for it"}}
+	}
 	in := server.TakedownDocument{Versions: c.Versions, Why: c.Why}
 	if strings.HasPrefix(c.What, "pkg:") {
 		in.PURL = c.What
@@ -208,6 +233,38 @@ func (c *takedownAddCommand) Run(ctx context.Context, p *Process) error {
 		return printJSON(p.Out, out)
 	}
 	return c.done(p, "took down %s (%s)", takedownWords(&out), out.ID)
+}
+
+// advised takes down what an advisory names.
+func (c *takedownAddCommand) advised(ctx context.Context, p *Process) error {
+	text, err := os.ReadFile(c.What)
+	if err != nil {
+		return err
+	}
+	advice, err := takedown.Parse(text)
+	if err != nil {
+		return &millpond.Error{Kind: millpond.Invalid, Why: c.What + " cannot be read as an advisory in the OSV format", Err: err}
+	}
+	if advice.Withdrawn || len(advice.Affected) == 0 {
+		return &millpond.Error{Kind: millpond.Invalid, Why: advice.ID + " was withdrawn, or names no package"}
+	}
+	all := []server.TakedownDocument{}
+	for _, of := range advice.Affected {
+		in := server.TakedownDocument{Format: of.Ecosystem, Package: of.Package, Affected: of.Spans, Why: advice.Why}
+		if c.Why != "" {
+			in.Why = advice.ID + ": " + c.Why
+		}
+		var out server.TakedownDocument
+		if err := c.call(ctx, request{method: "POST", path: []string{"takedowns"}, in: in}, &out); err != nil {
+			return fmt.Errorf("%s of %s: %w", of.Package, advice.ID, err)
+		}
+		all = append(all, out)
+	}
+	return c.show(p, all, func(row func(...any)) {
+		for i := range all {
+			row(fmt.Sprintf("took down %s (%s)", takedownWords(&all[i]), all[i].ID))
+		}
+	})
 }
 
 type takedownListCommand struct{ api }

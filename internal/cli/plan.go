@@ -32,6 +32,8 @@ type plan struct {
 	recalled     bool              // adopted is what was said at an earlier start
 	downloads    int               // at once; 0 is the engine's own limit
 	waiting      int
+	advisories   []config.Feed
+	purge, heads []config.Receiver
 	notice       time.Duration // between the word that it stops and the end of its listeners
 }
 

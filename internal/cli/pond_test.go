@@ -69,6 +69,36 @@ func TestTeamPublishes(t *testing.T) {
 	for range 2 {
 		do("", 0, "audit", "--verify", "--heads", heads)
 	}
+	if out := do("", 0, "audit", "--verify", "--here", "--heads", heads); !strings.Contains(out, "each as it was written") {
+		t.Errorf("audit --verify --here = %q", out)
+	}
+	// Who may see the events of one repository verifies them all, and is shown no other.
+	do("", 0, "service", "add", "watch")
+	do("", 0, "grant", "add", "user:watch", "auditor", "pypi")
+	watch, _, _ := strings.Cut(do("", 0, "service", "token", "watch"), "\n")
+	do("", ExitDenied, "audit", "--verify", "--here", "--token", watch)
+	var report chainReport
+	if err := json.Unmarshal([]byte(do("", 0, "audit", "--verify", "--repository", "pypi", "--json", "--token", watch)), &report); err != nil || report.Events < 8 || report.Seen == 0 || report.Seen >= report.Events {
+		t.Errorf("the auditor of pypi verified %+v, %v; want all events, and to be shown some", report, err)
+	}
+	// Each error says what to do.
+	for _, c := range []struct {
+		want int
+		args string
+	}{
+		{ExitNotFound, "user remove nobody"}, {ExitNotFound, "user disable nobody"}, {ExitConflict, "user add ann"}, {ExitNotFound, "group remove nobody"},
+		{ExitNotFound, "group remove nobody ann"}, {ExitNotFound, "service remove nobody"}, {ExitNotFound, "grant add user:nobody reader"}, {ExitUsage, "grant add user:ci lord"},
+		{ExitNotFound, "grant remove nothing"}, {ExitNotFound, "token revoke nothing"}, {ExitNotFound, "service revoke ci nothing"}, {ExitNotFound, "publisher remove nothing"},
+		{ExitNotFound, "claim remove pypi nothing"}, {ExitNotFound, "takedown lift nothing"}, {ExitUsage, "takedown pkg:pypi/demo"}, {ExitUsage, "promote pypi pypi demo"},
+		{ExitNotFound, "show pypi nothing"}, {ExitNotFound, "yank pypi nothing 1.0"}, {ExitNotFound, "merge pypi nothing hide"}, {ExitNotFound, "repo show nothing"},
+		{ExitNotFound, "set-up nothing"},
+	} {
+		var said problem
+		out := do("", c.want, append(strings.Fields(c.args), "--json")...)
+		if err := json.Unmarshal([]byte(out), &said); err != nil || said.Error == "" || said.Hint == "" {
+			t.Errorf("millpond %s --json says %s; want what happened and what to do, %v", c.args, out, err)
+		}
+	}
 	do("", 0, "status")
 	do("", 0, "logout")
 	do("", ExitLogin, "token", "--url", u.base)

@@ -49,6 +49,7 @@ type running struct {
 	setup    string // the secret with which the first user is made; "" if there is one
 	proof    *proof
 	news     chan *plan // what this machine's clients say by now
+	outward  outward
 }
 
 // serve runs a pond until ctx ends or a signal says so.
@@ -78,7 +79,7 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log, Secrets: r.house.keys}); err != nil {
 		return err
 	}
-	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Version: p.Version, Log: r.log, CA: r.proof.ca()}
+	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Heads: r.house.notary, Version: p.Version, Log: r.log, CA: r.proof.ca()}
 	if !first.log.noAccess {
 		parts.Access = first.log.access(lines)
 	}
@@ -104,6 +105,8 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	})
 	work.Go(func() { r.auth.Run(working) })
 	work.Go(func() { r.house.notary.Run(working) })
+	r.outward.begin(working, r, first)
+	defer r.outward.stop()
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	work.Go(func() { r.watch(working, stop) })
@@ -150,6 +153,9 @@ func (r *running) configure(ctx context.Context, next *plan) error {
 		r.doors[d.Address] = true
 	}
 	r.server.Open(doors)
+	if err := r.auth.Reconcile(ctx); err != nil { // the next start or reload does it
+		r.log.Error("what was given for repositories that are gone has not ended yet", "error", err)
+	}
 	return nil
 }
 
@@ -268,6 +274,7 @@ func (r *running) reload(ctx context.Context, load func(context.Context) (*plan,
 		}
 		use()
 		r.plan = next
+		r.outward.begin(ctx, r, next)
 		return nil
 	}()
 	r.server.Reloaded(err)

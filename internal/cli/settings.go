@@ -107,7 +107,11 @@ func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err
 			return err
 		}
 	}
-	p.server = server.Settings{Trusted: c.Proxies(), Metrics: c.Metrics}
+	p.server = server.Settings{Trusted: c.Proxies(), Metrics: c.Metrics, Misses: c.Limits.Misses, SharedMaxAge: c.SharedMaxAge}
+	p.advisories, p.purge, p.heads = c.Advisories, c.Purge, c.Heads
+	if err := p.checkOutward(); err != nil {
+		return err
+	}
 	p.auth = authOf(c, p.repositories)
 	p.downloads, p.waiting, p.notice = c.Limits.Downloads, c.Limits.Waiting, c.Notice
 	p.log = logPlan{text: c.Log.Format == "text", noAccess: !c.Log.Access}

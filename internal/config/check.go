@@ -66,6 +66,7 @@ func (c *Config) check(formats []format.Format) []error {
 	if c.Notice < 0 || c.Notice > time.Hour {
 		wrong("notice", "it is between 0s and 1h, not %s", policy.FormatDuration(c.Notice))
 	}
+	errs = append(errs, c.checkOutward()...)
 	for i, p := range c.TrustedProxies {
 		if _, err := prefixOf(p); err != nil {
 			wrong(fmt.Sprintf("trusted_proxies[%d]", i), "%v", err)
@@ -84,6 +85,9 @@ func (c *Config) check(formats []format.Format) []error {
 		if n.n < 1 {
 			wrong(n.key, "at least 1 is needed")
 		}
+	}
+	if c.Limits.Misses < 0 {
+		wrong("limits.misses", "it is a number of requests; 0 is no limit")
 	}
 	errs = append(errs, c.checkAuth()...)
 	_, repoErrs := c.build(formats)

@@ -176,6 +176,11 @@ func (c *Config) complete(env func(string) (string, bool)) {
 	c.Data = c.path("data", c.Data, home)
 	c.TLS.Cert = c.path("tls.cert", c.TLS.Cert, home)
 	c.TLS.Key = c.path("tls.key", c.TLS.Key, home)
+	for i := range c.Advisories {
+		if f := &c.Advisories[i]; !strings.Contains(f.At, "://") {
+			f.At = c.path(fmt.Sprintf("advisories[%d]", i), f.At, home)
+		}
+	}
 	for i := range c.Repos {
 		for k := range c.Repos[i].Upstreams {
 			u := &c.Repos[i].Upstreams[k]

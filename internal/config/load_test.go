@@ -49,6 +49,7 @@ repositories:
         rate: 2.5
         idle: 1m
         min_rate: 2KiB
+        poll: 15m
         merge: union
         json: ../api/
     claims: ["acme-*"]
@@ -75,7 +76,7 @@ func TestLoad(t *testing.T) {
 	c := load(t, whole, env("OTHER_PASSWORD", "pass: #word${x}"))
 	want := map[string]any{
 		"Listen": "127.0.0.1:8090", "PublicURL": "https://pond.example/", "Offline": true, "TLS": TLS{Local: true},
-		"Read": []string{"anonymous", "ci"}, "Limits": Limits{MaxBytes: 3 << 39, LowFree: 10 << 30, Downloads: 8, Waiting: 1024},
+		"Read": []string{"anonymous", "ci"}, "Limits": Limits{MaxBytes: 3 << 39, LowFree: 10 << 30, Downloads: 8, Waiting: 1024, Misses: 5000},
 		"Log": Log{Format: "text", Level: "info"}, "Metrics": false, "Adopting": false,
 	}
 	for name, value := range want {
@@ -123,7 +124,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("sibling: %+v", sibling)
 	}
 	if other.Name != "other" || other.Username != "ci" || other.Password != "pass: #word${x}" || other.Header.Get("x-team") != "a: b" ||
-		other.Also[0] != "https://files.example" || other.AllowAddresses[0] != "10.1.0.0/16" || other.Connections != 4 || other.Rate != 2.5 ||
+		other.Also[0] != "https://files.example" || other.AllowAddresses[0] != "10.1.0.0/16" || other.Connections != 4 || all[1].Upstreams[2].Poll != 15*time.Minute || other.Rate != 2.5 ||
 		other.Idle != time.Minute || other.MinRate != 2048 || other.Merge != "union" || other.Options["json"] != "../api/" {
 		t.Errorf("other: %+v", other)
 	}

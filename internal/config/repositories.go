@@ -299,7 +299,7 @@ func hostAndPath(u *Upstream) (host, path string) {
 }
 
 func (b *builder) upstream(path string, u *Upstream, name string, r *Repository) repo.Upstream {
-	out := repo.Upstream{Sibling: u.Repository, Merge: u.Merge, Names: u.Names, Options: u.Options}
+	out := repo.Upstream{Sibling: u.Repository, Merge: u.Merge, Names: u.Names, Poll: u.Poll, Options: u.Options}
 	out.Name = name
 	b.word(path+".merge", u.Merge, "hide", "union")
 	switch {

@@ -29,6 +29,18 @@ type Config struct {
 	Read []string `key:"read" type:"list of names" default:"[anonymous] on loopback"`
 	// How people and machines prove who they are.
 	Auth Auth `key:"auth" type:"mapping"`
+	// Feeds of advisories in the OSV format: what they name is taken down at once, and lifted if they take it back. A
+	// directory of .json files, or the URL of a .zip or .json file, each.
+	Advisories []Feed `key:"advisories" type:"list of URLs or mappings"`
+	// Who is told of each takedown by a POST of JSON: something that purges the caches in front of the pond. It is tried until
+	// it answers 2xx.
+	Purge []Receiver `key:"purge" type:"list of URLs or mappings"`
+	// How long caches in front may keep what never changes (s-maxage); 0 is for good. Where none of them is purged, 60s has a
+	// takedown reach their readers within a minute.
+	SharedMaxAge time.Duration `key:"shared_max_age" default:"0s"`
+	// Where the signed heads of the log of changes are sent, once a minute if there is a new one, so that who can change the
+	// log here cannot cut its end unnoticed: file:///path, "syslog:", syslog://HOST:PORT, syslog+tcp://HOST:PORT, https://….
+	Heads []Receiver `key:"heads" type:"list of URLs or mappings"`
 	// What the pond may use.
 	Limits Limits `key:"limits" type:"mapping"`
 	// What the pond writes about itself, to standard error.
@@ -92,6 +104,28 @@ type Issuer struct {
 	Kind string `key:"kind" type:"word"`
 }
 
+// A Feed is one of advisories.
+type Feed struct {
+	// Where it is: a directory, or a URL.
+	At string `key:"at" type:"directory or URL"`
+	// What it is called in the log of changes, after the word "feed"; else its host or directory.
+	Name string `key:"name" type:"text"`
+	// Patterns of the ids that count; nothing is MAL-*, which are packages made to do harm.
+	IDs []string `key:"ids" type:"list of patterns"`
+	// How often it is looked at; nothing is 5m.
+	Every time.Duration `key:"every"`
+	// Bearer authentication.
+	Token string `key:"token" type:"secret"`
+}
+
+// A Receiver is told something.
+type Receiver struct {
+	// Its address.
+	URL string `key:"url" type:"URL"`
+	// Bearer authentication.
+	Token string `key:"token" type:"secret"`
+}
+
 // Limits are what the pond may use.
 type Limits struct {
 	// How much of what can be fetched again is kept; 0 is no limit but the disk's.
@@ -102,6 +136,8 @@ type Limits struct {
 	Downloads int `key:"downloads" default:"256"`
 	// Readers that wait for a download to begin, before more are sent away.
 	Waiting int `key:"waiting" default:"1024"`
+	// Requests of one client in ten minutes for what is not held, before it is told to wait; 0 is no limit. This machine has none.
+	Misses int `key:"misses" default:"5000"`
 }
 
 // Log is what the pond writes about itself.
@@ -183,6 +219,9 @@ type Upstream struct {
 	Name string `key:"name" type:"word" default:"its host"`
 	// Patterns of the names that it is asked about, written as claims are; it hears of no others. Empty is all.
 	Names []string `key:"names" type:"list of patterns"`
+	// How often its list of all names is looked through, so that what has changed is asked for again though it is fresh: together
+	// with a long fresh it spares one question for each package. 0 is never, and less than 10m is 10m.
+	Poll time.Duration `key:"poll" default:"0s"`
 	// As for the repository, but for this upstream alone.
 	Merge string `key:"merge" type:"word" default:"the repository's, and union for a sibling"`
 	// Basic authentication, sent to the URL's own origin only.

@@ -54,6 +54,10 @@ func (p *printer) setting(v reflect.Value, k key) {
 		}
 	case Auth:
 		p.auth(&value)
+	case []Feed:
+		p.feeds(k.name, value)
+	case []Receiver:
+		p.receivers(k.name, value)
 	case []Repository:
 		p.line("repositories:")
 		for i := range value {

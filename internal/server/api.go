@@ -63,7 +63,7 @@ func (s *Server) apiWhy(c *call) error {
 	in, pkg, version := q.Get("in"), q.Get("package"), q.Get("version")
 	if purl := q.Get("purl"); purl != "" {
 		var err error
-		if in, pkg, version, err = parsePURL(purl); err != nil {
+		if in, pkg, version, err = ParsePURL(purl); err != nil {
 			return err
 		}
 	}
@@ -109,9 +109,9 @@ func (s *Server) apiCheck(c *call) error {
 	return sendJSON(c, http.StatusOK, &Answer{Check: report})
 }
 
-// parsePURL reads a package-url: "pkg:npm/%40acme/widget@1.0.0" is of type npm, the package "@acme/widget" and version
+// ParsePURL reads a package-url: "pkg:npm/%40acme/widget@1.0.0" is of type npm, the package "@acme/widget" and version
 // 1.0.0. Qualifiers and subpath are left out.
-func parsePURL(s string) (kind, pkg, version string, err error) {
+func ParsePURL(s string) (kind, pkg, version string, err error) {
 	bad := func(why string) error {
 		return &millpond.Error{Kind: millpond.Invalid, Why: quote(s) + " is not a package-url: " + why, Hint: "pkg:type/name@version"}
 	}

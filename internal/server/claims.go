@@ -22,16 +22,18 @@ type (
 	}
 	// TakedownDocument is what is taken down everywhere: versions of a package, or bytes.
 	TakedownDocument struct {
-		ID       string    `json:"id,omitempty"`
-		Format   string    `json:"format,omitempty"` // the word in the configuration, or the package-url type
-		Package  string    `json:"package,omitempty"`
-		Version  string    `json:"version,omitempty"`  // this one
-		Versions string    `json:"versions,omitempty"` // a range in the format's own words; neither is all
-		PURL     string    `json:"purl,omitempty"`     // instead of format, package and version
-		Digest   string    `json:"digest,omitempty"`
-		Why      string    `json:"why"`
-		By       string    `json:"by,omitempty"`
-		Time     time.Time `json:"time,omitzero"`
+		ID       string      `json:"id,omitempty"`
+		Format   string      `json:"format,omitempty"` // the word in the configuration, the package-url type, or what OSV calls the ecosystem
+		Package  string      `json:"package,omitempty"`
+		Version  string      `json:"version,omitempty"`  // this one
+		Versions string      `json:"versions,omitempty"` // a range in the format's own words; neither is all
+		PURL     string      `json:"purl,omitempty"`     // instead of format, package and version
+		Digest   string      `json:"digest,omitempty"`
+		Affected []repo.Span `json:"affected,omitempty"` // or what an advisory says of versions; any of them
+		Advisory string      `json:"advisory,omitempty"` // the record of a feed that asked for it
+		Why      string      `json:"why"`
+		By       string      `json:"by,omitempty"`
+		Time     time.Time   `json:"time,omitzero"`
 	}
 	// Reason says why.
 	Reason struct {
@@ -101,16 +103,16 @@ func (s *Server) listTakedowns(c *call, _ nothing) ([]TakedownDocument, error) {
 }
 
 func (s *Server) takeDown(c *call, in TakedownDocument) (*TakedownDocument, error) {
-	if in.ID != "" || in.By != "" || !in.Time.IsZero() {
-		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "id, by and time are the pond's to say"}
+	if in.ID != "" || in.By != "" || !in.Time.IsZero() || in.Advisory != "" {
+		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "id, advisory, by and time are the pond's to say"}
 	}
-	t := repo.Takedown{Format: in.Format, Package: in.Package, Version: in.Version, Versions: in.Versions, Why: in.Why}
+	t := repo.Takedown{Format: in.Format, Package: in.Package, Version: in.Version, Versions: in.Versions, Affected: in.Affected, Why: in.Why}
 	if in.PURL != "" {
 		if in.Format != "" || in.Package != "" || in.Version != "" {
 			return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a purl stands for format, package and version: give one or the other"}
 		}
 		var err error
-		if t.Format, t.Package, t.Version, err = parsePURL(in.PURL); err != nil {
+		if t.Format, t.Package, t.Version, err = ParsePURL(in.PURL); err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +132,7 @@ func (s *Server) takeDown(c *call, in TakedownDocument) (*TakedownDocument, erro
 	if t.Package != "" {
 		known := false
 		for _, m := range c.t.order {
-			if m.info.Name != t.Format && m.info.PURL != t.Format {
+			if m.info.Name != t.Format && m.info.PURL != t.Format && (m.info.OSV == "" || m.info.OSV != t.Format) {
 				continue
 			}
 			name, err := m.config.Format.Canon(t.Package)
@@ -152,7 +154,7 @@ func (s *Server) takeDown(c *call, in TakedownDocument) (*TakedownDocument, erro
 }
 
 func describeTakedown(t *repo.Takedown) *TakedownDocument {
-	return &TakedownDocument{ID: t.ID, Format: t.Format, Package: t.Package, Version: t.Version, Versions: t.Versions, Digest: t.Digest.String(), Why: t.Why, By: t.By, Time: t.Time}
+	return &TakedownDocument{ID: t.ID, Format: t.Format, Package: t.Package, Version: t.Version, Versions: t.Versions, Affected: t.Affected, Advisory: t.Advisory, Digest: t.Digest.String(), Why: t.Why, By: t.By, Time: t.Time}
 }
 
 func (s *Server) liftTakedown(c *call, _ nothing) (nothing, error) {

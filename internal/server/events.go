@@ -14,7 +14,14 @@ import (
 
 	"millpond"
 	"millpond/catalog"
+	"millpond/internal/audit"
 )
+
+// Heads are the ends of the log that the pond has signed. *audit.Notary has them.
+type Heads interface {
+	Heads() (heads []audit.Signed, problems []string, err error)
+	KeyText() string
+}
 
 // Records are the record of changes. catalog.Catalog has them.
 type Records interface {
@@ -42,6 +49,15 @@ type (
 		Detail     json.RawMessage `json:"detail,omitempty"`
 		Hash       string          `json:"hash,omitempty"`
 	}
+	// LinkDocument is a link of the chain: Hash is SHA-256 of the hash before it (32 zero bytes before the first) and of SHA-256
+	// of Body, which is BodyHash where the caller may not see the event.
+	LinkDocument struct {
+		Epoch    int64  `json:"epoch"`
+		Seq      int64  `json:"seq"`
+		Body     string `json:"body,omitempty"` // JSON, as it was hashed
+		BodyHash string `json:"body_hash,omitempty"`
+		Hash     string `json:"hash"`
+	}
 	// HeadDocument is the end of the log at some time.
 	HeadDocument struct {
 		Epoch int64     `json:"epoch"`
@@ -58,6 +74,8 @@ type (
 		OK     bool         `json:"ok"`
 		Events int64        `json:"events"`
 		Head   HeadDocument `json:"head"`
+		Signed int          `json:"signed"`          // heads that the pond itself had signed, which were compared too
+		Key    string       `json:"key,omitempty"`   // what their signatures are checked with
 		Epoch  int64        `json:"epoch,omitempty"` // of the first event that is wrong
 		Seq    int64        `json:"seq,omitempty"`
 		Why    string       `json:"why,omitempty"`
@@ -70,7 +88,10 @@ func eventRoutes() []route {
 			about: "What has changed: JSON, JSON lines (Accept: application/x-ndjson) or CSV (Accept: text/csv). follow=1 with JSON lines waits for more.",
 			query: []string{"after", "before", "since", "until", "actor", "verb", "repository", "package", "version", "newest", "limit", "follow"}},
 		op("GET", "/-/api/audit/head", millpond.VerbAudit, inPond, "The end of the log.", (*Server).logHead),
-		op("POST", "/-/api/audit/verify", millpond.VerbAudit, inPond, "Reads the whole log and compares it with itself, and with heads noted earlier.", (*Server).verifyLog),
+		{path: "/-/api/audit/chain", methods: "GET HEAD", verb: millpond.VerbAudit, scope: inQuery, out: []LinkDocument{}, serve: (*Server).listChain,
+			about: "The record of changes as it is chained, as JSON lines: for who verifies it elsewhere. Of what the caller may not see there is the hash of its body.",
+			query: []string{"after", "repository"}},
+		op("POST", "/-/api/audit/verify", millpond.VerbAudit, inPond, "Reads the whole log and compares it with itself, with the heads that the pond has signed, and with heads noted earlier.", (*Server).verifyLog),
 	}
 }
 
@@ -244,6 +265,42 @@ func readFilter(q url.Values) (f catalog.Filter, follow bool, err error) {
 	return f, q.Get("follow") == "1", err
 }
 
+// listChain writes a link a line.
+func (s *Server) listChain(c *call) error {
+	records, err := s.records()
+	if err != nil {
+		return err
+	}
+	f, _, err := readFilter(c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	all := c.caller.Rights != nil && c.caller.Rights.May(millpond.VerbAudit, pondWide, "")
+	h := c.Header()
+	h.Set("Content-Type", "application/x-ndjson")
+	h["Cache-Control"] = noStore
+	if c.r.Method == http.MethodHead {
+		c.WriteHeader(http.StatusOK)
+		return nil
+	}
+	line := json.NewEncoder(c.response)
+	for l, err := range records.Chain(c.r.Context(), f.After) {
+		if err == nil {
+			one := LinkDocument{Epoch: l.Event.Epoch, Seq: l.Event.Seq, Hash: l.Event.Hash.String()}
+			if all || f.Repository != "" && l.Event.Repository == f.Repository { // whose audit the route has asked for
+				one.Body = string(l.Body)
+			} else {
+				one.BodyHash = millpond.SHA256(l.Body).String()
+			}
+			err = line.Encode(one)
+		}
+		if err != nil {
+			return c.cut(err)
+		}
+	}
+	return nil
+}
+
 func (s *Server) logHead(c *call, _ nothing) (HeadDocument, error) {
 	records, err := s.records()
 	if err != nil {
@@ -270,6 +327,18 @@ func (s *Server) verifyLog(c *call, in VerifyDocument) (*VerifiedDocument, error
 		}
 		heads = append(heads, catalog.Head{Epoch: h.Epoch, Seq: h.Seq, Hash: d, Time: h.Time})
 	}
+	var signed []audit.Signed
+	var problems []string
+	key := ""
+	if s.parts.Heads != nil {
+		if signed, problems, err = s.parts.Heads.Heads(); err != nil {
+			return nil, err
+		}
+		key = s.parts.Heads.KeyText()
+		for i := range signed {
+			heads = append(heads, signed[i].Head())
+		}
+	}
 	wrong, n, err := records.Verify(c.r.Context(), heads)
 	if err != nil {
 		return nil, err
@@ -278,7 +347,10 @@ func (s *Server) verifyLog(c *call, in VerifyDocument) (*VerifiedDocument, error
 	if err != nil {
 		return nil, err
 	}
-	out := &VerifiedDocument{OK: wrong == nil, Events: n, Head: describeHead(head)}
+	out := &VerifiedDocument{OK: wrong == nil && problems == nil, Events: n, Head: describeHead(head), Signed: len(signed), Key: key}
+	if problems != nil {
+		out.Why = "the file of signed heads is not what it was: " + problems[0]
+	}
 	if wrong != nil {
 		out.Epoch, out.Seq, out.Why = wrong.Epoch, wrong.Seq, wrong.Why
 	}

@@ -52,6 +52,8 @@ func (s *Server) logRequest(x *response, r *http.Request, took time.Duration) {
 	} else if x.peer.addr.IsValid() { // refused before it was asked who it is
 		text("client", x.peer.addr.String())
 	}
+	text("actor", x.caller.Name)
+	text("token", x.caller.Token)
 	text("method", r.Method)
 	switch {
 	case x.peer.proxied:

@@ -47,7 +47,7 @@ type response struct {
 	note         string // for the log
 	cut          error  // why the rest of the answer may not be sent
 	aborted      bool
-	attrs        [24]slog.Attr // of the log line; here because a response is used again
+	attrs        [26]slog.Attr // of the log line; here because a response is used again
 }
 
 func (x *response) begin(s *Server, w http.ResponseWriter, r *http.Request, ex *exchange) {
@@ -121,6 +121,9 @@ func (x *response) WriteHeader(status int) {
 	if x.mount != nil {
 		h := x.Header()
 		writeCacheStatus(h, &x.ex.trace, x.first)
+		if most := x.server.table.Load().settings.SharedMaxAge; most > 0 {
+			limitShared(h, most)
+		}
 		if t := h["Content-Type"]; len(t) != 1 || !inert[t[0]] {
 			h["Content-Security-Policy"] = cspBytes
 		}
