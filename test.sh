@@ -34,8 +34,9 @@ aws --version >/dev/null 2>&1 || missing+=(awscli)
 python3 -c 'import boto3' 2>/dev/null || missing+=(python3-boto3) # what awscli stands on, and a little more
 command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven default-jdk-headless)
 if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
-	for client in vagrant chromium debootstrap podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
+	for client in vagrant chromium debootstrap reprepro podman buildah; do command -v "$client" >/dev/null || missing+=("$client"); done
 	command -v ctr >/dev/null || missing+=(containerd)
+	command -v dockerd >/dev/null && command -v docker >/dev/null || missing+=(docker.io)
 fi
 if [ ${#missing[@]} -gt 0 ]; then
 	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
@@ -119,8 +120,9 @@ if [ -n "$long" ]; then
 	say "the long loops"
 	CATALOGTEST_KILLS=1000 go test -race -timeout 60m "${unwatched[@]}" ./catalog/...
 	go test -race -timeout 120m ./blob/disk ./repo ./format/oci -args -long
-	go test -timeout 10m -run InABrowser ./internal/server -args -long
+	go test -timeout 10m -run 'InABrowser|ClientsThatNeverAsk' ./internal/server -args -long
 	go test -timeout 10m -run 'TestCase0[1468]' ./format/raw -args -long
+	go test -timeout 10m -run TestP11MemoryAtFullLoad . # which the race detector would be seen in
 	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase0[12]|TestMany' ./format/debian
 else
 	echo "the long loops (a thousand kills, power cuts at every call) and the largest real builds were not run: ./test.sh --long runs them"

@@ -86,7 +86,7 @@ func debianWarm(ctx context.Context, r *rig) error {
 			r.print(Row{What: what + ", answers", Unit: "1/s", Pond: took[0].rate()}.missing("nginx is not installed"))
 		}
 	}
-	return nil
+	return debianPeer(ctx, r, p)
 }
 
 // benchDeb is a package of the upstream, with as many bytes as its name says.

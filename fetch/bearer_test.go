@@ -194,6 +194,48 @@ func TestCase15Realm(t *testing.T) {
 	}
 }
 
+// TestCase15Redirect: a token goes no further than the registry that it is for: where that redirects to is asked without, and an
+// address that is not public is not asked at all.
+func TestCase15Redirect(t *testing.T) {
+	for name, allowed := range map[string]bool{"to a file store": true, "to a private address": false} {
+		t.Run(name, func(t *testing.T) {
+			d, store := newDesk(t), faulty.New(t)
+			var asked, seen atomic.Int64
+			store.Handle("/blob", func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				if r.Header.Get("Authorization") != "" {
+					seen.Add(1)
+				}
+				fmt.Fprint(w, "bytes")
+			})
+			d.Handle("/a", func(w http.ResponseWriter, r *http.Request) {
+				if !strings.HasPrefix(r.Header.Get("Authorization"), d.good) {
+					w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm=%q,service="up.example"`, d.URL+"/token"))
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				http.Redirect(w, r, store.URL+"/blob", http.StatusTemporaryRedirect)
+			})
+			r := newRigOn(t, d.Server, func(_ *Engine, s *Settings) {
+				s.Username, s.Password, s.Also = "ann", "s3cret", []string{store.URL}
+				if allowed {
+					s.AllowAddresses = []string{"127.0.0.0/8"}
+				}
+			})
+			got, err := r.ask("/a", "repository:a:pull")
+			if allowed && (err != nil || got != "bytes" || asked.Load() != 1) {
+				t.Errorf("got %q, %v, and the store was asked %d times", got, err, asked.Load())
+			}
+			if !allowed {
+				wantError(t, err, millpond.BadUpstream, "")
+			}
+			if !allowed && asked.Load() > 0 || seen.Load() > 0 {
+				t.Errorf("the store was asked %d times, %d of them with a credential", asked.Load(), seen.Load())
+			}
+		})
+	}
+}
+
 func TestChallenge(t *testing.T) {
 	for text, want := range map[string]string{
 		`Bearer realm="https://a.example/t",service="s"`:                 "https://a.example/t|s|",

@@ -78,7 +78,10 @@ func TestS09Spellings(t *testing.T) {
 }
 
 // names is a name server on loopback that answers every question for an IPv4 address with the next of its addresses.
-func names(t *testing.T, addrs ...[4]byte) *net.Resolver {
+func names(t *testing.T, addrs ...[4]byte) *net.Resolver { return resolver(t, false, addrs...) }
+
+// resolver answers as names says, and with ::1 who asks for addresses of IPv6, if six.
+func resolver(t *testing.T, six bool, addrs ...[4]byte) *net.Resolver {
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +114,11 @@ func names(t *testing.T, addrs ...[4]byte) *net.Resolver {
 				if len(addrs) > 1 {
 					addrs = addrs[1:]
 				}
+			}
+			if kind == 28 && six {
+				answer[7] = 1
+				answer = append(answer, 0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 0, 0, 16)
+				answer = append(answer, net.IPv6loopback...)
 			}
 			pc.WriteTo(answer, from)
 		}

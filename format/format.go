@@ -114,6 +114,9 @@ type Machine interface {
 // Unchanged is what Source.Package returns when Document.Unchanged says that there is nothing new to read.
 var Unchanged error = &millpond.Error{Kind: millpond.Internal, Why: "unchanged"}
 
+// Unverified is what a Verifier's error wraps where nothing speaks against bytes, and whoever vouches for them could not be asked.
+var Unverified error = &millpond.Error{Kind: millpond.BadUpstream, Why: "unverified"}
+
 // An Exempter is a Format some of whose files are opened whatever the rules say: what clients read of versions that they
 // do not use, and what belongs to no version at all. option is Tools.Option of the repository. It is pure and cheap: it is
 // asked each time a file is opened.

@@ -53,7 +53,8 @@ type Fetcher interface {
 }
 
 // A Verifier is a Source that judges bytes by more than digests. It is asked before the bytes are sealed, and answers
-// Corrupt to refuse them.
+// Corrupt to refuse them. With an error that is Unverified they are kept, and it is asked about them again later: then too
+// Corrupt refuses them, and they are dropped.
 type Verifier interface {
 	Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size int64) error
 }
@@ -101,9 +102,16 @@ type Change struct {
 	Display string // as its owner spells it; "" if that is Name
 	Cursor  string // to give to Changes next time; "" if the upstream has none
 	Time    time.Time
+	// Layer is whose list it stands in, as Names tells: as Version.Layer has it. Cursors of two layers mean nothing to each other.
+	Layer string
+	// Below are, where Names has brought lists together, the cursors of the same name in further layers that join those above.
+	Below []Cursor
 	// Note is what the format's own list says of the name besides, up to 16 MiB; Names passes it on. "" if it says nothing.
 	Note string
 }
+
+// A Cursor is that of a Change, and whose it is.
+type Cursor struct{ Layer, Cursor string }
 
 // A Remote is one upstream as a Source may use it. It adds the credentials, bounds, retries and manners.
 type Remote interface {

@@ -152,6 +152,9 @@ type Deletion struct {
 	Key  millpond.Key
 	Why  string
 	Refs []millpond.Ref // to be set in the same transaction
+	// Settle, if it is not nil, is called in the transaction with the package as it then is, of which nothing is removed yet,
+	// and may set Refs. An error of it is Delete's, and nothing was removed.
+	Settle func(now *Hosting, d *Deletion) error
 }
 
 // Accounts are what clients do about themselves inside their own protocol: log in, list tokens, ask who they are.

@@ -180,6 +180,15 @@ func (b *bound) Delete(ctx context.Context, d format.Deletion) error {
 
 func (b *bound) deleteIn(tx catalog.Tx, d format.Deletion, now time.Time) error {
 	k := d.Key
+	if d.Settle != nil {
+		now, err := hosting(tx, b.config.Name, k.Package)
+		if err != nil {
+			return err
+		}
+		if err := d.Settle(now, &d); err != nil {
+			return err
+		}
+	}
 	var versions []*catalog.HostedVersion
 	if k.Version != "" || k.File != "" {
 		v, err := tx.HostedVersion(b.config.Name, k.Package, k.Version)

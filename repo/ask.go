@@ -93,6 +93,11 @@ func (l *upstream) ask(ctx context.Context, q inquiry, asking bool) (*reply, err
 	if f, ok := l.recent(q.Question, now); ok && kept != nil {
 		return l.fallBack(ctx, q, kept, f)
 	}
+	if kept == nil {
+		if err := TraceOf(ctx).spend(); err != nil {
+			return nil, err
+		}
+	}
 	f := l.begin(ctx, q, kept)
 	wait := patience
 	if kept != nil && !kept.Absent {

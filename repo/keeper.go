@@ -37,7 +37,7 @@ func (p *Pond) flushUses(ctx context.Context) error {
 	return p.catalog.Used(ctx, uses)
 }
 
-// Run does the pond's own work (eviction, sweep, flushing of uses) until ctx ends.
+// Run does the pond's own work (eviction, sweep, polls, flushing of uses) until ctx ends.
 func (p *Pond) Run(ctx context.Context) error {
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
@@ -49,6 +49,7 @@ func (p *Pond) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-minute.C:
+			p.polling()
 			if err = p.flushUses(ctx); err == nil {
 				_, err = p.Evict(ctx)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"millpond"
 	"millpond/catalog"
+	"millpond/format/all"
 	"millpond/format/golang"
 	"millpond/format/npm"
 	"millpond/format/pypi"
@@ -119,5 +120,26 @@ func TestS01Paths(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// S07: no format takes a control character into a name, and none has two names where its Canon, asked again, has one.
+func TestS07NamesOfAllFormats(t *testing.T) {
+	for _, f := range all.Formats() {
+		for _, name := range []string{
+			"a\x00b", "a\nb", "a\r\nb", "\x1b[2J", "a\x7f", "@s/a\x00", "m.example/a\x00", "org.example:a\x00b", "a/b\x00", "\x00", "a\tb",
+			"a/../b", "..", ".", "a//b", "a\\b", "Alpha", "alpha", "m.example/Acme/x", "org.example:widget", "@acme/widget", "library/alpine", "a.b-c_d",
+		} {
+			canon, err := f.Canon(name)
+			if err != nil {
+				continue
+			}
+			if strings.ContainsFunc(canon, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+				t.Errorf("%s: %q is the name %q, with a control character", f.Info().Name, name, canon)
+			}
+			if again, err := f.Canon(canon); err != nil || again != canon {
+				t.Errorf("%s: %q is %q, and that is %q, %v", f.Info().Name, name, canon, again, err)
+			}
+		}
 	}
 }

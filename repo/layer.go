@@ -50,6 +50,7 @@ type listing struct {
 // A nameList is the names that a layer lists.
 type nameList struct {
 	id    string
+	joins bool // what the layers above have of the same name does not hide it
 	fresh time.Time
 	each  iter.Seq2[format.Change, error]
 }

@@ -1,6 +1,8 @@
 package repo
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,7 +23,7 @@ func (b *bound) lists(ctx context.Context, layers []layer) ([]*nameList, error) 
 		list, err := l.names(ctx, b.scope(fresh) != held)
 		switch {
 		case err == nil:
-			list.each = b.heard(l, list.each)
+			list.each, list.joins = labelled(l, b.heard(l, list.each)), l.union()
 			lists = append(lists, list)
 		case millpond.Is(err, millpond.Unsupported), millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Offline):
 			if up, ok := l.(*upstream); ok {
@@ -98,7 +100,7 @@ func (b *bound) Names(ctx context.Context) iter.Seq2[format.Change, error] {
 			yield(format.Change{}, err)
 			return
 		}
-		var table nameTable
+		table := nameTable{layers: []string{""}}
 		for i, list := range lists {
 			for c, err := range list.each {
 				if err != nil {
@@ -108,7 +110,10 @@ func (b *bound) Names(ctx context.Context) iter.Seq2[format.Change, error] {
 				if i > 0 && b.claimed(c.Name) || b.nameVerdict(c.Name) != nil || !everything && !rights.May(millpond.VerbRead, b.config.Name, c.Name) {
 					continue
 				}
-				table.add(i, c)
+				table.add(i, c, list.joins)
+				for _, below := range c.Below {
+					table.add(i, format.Change{Name: c.Name, Cursor: below.Cursor, Layer: below.Layer}, list.joins)
+				}
 			}
 		}
 		table.each(yield)
@@ -158,24 +163,31 @@ func (r *Repository) claimTexts() []string {
 
 // A nameTable is many names in one piece of memory: a registry lists close to a million.
 type nameTable struct {
-	text []byte
-	rows []nameRow
+	text   []byte
+	rows   []nameRow
+	layers []string // their names; rows say which
 }
 
 type nameRow struct {
 	at                    uint32
 	name, display, cursor uint16
-	layer                 uint16
+	layer                 uint16 // whose row counts
+	label                 uint16 // its name, in layers
+	joins                 bool   // what it says counts though a layer above has the name
 	note                  uint32
 }
 
-func (t *nameTable) add(layer int, c format.Change) {
+func (t *nameTable) add(layer int, c format.Change, joins bool) {
 	const most = 1<<16 - 1
 	const mostNote = 16 << 20
 	if len(c.Name) > most || len(c.Display) > most || len(c.Cursor) > most || len(c.Note) > mostNote || len(t.text) > 1<<32-3*most-mostNote {
 		return // no ecosystem has such names, and no registry so many
 	}
-	t.rows = append(t.rows, nameRow{uint32(len(t.text)), uint16(len(c.Name)), uint16(len(c.Display)), uint16(len(c.Cursor)), uint16(layer), uint32(len(c.Note))})
+	label := slices.Index(t.layers, c.Layer) // there are few
+	if label < 0 {
+		label, t.layers = len(t.layers), append(t.layers, c.Layer)
+	}
+	t.rows = append(t.rows, nameRow{uint32(len(t.text)), uint16(len(c.Name)), uint16(len(c.Display)), uint16(len(c.Cursor)), uint16(layer), uint16(label), joins, uint32(len(c.Note))})
 	t.text = append(append(append(append(t.text, c.Name...), c.Display...), c.Cursor...), c.Note...)
 }
 
@@ -187,21 +199,47 @@ func (t *nameTable) each(yield func(format.Change, error) bool) {
 		if c := strings.Compare(string(t.name(a)), string(t.name(b))); c != 0 {
 			return c
 		}
-		return int(a.layer) - int(b.layer)
+		return cmp.Compare(a.at, b.at) // as they came
 	})
-	last := ""
-	for i, r := range t.rows {
-		name := string(t.name(r))
-		if i > 0 && name == last {
-			continue
-		}
-		last = name
+	for i := 0; i < len(t.rows); {
+		r := t.rows[i]
+		name := t.name(r)
 		rest := t.text[r.at+uint32(r.name):]
-		c := format.Change{Name: name, Display: string(rest[:r.display]), Cursor: string(rest[r.display : r.display+r.cursor])}
+		c := format.Change{Name: string(name), Display: string(rest[:r.display]), Cursor: t.cursor(r), Layer: t.layers[r.label]}
 		rest = rest[uint32(r.display)+uint32(r.cursor):]
 		c.Note = string(rest[:r.note])
+		for i++; i < len(t.rows) && bytes.Equal(t.name(t.rows[i]), name); i++ {
+			if below := t.rows[i]; below.cursor > 0 && (below.joins || below.layer == r.layer) {
+				c.Below = append(c.Below, format.Cursor{Layer: t.layers[below.label], Cursor: t.cursor(below)})
+			}
+		}
 		if !yield(c, nil) {
 			return
+		}
+	}
+}
+
+func (t *nameTable) cursor(r nameRow) string {
+	return string(t.text[r.at+uint32(r.name)+uint32(r.display):][:r.cursor])
+}
+
+// labelled says of each name whose list it stands in.
+func labelled(l layer, all iter.Seq2[format.Change, error]) iter.Seq2[format.Change, error] {
+	name := l.layerName()
+	_, below := l.(*sibling)
+	return func(yield func(format.Change, error) bool) {
+		for c, err := range all {
+			if c.Layer != "" || below {
+				c.Layer = name + "/" + c.Layer
+			} else {
+				c.Layer = name
+			}
+			for i := range c.Below {
+				c.Below[i].Layer = name + "/" + c.Below[i].Layer
+			}
+			if !yield(c, err) {
+				return
+			}
 		}
 	}
 }

@@ -264,6 +264,9 @@ func (l *upstream) size(ctx context.Context, k millpond.Key, f *millpond.File, h
 
 // fetch begins or joins the download of a file.
 func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, h *catalog.Holding, mode Mode) (*millpond.Content, error) {
+	if err := TraceOf(ctx).spend(); err != nil {
+		return nil, err
+	}
 	s := l.session(ctx)
 	src := l.format.Source(s)
 	how := askingOf(src, k)
@@ -284,17 +287,29 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 	if sniffer, ok := src.(format.Sniffer); ok {
 		job.Sniff = func(head []byte) error { return sniffer.Sniff(k, head) }
 	}
-	if verifier, ok := src.(format.Verifier); ok {
-		job.Verify = func(ctx context.Context, r io.ReaderAt, size int64) error { return verifier.Verify(ctx, k, r, size) }
+	var doubt error // of the bytes that Verify saw last
+	verifier, ok := src.(format.Verifier)
+	if ok {
+		job.Verify = func(ctx context.Context, r io.ReaderAt, size int64) error {
+			doubt = nil
+			err := verifier.Verify(ctx, k, r, size)
+			if errors.Is(err, format.Unverified) {
+				doubt, err = err, nil
+			}
+			return err
+		}
 	}
 	if !job.Drop {
 		job.Sealed = func(ctx context.Context, got fetch.Sealed) error {
+			of := f
 			if how.Accept != "" {
 				typed := *f
-				typed.Type = got.Type
-				return l.sealed(ctx, k, &typed, h, got)
+				typed.Type, of = got.Type, &typed
 			}
-			return l.sealed(ctx, k, f, h, got)
+			if err := l.sealed(ctx, k, of, h, got); err != nil || verifier == nil {
+				return err
+			}
+			return l.pond.spare(ctx, "that "+k.String()+" is unverified", l.vouched(ctx, k, doubt))
 		}
 	}
 	job.Failed = func(err error) { l.failed(k, f, err) }

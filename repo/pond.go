@@ -59,7 +59,10 @@ type Pond struct {
 	benches chan struct{} // a place for each program that a Source runs
 	scratch string        // see Parts
 	lowDisk atomic.Bool
+	polls   atomic.Bool  // Poll and Reverify are running
 	looked  atomic.Int64 // when the disk was last looked at, in unix seconds
+
+	doubting sync.Mutex // held while the list of a package's unverified files is changed
 }
 
 // A state is one configuration; requests under way finish with the one they began with.

@@ -91,3 +91,35 @@ func TestHostingTellsLooseFiles(t *testing.T) {
 		t.Errorf("Settle was shown the loose files %+v, %v; want part with %s", seen, err, blob)
 	}
 }
+
+// A deletion is settled with what is hosted when it is made, not with what its maker saw.
+func TestDeletionIsSettledInItsTransaction(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.config.Unpublish = true })
+	to := r.ours("r")
+	r.published(to, "widget", "1.0", "one")
+	r.published(to, "widget", "1.1", "two")
+	key := millpond.Key{Package: "widget", Version: "1.1"}
+	refusal := &millpond.Error{Kind: millpond.Conflict, Why: "too late"}
+	err := to.Delete(t.Context(), format.Deletion{Key: key, Settle: func(now *format.Hosting, d *format.Deletion) error {
+		if len(now.Versions) != 2 || d.Key != key {
+			t.Errorf("settled with %d versions and %v, want both and %v", len(now.Versions), d.Key, key)
+		}
+		return refusal
+	}})
+	if !errors.Is(err, refusal) {
+		t.Errorf("refused: got %v, want %v", err, refusal)
+	}
+	if got := versionsOf(t, to, "widget"); len(got) != 2 {
+		t.Errorf("after the refusal: %v, want both versions", got)
+	}
+	err = to.Delete(t.Context(), format.Deletion{Key: key, Settle: func(_ *format.Hosting, d *format.Deletion) error {
+		d.Refs = []millpond.Ref{{Name: "latest", Target: "1.0"}}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now, err := to.Hosted(t.Context(), "widget"); err != nil || len(now.Versions) != 1 || len(now.Refs) != 1 || now.Refs[0].Target != "1.0" {
+		t.Errorf("after it: %+v, %v; want 1.0 alone, and latest there", now, err)
+	}
+}

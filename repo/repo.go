@@ -62,6 +62,8 @@ type Config struct {
 
 	Hosts  []string // names of hosts where the repository is the root; for who serves it
 	Listen string   // the address where it is the root, as the server's doors are known by; "" if it has none
+	// Tunnels are names of hosts to whose port of https clients are passed through there, unread; for who serves it.
+	Tunnels []string
 
 	Volatile  bool  // versions may be overwritten and deleted
 	Unpublish bool  // versions may be deleted; their numbers stay taken
@@ -77,7 +79,9 @@ type Upstream struct {
 	Sibling string // name of another repository of the same format; Settings' URL is nil then
 	Merge   string // "hide" or "union"; "" is the repository's, and union for a sibling
 	// Names are patterns, written as claims are, of the names that it is asked about; none is all.
-	Names   []string
+	Names []string
+	// Poll is how often the list of all names is looked through for listings that have changed, ten minutes at least; 0 is never.
+	Poll    time.Duration
 	Options map[string]string
 }
 
@@ -141,10 +145,30 @@ type Trace struct {
 	Upstream                           time.Duration // spent waiting for upstreams
 	Verdict                            string        // of the rule that decided; "" if none did
 
+	// Budget is asked once, before an upstream is asked for the sake of the request about what is not held; its error is the
+	// answer. Nil lets all pass.
+	Budget Budget
+	spent  bool
+
 	// What a file was opened as, while which takedowns stood.
 	repo  *Repository
 	bytes millpond.Digest
 	taken *takedownTable
+}
+
+// A Budget bounds how often a client may send the pond to its upstreams.
+type Budget interface {
+	// Spend counts one request. Throttled if there have been too many.
+	Spend() error
+}
+
+// spend counts the request as one that wants to know what is not held.
+func (t *Trace) spend() error {
+	if t.Budget == nil || t.spent {
+		return nil
+	}
+	t.spent = true
+	return t.Budget.Spend()
 }
 
 // Withdrawn says why what the request reads must not be read any further: it was taken down since. It costs next to nothing:

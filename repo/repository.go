@@ -192,7 +192,7 @@ func (r *Repository) layerFor(u Upstream, all map[string]*Repository) (layer, er
 	})
 	return &upstream{
 		ours: ours, pond: r.pond, repo: r, format: r.config.Format, id: r.config.Name + "/" + u.Name, name: u.Name,
-		settings: u.Settings, options: u.Options, up: up, merge: union,
+		settings: u.Settings, options: u.Options, up: up, merge: union, poll: u.Poll,
 		flights: r.pond.flightsOf(r.config.Name + "/" + u.Name), corrupt: &failures{}, refresh: &failures{}, anew: &failures{},
 	}, nil
 }

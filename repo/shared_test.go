@@ -45,7 +45,7 @@ func TestHandlersShareByWhatTheirCallersMayRead(t *testing.T) {
 func TestNamesCarryNotes(t *testing.T) {
 	var table nameTable
 	for _, c := range []format.Change{{Name: "b", Display: "B", Cursor: "2", Note: "1.0,2.0 cafe"}, {Name: "a", Note: strings.Repeat("v", 100_000)}} {
-		table.add(0, c)
+		table.add(0, c, false)
 	}
 	var got []format.Change
 	table.each(func(c format.Change, err error) bool { got = append(got, c); return err == nil })

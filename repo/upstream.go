@@ -24,8 +24,9 @@ type upstream struct {
 	settings fetch.Settings
 	options  map[string]string
 	up       *fetch.Upstream
-	merge    bool // union
-	ours     bool // may hear of claimed names
+	merge    bool          // union
+	poll     time.Duration // how often its list of names is looked through; 0 is never
+	ours     bool          // may hear of claimed names
 	flights  *flights
 	corrupt  *failures
 	refresh  *failures
@@ -288,9 +289,25 @@ func (l *upstream) names(ctx context.Context, asking bool) (*nameList, error) {
 	if now := l.pond.now(); last != nil && stands(now, last.Checked, last.Fresh) && !TraceOf(ctx).Anew {
 		return l.listOf(ctx, last), nil
 	}
-	r, err := l.ask(ctx, inquiry{
+	r, err := l.list(ctx, asking)
+	if err != nil {
+		return nil, err
+	}
+	if r.stale == nil {
+		l.lastList.Store(r.Answer)
+	}
+	return l.listOf(ctx, r.Answer), nil
+}
+
+// list is the upstream's list of all names, kept and fresh, or read anew.
+func (l *upstream) list(ctx context.Context, asking bool) (*reply, error) {
+	fresh := max(l.repo.fresh(), leastPoll)
+	if l.poll > 0 {
+		fresh = max(l.poll, leastPoll)
+	}
+	return l.ask(ctx, inquiry{
 		Question: catalog.Question{Kind: "names"},
-		fresh:    max(l.repo.fresh(), 10*time.Minute), // politeness: it is tens of megabytes
+		fresh:    fresh,
 		read: func(ctx context.Context, s *session, kept *catalog.Answer) ([]byte, error) {
 			n := 0
 			for _, err := range l.format.Source(s).Changes(ctx, "") {
@@ -302,20 +319,18 @@ func (l *upstream) names(ctx context.Context, asking bool) (*nameList, error) {
 			return fmt.Appendf(nil, "%d", n), nil
 		},
 	}, asking)
-	if err != nil {
-		return nil, err
+}
+
+// listID names the texts that a list was read from.
+func listID(a *catalog.Answer) (id string) {
+	for _, d := range a.Documents {
+		id += d.Text.Short()
 	}
-	if r.stale == nil {
-		l.lastList.Store(r.Answer)
-	}
-	return l.listOf(ctx, r.Answer), nil
+	return id
 }
 
 func (l *upstream) listOf(ctx context.Context, a *catalog.Answer) *nameList {
-	list := &nameList{fresh: a.Fresh}
-	for _, d := range a.Documents {
-		list.id += d.Text.Short()
-	}
+	list := &nameList{fresh: a.Fresh, id: listID(a)}
 	list.each = func(yield func(format.Change, error) bool) {
 		s := l.session(ctx)
 		defer s.close()

@@ -1,12 +1,15 @@
 package debian
 
+// The numbered cases of the format's page, and where they are shown: 01 apt_test.go, 02 crash_test.go, 03 08 09 12 14 client_test.go,
+// 04 05 06 10 11 13 15 19 here, 07 resume_test.go, 16 unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script
+// proxy, 18 and 19 curate_test.go, flat_test.go and hosted_test.go, 20 here, 21 and 23 hosted_test.go, 22 twice_test.go, 23 and 24
+// incoming_test.go, 25 unit_test.go and the script publish, 26 the scripts real_debootstrap and proxy, 27 chain_test.go, 28
+// ponds_test.go (edges are not built), 29 the script setup_sources.
+
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +117,33 @@ func TestBlock(t *testing.T) {
 	formattest.Rules(t, map[string]any{"block": []any{"dists/stable"}})(&c)
 	h.Configure(repo.Settings{}, c)
 	h.Want("a blocked suite", h.Get(inRelease), http.StatusForbidden)
+}
+
+// TestCase19Claimed: of a claimed source package nothing is asked of an upstream whose index lists it, and nothing that was held
+// before is given.
+func TestCase19Claimed(t *testing.T) {
+	h, a := stocked(t, nil)
+	cold := "pool/main/h/hello/hello_1.1_amd64.deb"
+	a.Set(cold, deb(t, "hello", "1.1", "amd64", "", 0))
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
+	good(t, h, packages, nil)
+	good(t, h, "/"+helloPath, nil)
+	for _, union := range []bool{false, true} {
+		c := h.Config("r", h.Up)
+		c.Claims, c.Union = []string{"hello"}, union
+		h.Configure(repo.Settings{}, c)
+		h.Pass(time.Hour)
+		good(t, h, inRelease, nil)
+		h.Up.Forget()
+		for _, path := range []string{helloPath, cold, "pool/main/h/hello/hello_9_amd64.deb"} {
+			for _, method := range []string{"GET", "HEAD"} {
+				h.Want(method+" "+path, h.Do(method, "/r/"+path, nil), http.StatusNotFound)
+			}
+		}
+		if n := h.Up.Count("", ""); n != 0 {
+			t.Errorf("union %v: a claimed name cost %d upstream requests: %v", union, n, h.Up.Requests(""))
+		}
+	}
 }
 
 // TestCase04Dead: nothing held is 503, never an absence; what is held is served for ever, also offline.
@@ -331,55 +361,6 @@ func TestCase15ByHash(t *testing.T) {
 		for _, wrong := range []string{"SHA256/" + hexSHA([]byte("x")), "SHA256/abc", "SHA3/" + hexSHA(index), "SHA512/" + hexSHA(index)} {
 			h.Want(name+", "+wrong, h.Get("/dists/stable/main/binary-amd64/by-hash/"+wrong), http.StatusNotFound)
 		}
-	}
-}
-
-// TestCase17Proxy: a request with an absolute URL reaches the upstreams that are configured, and nothing else is asked.
-func TestCase17Proxy(t *testing.T) {
-	h, _ := stocked(t, nil)
-	up, err := url.Parse(h.Up.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		Format{}.Handler(h.As("").Repo()).ServeHTTP(w, r)
-	}))
-	defer proxy.Close()
-	through, err := url.Parse(proxy.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(through)}}
-	get := func(address string) (int, []byte) {
-		t.Helper()
-		resp, err := client.Get(address)
-		if err != nil {
-			t.Fatalf("%s: %v", address, err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, b
-	}
-	if status, _ := get("http://" + up.Host + "/debian" + packages); status != 200 {
-		t.Fatalf("by proxy: got %d, want 200", status)
-	}
-	if status, b := get("http://" + up.Host + "/debian/" + helloPath); status != 200 || !bytes.HasPrefix(b, []byte("!<arch>")) {
-		t.Errorf("a file by proxy: got %d", status)
-	}
-	h.Up.Forget()
-	for _, address := range []string{
-		"http://evil.example/debian" + inRelease, "http://127.0.0.1:1/debian" + inRelease, "http://169.254.169.254/latest/meta-data",
-		"http://" + up.Host + "/other" + inRelease, "http://" + up.Host + "/debian/../secret",
-	} {
-		if status, b := get(address); status != 403 {
-			t.Errorf("%s: got %d %q, want 403", address, status, b)
-		}
-	}
-	if n := h.Up.Count("", ""); n != 0 {
-		t.Errorf("refused requests cost %d upstream requests: %v", n, h.Up.Requests(""))
 	}
 }
 

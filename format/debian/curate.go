@@ -20,12 +20,12 @@ import (
 // lists is listed with its digests and relayed.
 
 // curates reports whether an upstream's suite of that name is curated: the option curated has its name, or the word that it
-// is of below dists.
+// is of below dists. A flat one is named as apt does it, "./" or by its folder and a slash.
 func (h handler) curates(suite string) bool { return curates(h.repo, suite) }
 
 func curates(settings interface{ Option(name string) string }, suite string) bool {
 	option := settings.Option("curated")
-	if option == "" || isFlat(suite) {
+	if option == "" {
 		return false
 	}
 	_, word, _ := cutDists(suite)
@@ -57,16 +57,17 @@ func (h handler) curate(ctx context.Context, pkg *millpond.Package) (*plan, erro
 	if err := json.Unmarshal(v.Meta, &fields); err != nil {
 		return nil, fmt.Errorf("read the fields of %s: %w", pkg.Name, err)
 	}
-	_, word, _ := cutDists(pkg.Name)
-	ours, err := h.buckets(ctx, word, pkg.Stamp)
-	if err != nil {
-		return nil, err
+	out := &plan{}
+	var own own
+	var err error
+	if _, word, ok := cutDists(pkg.Name); ok { // into a flat suite nothing is published
+		if out.buckets, err = h.buckets(ctx, word, pkg.Stamp); err != nil {
+			return nil, err
+		}
+		if own, err = h.ownVersions(ctx, word, out.buckets); err != nil {
+			return nil, err
+		}
 	}
-	own, err := h.ownVersions(ctx, word, ours)
-	if err != nil {
-		return nil, err
-	}
-	out := &plan{buckets: ours}
 	indexes := h.upstreamIndexes(ctx, pkg.Name, v)
 	architectures := map[string]bool{}
 	for _, one := range indexes {
@@ -95,11 +96,14 @@ func (h handler) curate(ctx context.Context, pkg *millpond.Package) (*plan, erro
 	}
 	var listed []string
 	for _, a := range strings.Fields(fields["Architectures"]) {
-		if architectures[a] || a == "all" {
+		if architectures[a] || a == "all" || isFlat(pkg.Name) {
 			listed = append(listed, a)
 		}
 	}
-	fmt.Fprintf(&b, "Architectures: %s\nComponents: %s\n", strings.Join(listed, " "), strings.Join(strings.Fields(fields["Components"]), " "))
+	fmt.Fprintf(&b, "Architectures: %s\n", strings.Join(listed, " "))
+	if components := strings.Fields(fields["Components"]); len(components) > 0 {
+		fmt.Fprintf(&b, "Components: %s\n", strings.Join(components, " "))
+	}
 	out.fields = b.String()
 	return out, nil
 }
@@ -117,6 +121,7 @@ func (h handler) upstreamIndexes(ctx context.Context, suite string, v *millpond.
 		above, last := split(dir)
 		arch, binary := strings.CutPrefix(last, "binary-")
 		switch {
+		case n >= 0 && isFlat(suite) && (file == "Packages" || file == "Sources"):
 		case n >= 0 && file == "Packages" && binary && above != "":
 			if len(wanted) > 0 && arch != "all" && !slices.Contains(wanted, arch) {
 				continue

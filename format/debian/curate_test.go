@@ -3,11 +3,8 @@ package debian
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -268,57 +265,33 @@ func TestCuratedFirst(t *testing.T) {
 	listedIn(t, h)
 }
 
-// TestCuratedForward: while the upstream goes on and many read, no Release of a later date says what an earlier one had left
-// behind.
+// TestCuratedForward: a reader that saw the suite as it was, and had to wait for another one who made a Release of what is new,
+// takes nothing back: no Release of a later date says what an earlier one had left behind.
 func TestCuratedForward(t *testing.T) {
 	h, a := curated(t, nil)
-	var mu sync.Mutex
-	seen := map[time.Time]int{} // which generation the Release of a date lists
-	stop := make(chan struct{})
-	var readers sync.WaitGroup
-	for range 6 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				release := h.Get(inRelease)
-				text, _, _, err := splitSigned(release.Body)
-				if err != nil || release.Status != http.StatusOK {
-					t.Errorf("%s: %v", release, err)
-					return
-				}
-				r, err := parseRelease(text)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				i := slices.IndexFunc(r.Files, func(f indexFile) bool { return f.Path == amd64 })
-				index := h.Get("/dists/stable/main/binary-amd64/by-hash/SHA256/" + r.Files[i].Digests[0].Hex())
-				mu.Lock()
-				seen[r.Date] = strings.Count(string(index.Body), "Package: ")
-				mu.Unlock()
-			}
-		})
+	first := good(t, h, inRelease, nil)
+	r := h.As("").Repo()
+	old, err := r.Package(t.Context(), "dists/stable")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for n := range 12 {
-		a.Set(fmt.Sprintf("pool/main/m/more/more_%d_amd64.deb", n), deb(t, "more", fmt.Sprint(n), "amd64", "", 0))
-		a.Lay(t, formattest.Epoch().AddDate(0, -1, 1+n))
-		h.Pass(61 * time.Second)
-		good(t, h, inRelease, nil)
+	a.Set("pool/main/m/more/more_1_amd64.deb", deb(t, "more", "1", "amd64", "", 0))
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
+	h.Pass(61 * time.Second)
+	second := good(t, h, inRelease, nil)
+	if !dateOf(t, second.Body).After(dateOf(t, first.Body)) {
+		t.Fatal("the upstream's new Release did not come")
 	}
-	close(stop)
-	readers.Wait()
-	last := 0
-	for _, date := range slices.SortedFunc(maps.Keys(seen), time.Time.Compare) {
-		if seen[date] < last {
-			t.Errorf("the Release of %v lists %d packages, and one before it %d", date, seen[date], last)
-		}
-		last = seen[date]
+	h.Pass(61 * time.Second)
+	late, err := handler{repo: r}.make(t.Context(), old) // whose turn comes now
+	if err != nil {
+		t.Fatal(err)
 	}
-	if last != 13 || len(seen) < 3 {
-		t.Errorf("%d Releases were seen, and the last lists %d packages, want 13", len(seen), last)
+	if late.InRelease != string(second.Body) {
+		t.Errorf("who had to wait made another Release, of %v:\n%s\nwant the one of %v:\n%s", late.Date, late.Release, dateOf(t, second.Body), second.Body)
+	}
+	good(t, h, inRelease, second.Body)
+	if index := good(t, h, packages, nil).Body; !strings.Contains(string(index), "Package: more\n") {
+		t.Errorf("the index is of what was left behind:\n%s", index)
 	}
 }

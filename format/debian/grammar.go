@@ -9,7 +9,7 @@ import (
 
 // Canon checks a name: of a source package, or of a suite, which has a slash in it.
 func (Format) Canon(name string) (string, error) {
-	ok := name != "" && len(name) <= 500
+	ok := name != "" && len(name) <= 500 && !strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f })
 	if IsSuite(name) {
 		ok = ok && clean(strings.TrimSuffix(strings.TrimPrefix(name+"x", "./"), "x")+"x")
 	} else {

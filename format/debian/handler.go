@@ -69,6 +69,8 @@ func (h handler) read(w http.ResponseWriter, r *http.Request) error {
 		if path, err = h.proxied(r); err != nil {
 			return err
 		}
+	} else if below, ok := strings.CutPrefix(path, "/"+httpsHost+"///"); ok {
+		path = "/" + below // an archive is known by its host and path, whatever it is read by
 	}
 	p, err := Parse(path)
 	if err != nil {
@@ -103,19 +105,20 @@ func toProxy(r *http.Request) bool {
 	return "/"+path == r.URL.EscapedPath()
 }
 
+// httpsHost is what stands for the host in "http://HTTPS///host/path", by which clients of some proxies ask for https.
+const httpsHost = "HTTPS"
+
 // proxied is the path of an absolute URL, as a client sends it to a proxy. Only an archive that the repository reads through
 // to can be meant; nobody is asked to find that out.
 func (h handler) proxied(r *http.Request) (string, error) {
 	host, path := r.URL.Host, r.URL.EscapedPath()
+	if strings.EqualFold(host, httpsHost) { // the server has it in lower case
+		host, path, _ = strings.Cut(strings.TrimLeft(path, "/"), "/")
+		path = "/" + path
+	}
 	refusal := &millpond.Error{Kind: millpond.Denied, Why: "this proxy reaches the archives that are configured here and nothing else",
 		Hint: "an operator can add the archive to the repository's upstreams"}
-	if host == "HTTPS" || r.URL.Scheme == "https" {
-		host, path = strings.TrimPrefix(host, "HTTPS"), strings.TrimPrefix(path, "//")
-		if host == "" {
-			host, path, _ = strings.Cut(path, "/")
-			path = "/" + path
-		}
-	} else if r.URL.Scheme != "http" {
+	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
 		return "", refusal
 	}
 	if r.URL.User != nil || host == "" || strings.ContainsAny(host, "#?/\\%") {

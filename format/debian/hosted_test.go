@@ -16,22 +16,6 @@ import (
 	"millpond/repo"
 )
 
-// TestFlat: archives without dists, at the root and below a folder, as apt asks for them.
-func TestFlat(t *testing.T) {
-	h, _ := house(t, nil)
-	for _, dir := range []string{"", "extra/"} {
-		body := deb(t, "flat", "1.0", "amd64", "", len(dir))
-		a := &archive{Up: h.Up, Root: "/debian/" + dir, Suite: "./"}
-		a.Set("flat_1.0_amd64.deb", body)
-		a.Lay(t, formattest.Epoch().AddDate(0, -1, 0))
-		good(t, h, "/"+dir+"./InRelease", nil)
-		index := good(t, h, "/"+dir+"./Packages", nil).Body
-		good(t, h, "/"+dir+"./Packages.gz", nil)
-		good(t, h, "/"+dir+"./by-hash/SHA256/"+hexSHA(index), index)
-		good(t, h, "/"+dir+"./flat_1.0_amd64.deb", body)
-	}
-}
-
 // TestCase21Uploads: what is no sound package is refused, and nothing of it is kept.
 func TestCase21Uploads(t *testing.T) {
 	h, _ := house(t, nil)

@@ -24,6 +24,7 @@ func (Format) Info() format.Info {
 		Name:   "debian",
 		Title:  "Debian packages",
 		PURL:   "deb",
+		Proxy:  true,
 		Fresh:  time.Minute,
 		Absent: time.Minute,
 		// apt waits; a cold Release brings its indexes with it.
@@ -33,7 +34,7 @@ func (Format) Info() format.Info {
 			{Name: "keyring", Help: "keys that may sign: in armor, or names of keyring files, one a line"},
 			{Name: "archives", Help: "\"*\": below the upstream's address are many archives, which are found by their paths, as PPAs are"},
 			{Name: "architectures", Help: "architectures whose Packages are fetched with the first Release of an archive that keeps no older ones, those of a hosted suite that has no package yet, and those of curated suites"},
-			{Name: "curated", Help: "suites of the upstreams that are listed anew as the rules leave them, and signed by this repository: names as in dists/, or \"*\""},
+			{Name: "curated", Help: "suites of the upstreams that are listed anew as the rules leave them, and signed by this repository: names as in dists/, \"./\" and \"folder/\" of flat ones, or \"*\""},
 			{Name: "valid", Help: "for how long a Release that is signed here is good, as 7d: it is signed anew when half of that has passed"},
 			{Name: "signing_keys", Default: "1", Help: "numbers of the keys that sign here: \"1 2\" signs with both, while clients learn the second"},
 			{Name: "pin_clients", Help: "for how long a client without by-hash is given the indexes of the Release that it was given, as 120s"},

@@ -176,15 +176,21 @@ func (h handler) getSources(w http.ResponseWriter, r *http.Request) error {
 	if suite == "" {
 		suite = h.repo.Option("suite")
 	}
-	if len(components) == 0 {
+	name, words := distsDir+"/"+suite, []string{suite}
+	if isFlat(suite) {
+		name, words, components = suite, nil, nil
+		if dir := flatDir(suite); flatName(dir) != suite || dir != "" && !clean(dir) {
+			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%.60q is no flat suite, which is ./ or a folder and a slash", suite)}
+		}
+	} else if len(components) == 0 {
 		components = []string{"main"}
 	}
-	for _, word := range append([]string{suite}, components...) {
+	for _, word := range append(words, components...) {
 		if !isSuiteWord(word) {
 			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%.60q is no suite or component", word)}
 		}
 	}
-	s, err := h.keysOfSuite(r.Context(), distsDir+"/"+suite)
+	s, err := h.keysOfSuite(r.Context(), name)
 	if err != nil {
 		return err
 	}
@@ -199,7 +205,11 @@ func (h handler) getSources(w http.ResponseWriter, r *http.Request) error {
 // deb822 is a source as apt reads it from a file of /etc/apt/sources.list.d, with the key in it.
 func deb822(uri, suite string, components []string, key string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\nSigned-By:\n", uri, suite, strings.Join(components, " "))
+	fmt.Fprintf(&b, "Types: deb\nURIs: %s\nSuites: %s\n", uri, suite)
+	if len(components) > 0 { // a flat suite has none
+		fmt.Fprintf(&b, "Components: %s\n", strings.Join(components, " "))
+	}
+	b.WriteString("Signed-By:\n")
 	for line := range strings.Lines(strings.TrimRight(key, "\n")) {
 		if line = strings.TrimRight(line, "\n"); line == "" {
 			line = "."

@@ -240,39 +240,17 @@ func clean(path string) bool {
 }
 
 // escape is a path as a URL has it. "+" and "~" are escaped as apt does it: some stores take a bare plus for a space.
-func escape(path string) string {
-	plain := func(c byte) bool {
-		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("/-._:@=,", c) >= 0
-	}
-	n := 0
-	for i := range len(path) {
-		if !plain(path[i]) {
-			n++
-		}
-	}
-	if n == 0 {
-		return path
-	}
-	var b strings.Builder
-	for i := range len(path) {
-		if c := path[i]; plain(c) {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02x", c)
-		}
-	}
-	return b.String()
-}
+func escape(path string) string { return format.Escape(path, "/-._:@=,") }
 
 // unescape decodes percent signs, once, and drops the elements "." that apt sends for a flat suite. It reports false for what
 // would then read as another path, and for what is no text.
-func unescape(escaped string) (string, bool) {
-	s, ok := format.Unescape(escaped)
-	if !ok || len(s) < len(escaped) && strings.IndexByte(s, '%') >= 0 {
+func unescape(s string) (string, bool) {
+	s, ok := format.Unescape(s)
+	if !ok {
 		return "", false
 	}
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == 0x7f || c == '\\' || c == '#' || c == '?' || c == ';' {
+		if c := s[i]; c < ' ' || c == 0x7f || strings.IndexByte(`\#?;%`, c) >= 0 {
 			return "", false
 		}
 	}

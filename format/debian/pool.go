@@ -1,7 +1,9 @@
 package debian
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"millpond"
@@ -27,21 +29,35 @@ func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
 		}
 	}
 	k := millpond.Key{Package: at.source, Version: at.version, File: at.poolName.String()}
-	if h.repo.Claimed(at.source) {
+	c, err := format.Find(r, h.repo, k)
+	if millpond.Is(err, millpond.NotFound) && h.repo.Claimed(at.source) {
 		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: at.source, File: p.File}, Why: at.source + " is a name of " + h.repo.Name() + ", and nothing of that path is published here"}
 	}
-	c, err := format.Find(r, h.repo, k)
+	if millpond.Is(err, millpond.BadUpstream) || millpond.Is(err, millpond.Offline) {
+		return notHeld(p.File, err)
+	}
 	if err != nil {
 		return err
 	}
-	cache := mayChange
-	return h.send(w, r, c, typeOf(p.File), cache)
+	return h.send(w, r, c, typeOf(p.File), mayChange)
+}
+
+// notHeld names the file that cannot be given: why an upstream is asked nothing says nothing of what was asked for.
+func notHeld(path string, err error) error {
+	e, ok := errors.AsType[*millpond.Error](err)
+	_, file := split(path)
+	if !ok || strings.Contains(e.Why, file) {
+		return err
+	}
+	named := *e
+	named.Why = file + " is not held here: " + e.Why
+	return &named
 }
 
 // getFlat answers with an index of a flat suite that is known, if the path is one.
 func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, error) {
 	knower, ok := h.repo.(format.Knower)
-	if !ok {
+	if !ok || strings.HasSuffix(p.File, ".deb") { // what is asked for most is no index, and what is known is not for nothing
 		return false, nil
 	}
 	known, err := knower.Known(r.Context())
@@ -65,11 +81,20 @@ func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, 
 		if err != nil {
 			return true, err
 		}
-		if len(versions) > 0 && len(pkg.Versions) > 0 && versions[0].File(file) != nil {
+		if len(versions) > 0 && len(pkg.Versions) > 0 && (versions[0].File(file) != nil || h.curates(suite) && packedOtherwise(&versions[0], file)) {
 			return true, h.getListed(w, r, suite, file, p.At)
 		}
 	}
 	return false, nil
+}
+
+// packedOtherwise reports whether an index is listed in another form than that of the path.
+func packedOtherwise(v *millpond.Version, path string) bool {
+	plain, n := unpackedName(path)
+	return n >= 0 && slices.ContainsFunc(v.Files, func(f millpond.File) bool {
+		other, m := unpackedName(f.Name)
+		return m >= 0 && other == plain
+	})
 }
 
 // guess reads source and version off a path of the pool that no index lists, as archives commonly make them. What it finds

@@ -48,14 +48,24 @@ const probe = "proxy/"
 func (s source) address(path string) (string, bool) {
 	base := s.remote.URL()
 	base.RawQuery, base.Fragment = "", ""
-	own := strings.Trim(base.Host+base.Path, "/")
-	if rest, ok := strings.CutPrefix(path, own+"/"); ok {
+	if rest, ok := strings.CutPrefix(path, s.place()+"/"); ok {
 		return base.String() + escape(rest), true
 	}
 	if archive, _, ok := cutDists(path + "/x"); ok && archive != "" && s.remote.Option("archives") != "*" {
 		return "", false
 	}
 	return base.String() + escape(path), true
+}
+
+// place is the upstream's host and path, as those say it who take the pond for a proxy: in lower case, without the port that the
+// scheme has anyway.
+func (s source) place() string {
+	u := s.remote.URL()
+	host := strings.ToLower(u.Host)
+	if port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]; port != "" {
+		host = strings.TrimSuffix(host, port)
+	}
+	return strings.Trim(host+u.Path, "/")
 }
 
 // suiteURL is the address of a suite's folder, with a slash at its end.
@@ -320,8 +330,7 @@ func (s source) File(_ context.Context, k millpond.Key) (*millpond.File, error) 
 
 // names reports whether a path begins with the host and path of this upstream.
 func (s source) names(path string) bool {
-	u := s.remote.URL()
-	return strings.HasPrefix(path+"/", strings.Trim(u.Host+u.Path, "/")+"/")
+	return strings.HasPrefix(path+"/", s.place()+"/")
 }
 
 // Document reads a file below a suite that its Release does not list.

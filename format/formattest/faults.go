@@ -40,6 +40,15 @@ func (h *House) Mended() bool {
 	return hit
 }
 
+// LoseCatalog takes the catalog from the running pond: nothing can be read of it or written to it until Restart.
+func (h *House) LoseCatalog() {
+	h.T.Helper()
+	if err := h.Catalog.Close(); err != nil {
+		h.T.Fatal(err)
+	}
+	h.lost = true
+}
+
 // arm lets the n-th write from now on fail.
 func (f *fault) arm(n int) {
 	f.mu.Lock()

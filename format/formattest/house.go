@@ -40,6 +40,7 @@ type House struct {
 	blobs func() (blob.Store, error)
 	dir   string // of the catalog
 	fault *fault // nil if all writes succeed
+	lost  bool   // the catalog was taken away
 	// configs and settings are those in force.
 	configs  []repo.Config
 	settings repo.Settings
@@ -172,10 +173,10 @@ func (h *House) close() {
 	h.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := h.Pond.Close(ctx); err != nil {
+	if err := h.Pond.Close(ctx); err != nil && !h.lost {
 		h.T.Errorf("close the pond: %v", err)
 	}
-	if err := h.Catalog.Close(); err != nil {
+	if err := h.Catalog.Close(); err != nil && !h.lost {
 		h.T.Errorf("close the catalog: %v", err)
 	}
 	if c, ok := h.Blobs.(io.Closer); ok {
@@ -189,6 +190,7 @@ func (h *House) close() {
 func (h *House) Restart() {
 	h.T.Helper()
 	h.close()
+	h.lost = false
 	h.open()
 }
 

@@ -76,7 +76,7 @@ func zips(t *testing.T) map[string]string {
 	return all
 }
 
-func TestHashZipEqualsDirhash(t *testing.T) {
+func TestCase07HashZipEqualsDirhash(t *testing.T) {
 	for name, z := range zips(t) {
 		t.Run(name, func(t *testing.T) {
 			at := filepath.Join(t.TempDir(), "m.zip")
@@ -95,7 +95,7 @@ func TestHashZipEqualsDirhash(t *testing.T) {
 	}
 }
 
-func TestHashZipRefuses(t *testing.T) {
+func TestCase07HashZipRefuses(t *testing.T) {
 	bomb := zipOf(t, map[string]string{"m@v1.0.0/zeros": strings.Repeat("\x00", 3<<20), "m@v1.0.0/x": "x"})
 	if len(bomb) > 64<<10 {
 		t.Fatalf("the bomb has %d bytes", len(bomb))

@@ -18,6 +18,9 @@ import (
 	"millpond/format"
 )
 
+// errNoHash says that a database answered, and not about the version.
+var errNoHash = errors.New("its answer is about something else") // never changed
+
 // patience is how long a checksum database may be silent before a file is judged without it.
 const patience = 10 * time.Second
 
@@ -25,8 +28,8 @@ const patience = 10 * time.Second
 // for its go.mod). The look-up and the hashing go on side by side.
 //
 // A hash that differs is Corrupt, whatever the options say, and so is a database that contradicts itself. Where the
-// database cannot be asked or does not know the version, the option verify decides: available keeps the file unverified,
-// required refuses it.
+// database cannot be asked or does not know the version, the option verify decides: available keeps the file unverified, to
+// be asked about again, and required refuses it.
 func (s source) verifyHash(ctx context.Context, k millpond.Key, suffix string, hash func(context.Context) (string, error)) error {
 	mode := s.remote.Option("verify")
 	if s.built || mode == "off" || unsummed(s.remote.Option("no_sum"), k.Package) {
@@ -34,7 +37,10 @@ func (s source) verifyHash(ctx context.Context, k millpond.Key, suffix string, h
 	}
 	unverified := func(why string, err error) error {
 		if mode == "available" || mode == "" {
-			return nil
+			if err == nil {
+				return nil // there is nobody to ask, now or later
+			}
+			return &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: k.File + " is unverified: " + why, Err: errors.Join(format.Unverified, err)}
 		}
 		return &millpond.Error{
 			Kind: millpond.BadUpstream, Key: k, Err: err,
@@ -74,7 +80,7 @@ func (s source) verifyHash(ctx context.Context, k millpond.Key, suffix string, h
 		}
 	}
 	if len(want) == 0 {
-		return unverified(all[0].Name+" has no hash of it", nil)
+		return unverified(all[0].Name+" has no hash of it", errNoHash)
 	}
 	return corrupt(k, fmt.Sprintf("checksum mismatch: %s has %s, and %s says %s",
 		k.File, got, all[0].Name, strings.TrimPrefix(want[0], prefix)))

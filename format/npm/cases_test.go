@@ -19,7 +19,10 @@ import (
 	"millpond/repo"
 )
 
-// These are the numbered cases of the format's page, against a real repository.
+// These are the numbered cases of the format's page, against a real repository. Others are in cases_more_test.go, and beside
+// what they are about: publishing (5, 6, 7, 21), one answer (9, 18, 20, 23). Case 9 is also TestLoginAndTokens, TestWebLogin
+// and TestKeysAndAttestations; case 13, the real clients, is the scripts of testdata/script/npm: npm, pnpm, yarn,
+// yarn_classic, bun, publish_*, login, tokens, audit_signatures.
 
 var (
 	full  = http.Header{"Accept": {"application/json"}}

@@ -203,22 +203,16 @@ func (h *handler) putRevision(w http.ResponseWriter, r *http.Request, p Path) er
 	if err != nil {
 		return err
 	}
-	left := func(version string) bool { _, ok := s.Versions[version]; return ok }
 	var gone []string
 	for i := range hosting.Versions {
-		if !left(hosting.Versions[i].Name) {
+		if _, left := s.Versions[hosting.Versions[i].Name]; !left {
 			gone = append(gone, hosting.Versions[i].Name)
 		}
 	}
 	if len(gone) == 0 {
 		return h.edit(w, r, p, s)
 	}
-	for _, version := range gone {
-		if err := h.unpublish(r.Context(), hosting, version, left); err != nil {
-			return err
-		}
-	}
-	return h.edited(w, p)
+	return h.unpublish(w, r, p, gone)
 }
 
 // current is the package as it is hosted, if the revision of a path is that of it.
@@ -233,16 +227,30 @@ func (h *handler) current(ctx context.Context, p Path) (*format.Hosting, error) 
 	return hosting, nil
 }
 
-// unpublish removes one version. latest goes to the highest that is left.
-func (h *handler) unpublish(ctx context.Context, hosting *format.Hosting, version string, left func(string) bool) error {
-	d := format.Deletion{Key: millpond.Key{Package: hosting.Name, Version: version}}
-	latest := slices.IndexFunc(hosting.Refs, func(r millpond.Ref) bool { return r.Name == "latest" })
-	if latest >= 0 && !left(hosting.Refs[latest].Target) {
-		if target := highest(hosting.Versions, left); target != "" {
-			d.Refs = []millpond.Ref{{Name: "latest", Target: target}}
+// unpublish removes versions of the revision that the path names. What was published since that was looked at stays, and so
+// does latest where it was moved to it; else latest goes to the highest that is left.
+func (h *handler) unpublish(w http.ResponseWriter, r *http.Request, p Path, gone []string) error {
+	for i, version := range gone {
+		settle := func(now *format.Hosting, d *format.Deletion) error {
+			if i == 0 && p.Rev != revision(now) {
+				return stale(p.Package, p.Rev)
+			}
+			latest := slices.IndexFunc(now.Refs, func(r millpond.Ref) bool { return r.Name == "latest" })
+			if latest < 0 || !slices.Contains(gone, now.Refs[latest].Target) {
+				return nil
+			}
+			left := func(name string) bool { return !slices.Contains(gone, name) }
+			if target := highest(now.Versions, left); target != "" {
+				d.Refs = []millpond.Ref{{Name: "latest", Target: target}}
+			}
+			return nil
+		}
+		err := h.repo.Delete(r.Context(), format.Deletion{Key: millpond.Key{Package: p.Package, Version: version}, Settle: settle})
+		if err != nil && (i == 0 || !millpond.Is(err, millpond.NotFound)) { // another may have removed it meanwhile
+			return err
 		}
 	}
-	return h.repo.Delete(ctx, d)
+	return h.edited(w, p)
 }
 
 // deleteRevision unpublishes every version of that revision: one that is published meanwhile stays.
@@ -254,12 +262,11 @@ func (h *handler) deleteRevision(w http.ResponseWriter, r *http.Request, p Path)
 	if len(hosting.Versions) == 0 {
 		return unpublished(p.Package)
 	}
+	var all []string
 	for i := range hosting.Versions {
-		if err := h.unpublish(r.Context(), hosting, hosting.Versions[i].Name, func(string) bool { return false }); err != nil {
-			return err
-		}
+		all = append(all, hosting.Versions[i].Name)
 	}
-	return h.edited(w, p)
+	return h.unpublish(w, r, p, all)
 }
 
 // deleteFile unpublishes the version that a file is of. npm asks for it after it has taken the version from the packument:
@@ -277,11 +284,7 @@ func (h *handler) deleteFile(w http.ResponseWriter, r *http.Request, p Path) err
 		if p.Rev != revision(hosting) {
 			return stale(p.Package, p.Rev)
 		}
-		left := func(name string) bool { return name != v.Name }
-		if err := h.unpublish(r.Context(), hosting, v.Name, left); err != nil {
-			return err
-		}
-		return h.edited(w, p)
+		return h.unpublish(w, r, p, []string{v.Name})
 	}
 	was := func(d format.Deleted) bool { return d.File == p.File || d.Version == versionOf(p.Package, p.File) }
 	if !slices.ContainsFunc(hosting.Deleted, was) {

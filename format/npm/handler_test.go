@@ -206,7 +206,7 @@ func TestErrorsAreAnsweredAsNpmShowsThem(t *testing.T) {
 	}
 }
 
-func TestCase9WhatIsNotOffered(t *testing.T) {
+func TestCase09WhatIsNotOffered(t *testing.T) {
 	s := widgetShelf(t)
 	for _, c := range []struct {
 		method, path string

@@ -102,12 +102,29 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
 		err = &millpond.Error{Kind: millpond.Unsupported, Why: r.Method + " is not for this address: " + allow}
 	}
+	if err == nil && r.URL.RawQuery != "" {
+		err = h.checkNS(w, r)
+	}
 	if err == nil {
 		err = h.serve(w, r, v)
 	}
 	if err != nil {
 		h.fail(w, r, v, err)
 	}
+}
+
+// checkNS refuses, asking nobody, what a client wants of a registry that the repository does not stand for. One that says of
+// none that it does is asked by its path alone.
+func (h handler) checkNS(w http.ResponseWriter, r *http.Request) error {
+	ns, names := r.URL.Query().Get("ns"), strings.Fields(h.repo.Option(optNS))
+	if ns == "" || len(names) == 0 {
+		return nil
+	}
+	if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, ns) }) {
+		return coded(codeNameUnknown, &millpond.Error{Kind: millpond.NotFound, Why: fmt.Sprintf("%s does not stand for %.100q", h.repo.Name(), ns), Hint: "it stands for " + strings.Join(names, ", ")})
+	}
+	w.Header().Set("OCI-Namespace", ns)
+	return nil
 }
 
 var (
@@ -192,6 +209,9 @@ func (h handler) getManifest(w http.ResponseWriter, r *http.Request, v visit) er
 	head := w.Header()
 	if v.Tag != "" {
 		ref, err := h.repo.Ref(ctx, v.image, v.Tag)
+		if errors.Is(err, errOldForm) || err != nil && h.heldInOldForm(ctx, v, err) {
+			return h.getOldForm(w, r, v)
+		}
 		if err != nil {
 			return orCode(err, millpond.NotFound, codeManifestUnknown)
 		}

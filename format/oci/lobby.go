@@ -71,7 +71,7 @@ func (l lobby) serve(w http.ResponseWriter, r *http.Request) error {
 	case Catalog:
 		return l.catalog(w, r)
 	}
-	repo, err := l.repository(w, r, p.Image)
+	repo, err := l.repository(r, p.Image)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (l lobby) publishes(ctx context.Context) bool {
 }
 
 // repository finds the one that an image is of whose name begins with no repository's.
-func (l lobby) repository(w http.ResponseWriter, r *http.Request, image string) (format.Repo, error) {
+func (l lobby) repository(r *http.Request, image string) (format.Repo, error) {
 	first, _, below := strings.Cut(image, "/")
 	if below && l.Taken(first) { // one that the caller may not know of
 		return nil, l.unknown(fmt.Sprintf("no repository %.100q", first))
@@ -104,7 +104,6 @@ func (l lobby) repository(w http.ResponseWriter, r *http.Request, image string) 
 			}
 		}
 		if len(fit) == 1 {
-			w.Header().Set("OCI-Namespace", ns)
 			return fit[0], nil
 		}
 		if listed {
@@ -292,7 +291,7 @@ func (l lobby) scopeOf(name, actions string) (format.Scope, bool) {
 	if repo == nil {
 		// The form with ns= is not seen here: its names are those of the repository at the root too.
 		var err error
-		if repo, err = l.repository(discard{}, &http.Request{URL: &url.URL{}}, name); err != nil {
+		if repo, err = l.repository(&http.Request{URL: &url.URL{}}, name); err != nil {
 			return format.Scope{}, false
 		}
 	}
@@ -314,10 +313,3 @@ func (l lobby) scopeOf(name, actions string) (format.Scope, bool) {
 	}
 	return s, len(s.Verbs) > 0
 }
-
-// discard is a ResponseWriter of which only the header is ever set.
-type discard struct{}
-
-func (discard) Header() http.Header         { return http.Header{} }
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
-func (discard) WriteHeader(int)             {}

@@ -121,6 +121,9 @@ func (h handler) readPush(ctx context.Context, contentType string, v visit, body
 	if err != nil {
 		return nil, err
 	}
+	if isOldForm(mediaType) {
+		return nil, coded(codeManifestInvalid, &millpond.Error{Kind: millpond.Invalid, Why: "a manifest of schema 1 is not kept: its digest is not that of its bytes", Hint: "push it again with a client of this decade"})
+	}
 	if m.Subject != nil {
 		if _, err := parseDigest(m.Subject.Digest); err != nil {
 			return nil, coded(codeManifestInvalid, &millpond.Error{Kind: millpond.Invalid, Why: "the subject has no digest that can be read", Err: err})

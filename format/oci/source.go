@@ -173,8 +173,8 @@ func (s source) Ref(ctx context.Context, image, tag string) (millpond.Ref, error
 	if err := doc.Close(); err != nil {
 		return millpond.Ref{}, err
 	}
-	if plainType(doc.Type) == typeDockerSchema {
-		return millpond.Ref{}, &millpond.Error{Kind: millpond.BadUpstream, Why: fmt.Sprintf("%s has %s:%s only in a form of manifest that is no longer in use", s.remote.Name(), image, tag)}
+	if isOldForm(plainType(doc.Type)) {
+		return millpond.Ref{}, &millpond.Error{Kind: millpond.BadUpstream, Why: fmt.Sprintf("%s has %s:%s only in a form of manifest that is no longer in use", s.remote.Name(), image, tag), Err: errOldForm}
 	}
 	d, err := parseDigest(said)
 	if err != nil {
@@ -311,6 +311,9 @@ func readManifest(r io.Reader) ([]byte, error) {
 // Document reads the list of an image's referrers, all pages of it: from the upstream's own, or where it keeps none from the
 // tag that stands for it.
 func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document, error) {
+	if tag, ok := strings.CutPrefix(k.File, oldForm); ok {
+		return s.oldManifest(ctx, k.Package, tag)
+	}
 	subject, ok := strings.CutPrefix(k.File, "referrers/")
 	d, err := parseDigest(subject)
 	if !ok || err != nil {

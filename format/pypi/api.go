@@ -39,20 +39,20 @@ func (h handler) getJSON(w http.ResponseWriter, r *http.Request, p Path) error {
 	}
 	a := &apiWriter{handler: h, view: view, chosen: v, key: key, all: p.Kind == ProjectJSON, base: h.repo.Base(r).String()}
 	a.files = format.PlaceOf(h.repo, r, "/packages/").String() + name + "/"
-	a.serial = readParts(view.Parts).Serial
+	serials := partSerials(view.Parts)
 	stamp := view.Stamp
 	upstream, err := h.repo.Document(ctx, key)
 	switch {
 	case err == nil:
 		stamp += " " + upstream.Digest.Short()
 		n, _ := strconv.ParseInt(upstream.Header.Get(serialHeader), 10, 64)
-		a.serial = max(a.serial, n)
+		serials[upstream.Layer] = max(serials[upstream.Layer], n)
 		upstream.Close()
 	case !obtainable(err) && !millpond.Is(err, millpond.Unsupported):
 		return err
 	}
 	a.why = err
-	if a.serial, err = h.number(ctx, name, a.serial); err != nil {
+	if a.serial, err = h.number(ctx, name, serials); err != nil {
 		return err
 	}
 	stamp += " " + strconv.FormatInt(a.serial, 10)

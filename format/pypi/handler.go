@@ -2,6 +2,7 @@ package pypi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -175,42 +176,39 @@ func (h handler) serial(ctx context.Context, name, stamp string) (int64, error) 
 	return h.number(ctx, name, n)
 }
 
-// upstreamSerial is the upstreams' own. It is a derived document, a few bytes long, because the header must be known without
-// reading the page.
-func (h handler) upstreamSerial(ctx context.Context, name, stamp string) (int64, error) {
-	d := format.Derivation{Name: "serial/" + name, Stamp: stamp, Type: "text/plain"}
+// upstreamSerial are the upstreams' own, by layer. They are a derived document, a few bytes long, because the header must be
+// known without reading the page.
+func (h handler) upstreamSerial(ctx context.Context, name, stamp string) (serials map[string]int64, err error) {
+	d := format.Derivation{Name: "serials/" + name, Stamp: stamp, Type: "application/json"}
 	c, err := h.repo.Derive(ctx, d, func(w io.Writer) error {
-		n, err := h.computeSerial(ctx, name, stamp)
+		all, err := h.computeSerial(ctx, name, stamp)
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(w, strconv.FormatInt(n, 10))
-		return err
+		return json.NewEncoder(w).Encode(all)
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer c.Close()
-	var b [20]byte
-	n, err := io.ReadFull(c, b[:])
-	if err != nil && err != io.ErrUnexpectedEOF {
-		return 0, fmt.Errorf("read the serial of %q: %w", name, err)
+	if err := json.NewDecoder(io.LimitReader(c, 1<<20)).Decode(&serials); err != nil {
+		return nil, fmt.Errorf("read the serials of %q: %w", name, err)
 	}
-	return strconv.ParseInt(string(b[:n]), 10, 64)
+	return serials, nil
 }
 
-func (h handler) computeSerial(ctx context.Context, name, stamp string) (int64, error) {
+func (h handler) computeSerial(ctx context.Context, name, stamp string) (map[string]int64, error) {
 	if name == "" {
 		return h.highest(ctx)
 	}
 	view, err := h.repo.Package(ctx, name)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if view.Stamp != stamp {
-		return 0, errMoved
+		return nil, errMoved
 	}
-	return readParts(view.Parts).Serial, nil
+	return partSerials(view.Parts), nil
 }
 
 // cacheControl is what is left of the upstream's freshness, in bounds; a hosted project changes at any time.

@@ -10,9 +10,9 @@ import (
 	"millpond/format"
 )
 
-// changeSerial is the serial that an upstream's list gave a name; 0 if it gave none.
-func changeSerial(c format.Change) int64 {
-	n, err := strconv.ParseInt(c.Cursor, 10, 64)
+// serialOf is the serial that an upstream's list gave a name; 0 if it gave none.
+func serialOf(cursor string) int64 {
+	n, err := strconv.ParseInt(cursor, 10, 64)
 	if err != nil || n < 0 {
 		return 0
 	}
@@ -20,8 +20,8 @@ func changeSerial(c format.Change) int64 {
 }
 
 // writeIndex writes the root index in one form, as a stream: it may have a million names. serial is the highest, number that of
-// a name whose upstream has given it another.
-func writeIndex(w io.Writer, f form, names iter.Seq2[format.Change, error], serial int64, number func(name string, upstream int64) int64) error {
+// a name.
+func writeIndex(w io.Writer, f form, names iter.Seq2[format.Change, error], serial int64, number func(c format.Change) int64) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	var each func(name, display string, serial int64)
 	var end func(serial int64)
@@ -38,7 +38,7 @@ func writeIndex(w io.Writer, f form, names iter.Seq2[format.Change, error], seri
 		if display == "" {
 			display = c.Name
 		}
-		each(c.Name, display, number(c.Name, changeSerial(c)))
+		each(c.Name, display, number(c))
 	}
 	end(serial)
 	return b.Flush() // which returns the first error of all writes

@@ -56,6 +56,17 @@ func readParts(parts []millpond.Part) packageMeta {
 	return all
 }
 
+// partSerials are the serials of a project's parts, by layer.
+func partSerials(parts []millpond.Part) map[string]int64 {
+	all := map[string]int64{}
+	for i := range parts {
+		if n := readParts(parts[i : i+1]).Serial; n > 0 {
+			all[parts[i].Layer] = max(all[parts[i].Layer], n)
+		}
+	}
+	return all
+}
+
 func newListing(project string, upstream *url.URL, doc *format.Document) *listing {
 	l := &listing{
 		project:  project,

@@ -197,7 +197,7 @@ func TestRootIndex(t *testing.T) {
 		formV1HTML: "<a href=\"zope-interface/\">Zope.Interface</a><br>",
 	} {
 		var b bytes.Buffer
-		if err := writeIndex(&b, f, names, 9, func(_ string, n int64) int64 { return n }); err != nil || !strings.Contains(b.String(), want) {
+		if err := writeIndex(&b, f, names, 9, (*serials)(nil).of); err != nil || !strings.Contains(b.String(), want) {
 			t.Errorf("%s: %v, %s\nwant %s", f.contentType(), err, &b, want)
 		}
 	}

@@ -35,9 +35,9 @@ type serials struct {
 
 // numbered is what is kept over restarts.
 type numbered struct {
-	Last  int64           `json:"last"`            // the number that was given last
-	Polls []poll          `json:"polls,omitempty"` // rising
-	Own   map[string]*own `json:"own,omitempty"`   // names with changes of our own, and with holds that will end
+	Last   int64             `json:"last"`             // the number that was given last
+	Layers map[string][]poll `json:"layers,omitempty"` // of each upstream that numbers, rising: their serials mean nothing to each other
+	Own    map[string]*own   `json:"own,omitempty"`    // names with changes of our own, and with holds that will end
 }
 
 // A poll found an upstream's names changed up to a serial: those above the poll before it have that number, or their own
@@ -73,43 +73,66 @@ func (h handler) serials() *serials {
 	return shared.Shared(serialsName, func() any { return &serials{} }).(*serials)
 }
 
-// number is the number of a name, whose upstream numbered it so; 0 if it has none.
-func (h handler) number(ctx context.Context, name string, upstream int64) (int64, error) {
+// number is the number of a name, which these layers numbered so; 0 if it has none.
+func (h handler) number(ctx context.Context, name string, upstream map[string]int64) (int64, error) {
 	s := h.serials()
 	if s == nil {
-		return upstream, nil
+		return highestOf(upstream), nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.load(ctx, h.repo.(format.Observer)); err != nil {
 		return 0, err
 	}
-	return s.number(name, upstream), nil
+	n := s.own(name)
+	for layer, serial := range upstream {
+		n = max(n, s.number(layer, serial))
+	}
+	return n, nil
 }
 
-// of is number for who has polled.
-func (s *serials) of(name string, upstream int64) int64 {
+func highestOf(serials map[string]int64) (highest int64) {
+	for _, n := range serials {
+		highest = max(highest, n)
+	}
+	return highest
+}
+
+// of is number for who has polled: of a name in the list of all.
+func (s *serials) of(c format.Change) int64 {
 	if s == nil {
-		return upstream
+		n := serialOf(c.Cursor)
+		for _, below := range c.Below {
+			n = max(n, serialOf(below.Cursor))
+		}
+		return n
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.number(name, upstream)
-}
-
-func (s *serials) number(name string, upstream int64) int64 {
-	n := upstream
-	if upstream > 0 {
-		if i := sort.Search(len(s.Polls), func(i int) bool { return s.Polls[i].UpTo >= upstream }); i < len(s.Polls) {
-			n = max(n, s.Polls[i].Number)
-		} else if i > 0 {
-			n = max(n, s.Last) // newer than the list that was last read
-		}
-	}
-	if o := s.Own[name]; o != nil {
-		n = max(n, o.Number)
+	n := max(s.own(c.Name), s.number(c.Layer, serialOf(c.Cursor)))
+	for _, below := range c.Below {
+		n = max(n, s.number(below.Layer, serialOf(below.Cursor)))
 	}
 	return n
+}
+
+// number is that of what a layer numbered so.
+func (s *serials) number(layer string, serial int64) int64 {
+	polls := s.Layers[layer]
+	if serial <= 0 || len(polls) == 0 {
+		return serial
+	}
+	if i := sort.Search(len(polls), func(i int) bool { return polls[i].UpTo >= serial }); i < len(polls) {
+		return max(serial, polls[i].Number)
+	}
+	return max(serial, s.Last) // newer than the list that was last read
+}
+
+func (s *serials) own(name string) int64 {
+	if o := s.Own[name]; o != nil {
+		return o.Number
+	}
+	return 0
 }
 
 // poll gives numbers to all that has changed, and returns the last one given.
@@ -151,7 +174,7 @@ func (s *serials) poll(ctx context.Context, h handler) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	highest := int64(0)
+	var highest map[string]int64
 	if stamp != s.stamp {
 		if highest, err = h.highest(ctx); err != nil {
 			return 0, err
@@ -173,32 +196,42 @@ func (s *serials) poll(ctx context.Context, h handler) (int64, error) {
 	return s.Last, nil
 }
 
-// give numbers what has changed, and reports whether anything has. highest is an upstream's highest serial; 0 if its list is
-// the one that was last read.
-func (s *serials) give(changed map[string]*own, highest int64) bool {
-	upTo, first := int64(0), len(s.Polls) == 0
-	if !first {
-		upTo = s.Polls[len(s.Polls)-1].UpTo
+// give numbers what has changed, and reports whether anything has. highest is the highest serial of each layer; nil if the lists
+// are those that were last read.
+func (s *serials) give(changed map[string]*own, highest map[string]int64) bool {
+	if s.Layers == nil {
+		s.Layers = map[string][]poll{}
 	}
-	any := len(changed) > 0
-	if highest > upTo {
-		any = true
-		if first {
-			s.Last = max(s.Last, highest) // names keep the numbers that a mirror of the upstream knows
-			s.Polls = append(s.Polls, poll{UpTo: highest})
+	grown := map[string]int64{}
+	for layer, n := range highest {
+		if polls := s.Layers[layer]; n > 0 && (len(polls) == 0 || n > polls[len(polls)-1].UpTo) {
+			grown[layer] = n
 		}
 	}
-	if !any {
+	if len(changed)+len(grown) == 0 {
 		return false
 	}
-	next := max(s.Last+1, highest)
-	used := false
-	if !first && highest > upTo {
-		s.Polls = append(s.Polls, poll{highest, next})
-		used = true
-		if len(s.Polls) > mostPolls {
-			s.Polls = slices.Clone(s.Polls[mostPolls/2:])
+	if len(s.Layers) == 0 && len(grown) > 0 {
+		// Names of the layer that has counted furthest keep the numbers that a mirror of that upstream knows. Those of the others
+		// get one that such a mirror has not seen.
+		first := ""
+		for layer, n := range grown {
+			if first == "" || n > grown[first] || n == grown[first] && layer < first {
+				first = layer
+			}
 		}
+		s.Last = max(s.Last, grown[first])
+		s.Layers[first] = []poll{{UpTo: grown[first]}}
+		delete(grown, first)
+	}
+	next := max(s.Last+1, highestOf(grown))
+	used := len(grown) > 0
+	for layer, n := range grown {
+		polls := append(s.Layers[layer], poll{n, next})
+		if len(polls) > mostPolls {
+			polls = slices.Clone(polls[mostPolls/2:])
+		}
+		s.Layers[layer] = polls
 	}
 	for name, o := range changed {
 		was := s.Own[name]
@@ -291,13 +324,22 @@ func printOf(view *millpond.Package) string {
 	return hex.EncodeToString(sum.Sum(nil)[:12])
 }
 
-// highest is the highest serial in the list of all names.
-func (h handler) highest(ctx context.Context) (highest int64, err error) {
+// highest are the highest serials in the list of all names, by layer.
+func (h handler) highest(ctx context.Context) (map[string]int64, error) {
+	highest := map[string]int64{}
+	note := func(layer, cursor string) {
+		if n := serialOf(cursor); n > highest[layer] {
+			highest[layer] = n
+		}
+	}
 	for change, err := range h.repo.Names(ctx) {
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		highest = max(highest, changeSerial(change))
+		note(change.Layer, change.Cursor)
+		for _, below := range change.Below {
+			note(below.Layer, below.Cursor)
+		}
 	}
 	return highest, nil
 }

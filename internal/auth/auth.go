@@ -79,6 +79,7 @@ type Auth struct {
 	loading sync.Mutex // one load at a time; held across a View
 	uses    sync.Map   // id of a token or session to *atomic.Int64: when it was last used, in unix seconds
 	flushed sync.Map   // what of uses is in the catalog
+	buried  sync.Map   // tokens and sessions that have expired, by id: grave
 
 	passwords passwords
 	accounts  limiter
@@ -174,7 +175,7 @@ func (a *Auth) Refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.state.Store(next)
+		a.became(next)
 		return nil
 	})
 	if err == nil {
@@ -230,7 +231,44 @@ func (a *Auth) change(ctx context.Context, by millpond.Actor, verb, about string
 	return nil
 }
 
-// Flush keeps in the catalog when tokens and sessions were last used, and how often who was refused.
+// A grave is a token or a login session that has expired, for ever.
+type grave struct {
+	kind, id, owner string
+	kept            bool // in the catalog
+}
+
+// bury says of a token or session that it has expired, whatever the clock will say. It lasts when Flush has kept it.
+func (a *Auth) bury(kind, id, owner string) { a.buried.LoadOrStore(id, grave{kind, id, owner, false}) }
+
+// dead reports whether it was buried.
+func (a *Auth) dead(id string) bool {
+	_, is := a.buried.Load(id)
+	return is
+}
+
+// buryAll buries what of the snapshot has expired.
+func (s *snapshot) buryAll(now time.Time) {
+	for id, t := range s.tokens {
+		if !t.Expires.After(now) {
+			s.auth.bury(kindToken, id, t.Owner)
+		}
+	}
+	for id, l := range s.sessions {
+		if !now.Before(l.Created.Add(sessionLife)) { // of one that was only long idle another node may know that it was used
+			s.auth.bury(kindSession, id, l.User)
+		}
+	}
+}
+
+// became lets a snapshot count from now on. What expired in the one before is not among it, and is not forgotten.
+func (a *Auth) became(next *snapshot) {
+	if before := a.state.Load(); before != nil {
+		before.buryAll(a.now())
+	}
+	a.state.Store(next)
+}
+
+// Flush keeps in the catalog when tokens and sessions were last used, which have expired, and how often who was refused.
 func (a *Auth) Flush(ctx context.Context) error {
 	type use struct {
 		id string
@@ -244,8 +282,16 @@ func (a *Auth) Flush(ctx context.Context) error {
 		}
 		return true
 	})
+	a.state.Load().buryAll(a.now())
+	var graves []grave
+	a.buried.Range(func(_, g any) bool {
+		if g := g.(grave); !g.kept {
+			graves = append(graves, g)
+		}
+		return true
+	})
 	counted := a.counts.take()
-	if len(all) == 0 && counted == nil {
+	if len(all) == 0 && len(graves) == 0 && counted == nil {
 		return nil
 	}
 	err := a.catalog.Update(ctx, millpond.Actor{Name: "pond"}, func(tx catalog.Tx) error {
@@ -253,6 +299,12 @@ func (a *Auth) Flush(ctx context.Context) error {
 			raw, _ := json.Marshal(u.at) // a number
 			e := &catalog.Entry{Kind: kindUsed, ID: u.id, Value: raw, Expires: time.Unix(u.at, 0).Add(maxLife)}
 			if err := tx.PutEntry(e); err != nil {
+				return err
+			}
+		}
+		for _, g := range graves {
+			// A clock that is set back does not bring it back, and a later write takes it away.
+			if err := tx.PutEntry(&catalog.Entry{Kind: g.kind, ID: g.id, Owner: g.owner, Value: json.RawMessage("null"), Expires: time.Unix(1, 0)}); err != nil {
 				return err
 			}
 		}
@@ -267,6 +319,10 @@ func (a *Auth) Flush(ctx context.Context) error {
 	}
 	for _, u := range all {
 		a.flushed.Store(u.id, u.at)
+	}
+	for _, g := range graves {
+		g.kept = true
+		a.buried.Store(g.id, g)
 	}
 	return nil
 }

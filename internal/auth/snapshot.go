@@ -162,7 +162,8 @@ func (s *snapshot) byToken(id string, now time.Time) (i *identity, why string) {
 	if t == nil {
 		return nil, "the token is not known here, or was revoked"
 	}
-	if !t.Expires.After(now) {
+	if !t.Expires.After(now) || s.auth.dead(id) {
+		s.auth.bury(kindToken, id, t.Owner)
 		return nil, "the token expired on " + t.Expires.UTC().Format(time.DateTime)
 	}
 	if known, ok := s.known.Load("t" + id); ok {
@@ -190,18 +191,27 @@ const (
 	sessionLife = 12 * time.Hour
 )
 
+// ended reports whether a login session is too old, or was not used for too long.
+func (l *session) ended(a *Auth, now time.Time) bool {
+	used := time.Unix(a.lastUse(l.ID).Load(), 0)
+	if used.Before(l.Created) {
+		used = l.Created
+	}
+	return !now.Before(l.Created.Add(sessionLife)) || !now.Before(used.Add(sessionIdle))
+}
+
 // bySession is the identity of a login session; nil if it is not good at that time.
 func (s *snapshot) bySession(id string, now time.Time) *identity {
 	l := s.sessions[id]
 	if l == nil {
 		return nil
 	}
-	used := time.Unix(s.auth.lastUse(id).Load(), 0)
-	if used.Before(l.Created) {
-		used = l.Created
+	if l.ended(s.auth, now) || s.auth.dead(id) {
+		s.auth.bury(kindSession, id, l.User)
+		return nil
 	}
 	u := s.users[l.User]
-	if u == nil || u.Disabled || u.Born != l.Born || !now.Before(l.Created.Add(sessionLife)) || !now.Before(used.Add(sessionIdle)) {
+	if u == nil || u.Disabled || u.Born != l.Born {
 		return nil
 	}
 	return s.remember("s"+id, &identity{name: u.Name, person: !u.Service, user: u, login: l})

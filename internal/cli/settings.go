@@ -107,7 +107,7 @@ func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err
 			return err
 		}
 	}
-	p.server = server.Settings{Trusted: c.Proxies(), Metrics: c.Metrics, SharedMaxAge: c.SharedMaxAge}
+	p.server = server.Settings{Trusted: c.Proxies(), Metrics: c.Metrics, Misses: c.Limits.Misses, SharedMaxAge: c.SharedMaxAge}
 	p.advisories, p.purge, p.heads = c.Advisories, c.Purge, c.Heads
 	if err := p.checkOutward(); err != nil {
 		return err

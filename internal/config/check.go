@@ -86,6 +86,9 @@ func (c *Config) check(formats []format.Format) []error {
 			wrong(n.key, "at least 1 is needed")
 		}
 	}
+	if c.Limits.Misses < 0 {
+		wrong("limits.misses", "it is a number of requests; 0 is no limit")
+	}
 	errs = append(errs, c.checkAuth()...)
 	_, repoErrs := c.build(formats)
 	return append(errs, repoErrs...)

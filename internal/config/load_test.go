@@ -49,6 +49,7 @@ repositories:
         rate: 2.5
         idle: 1m
         min_rate: 2KiB
+        poll: 15m
         merge: union
         json: ../api/
     claims: ["acme-*"]
@@ -75,7 +76,7 @@ func TestLoad(t *testing.T) {
 	c := load(t, whole, env("OTHER_PASSWORD", "pass: #word${x}"))
 	want := map[string]any{
 		"Listen": "127.0.0.1:8090", "PublicURL": "https://pond.example/", "Offline": true, "TLS": TLS{Local: true},
-		"Read": []string{"anonymous", "ci"}, "Limits": Limits{MaxBytes: 3 << 39, LowFree: 10 << 30, Downloads: 8, Waiting: 1024},
+		"Read": []string{"anonymous", "ci"}, "Limits": Limits{MaxBytes: 3 << 39, LowFree: 10 << 30, Downloads: 8, Waiting: 1024, Misses: 5000},
 		"Log": Log{Format: "text", Level: "info"}, "Metrics": false, "Adopting": false,
 	}
 	for name, value := range want {
@@ -123,7 +124,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("sibling: %+v", sibling)
 	}
 	if other.Name != "other" || other.Username != "ci" || other.Password != "pass: #word${x}" || other.Header.Get("x-team") != "a: b" ||
-		other.Also[0] != "https://files.example" || other.AllowAddresses[0] != "10.1.0.0/16" || other.Connections != 4 || other.Rate != 2.5 ||
+		other.Also[0] != "https://files.example" || other.AllowAddresses[0] != "10.1.0.0/16" || other.Connections != 4 || all[1].Upstreams[2].Poll != 15*time.Minute || other.Rate != 2.5 ||
 		other.Idle != time.Minute || other.MinRate != 2048 || other.Merge != "union" || other.Options["json"] != "../api/" {
 		t.Errorf("other: %+v", other)
 	}
@@ -165,7 +166,7 @@ func TestErrors(t *testing.T) {
 		{"unknown key below", "log:\n  levle: info", `2: log: unknown key "levle"; did you mean level?`},
 		{"unknown key of a repository", "repositories:\n  p:\n    format: pypi\n    upstream: x", `4: repositories.p: unknown key "upstream"; did you mean upstreams?`},
 		{"an option of another format", "repositories:\n  p:\n    format: pypi\n    scope: x",
-			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, claimed_only, max_file, rules, fresh, absent, host, listen`},
+			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, claimed_only, max_file, rules, fresh, absent, host, listen, tunnels`},
 		{"a misspelt option", "repositories:\n  p:\n    format: npm\n    lockfile: x", `4: repositories.p: unknown key "lockfile"; did you mean lock-file?`},
 		{"unknown key of an upstream", "repositories:\n  p:\n    format: pypi\n    upstreams:\n    - url: https://u.example/\n      user: x",
 			`6: repositories.p.upstreams[0]: unknown key "user"; did you mean username?`},
@@ -195,6 +196,8 @@ func TestErrors(t *testing.T) {
 			`2: repositories.p.listen: others can reach the repository on :3142, so read must say who may read: read: [anonymous] is everybody`},
 		{"a listener that is none", "repositories:\n  p: {format: pypi, listen: 'http://3142'}",
 			`2: repositories.p.listen: "3142" is not an address: write 127.0.0.1:8080, or :8080 for all addresses of this machine`},
+		{"a tunnel from nowhere", "repositories:\n  p: {format: pypi, tunnels: [files.example]}", `2: repositories.p.tunnels: a tunnel begins at a listener of the repository's own, of a format that answers as a proxy`},
+		{"a tunnel of a format that is no proxy", "repositories:\n  p: {format: pypi, listen: '127.0.0.1:3142', tunnels: [files.example]}", `2: repositories.p.tunnels: a tunnel begins at a listener of the repository's own, of a format that answers as a proxy`},
 		{"the pond's listener", "repositories:\n  p: {format: pypi, listen: 'http://127.0.0.1:8080'}", `2: repositories.p.listen: the pond itself listens on 127.0.0.1:8080`},
 		{"one listener for two", "repositories:\n  p: {format: pypi, listen: 127.0.0.1:1}\n  q: {format: npm, listen: 'http://127.0.0.1:1'}",
 			`3: repositories.q.listen: p listens on 127.0.0.1:1 already`},

@@ -156,6 +156,17 @@ func (b *builder) places(path string, r *Repository, out *repo.Config) {
 			b.wrong(path+".host", "%s is the pond's own, by public_url", name)
 		}
 	}
+	for _, host := range r.Tunnels {
+		name := strings.ToLower(strings.TrimSuffix(host, "."))
+		switch {
+		case r.Listen == "" || out.Format != nil && !out.Format.Info().Proxy:
+			b.wrong(path+".tunnels", "a tunnel begins at a listener of the repository's own, of a format that answers as a proxy")
+		case !hostName(name):
+			b.wrong(path+".tunnels", "%q is not the name of a host", host)
+		default:
+			out.Tunnels = append(out.Tunnels, name)
+		}
+	}
 	if r.Listen == "" {
 		return
 	}
@@ -288,7 +299,7 @@ func hostAndPath(u *Upstream) (host, path string) {
 }
 
 func (b *builder) upstream(path string, u *Upstream, name string, r *Repository) repo.Upstream {
-	out := repo.Upstream{Sibling: u.Repository, Merge: u.Merge, Names: u.Names, Options: u.Options}
+	out := repo.Upstream{Sibling: u.Repository, Merge: u.Merge, Names: u.Names, Poll: u.Poll, Options: u.Options}
 	out.Name = name
 	b.word(path+".merge", u.Merge, "hide", "union")
 	switch {

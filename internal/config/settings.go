@@ -136,6 +136,8 @@ type Limits struct {
 	Downloads int `key:"downloads" default:"256"`
 	// Readers that wait for a download to begin, before more are sent away.
 	Waiting int `key:"waiting" default:"1024"`
+	// Requests of one client in ten minutes for what is not held, before it is told to wait; 0 is no limit. This machine has none.
+	Misses int `key:"misses" default:"5000"`
 }
 
 // Log is what the pond writes about itself.
@@ -198,6 +200,9 @@ type Repository struct {
 	// http:// before it plain HTTP is spoken there, also where the pond has TLS. Formats that know how answer there as a
 	// proxy, for what their upstreams have.
 	Listen string `key:"listen" type:"address"`
+	// Names of hosts to which clients that take listen for a proxy are passed through, at port 443: by CONNECT. What goes
+	// through is neither verified nor judged nor kept, so leave it empty if you can.
+	Tunnels []string `key:"tunnels" type:"list of host names"`
 
 	// Options are the format's own settings, which stand beside the keys above.
 	Options map[string]string `key:"-"`
@@ -214,6 +219,9 @@ type Upstream struct {
 	Name string `key:"name" type:"word" default:"its host"`
 	// Patterns of the names that it is asked about, written as claims are; it hears of no others. Empty is all.
 	Names []string `key:"names" type:"list of patterns"`
+	// How often its list of all names is looked through, so that what has changed is asked for again though it is fresh: together
+	// with a long fresh it spares one question for each package. 0 is never, and less than 10m is 10m.
+	Poll time.Duration `key:"poll" default:"0s"`
 	// As for the repository, but for this upstream alone.
 	Merge string `key:"merge" type:"word" default:"the repository's, and union for a sibling"`
 	// Basic authentication, sent to the URL's own origin only.

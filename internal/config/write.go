@@ -137,6 +137,9 @@ func (p *printer) repository(r *Repository) {
 	if r.Listen != "" {
 		p.line("    listen: %s", scalar(r.Listen))
 	}
+	if len(r.Tunnels) > 0 {
+		p.line("    tunnels: %s", flow(r.Tunnels))
+	}
 	if r.Merge != "" && r.Merge != "hide" {
 		p.line("    merge: %s", scalar(r.Merge))
 	}

@@ -227,6 +227,7 @@ func (s *Server) endAll(ctx context.Context, main *entrance) error {
 	e := &s.entrances
 	e.mu.Lock()
 	e.ended = true
+	s.tunnels.end()
 	all := []*entrance{main}
 	for _, one := range e.doors {
 		all = append(all, one)
@@ -243,6 +244,7 @@ func (s *Server) endAll(ctx context.Context, main *entrance) error {
 	}
 	wait.Wait()
 	e.ending.Wait()
+	s.tunnels.going.Wait()
 	if cut.Load() {
 		return fmt.Errorf("requests still under way after %s were cut", e.how.Drain)
 	}

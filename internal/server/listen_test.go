@@ -341,14 +341,18 @@ func TestGateMakesRoom(t *testing.T) {
 	}
 }
 
-// TestClientsThatNeverAskAreCut: connections that send a byte of a header and then nothing are closed, and meanwhile others
-// are served though every place is taken.
+// TestClientsThatNeverAskAreCut is F23: connections that send a byte of a header and then nothing are closed, and meanwhile others
+// are served though every place is taken. With -long they are 5,000.
 func TestClientsThatNeverAskAreCut(t *testing.T) {
 	s, _ := start(t, Settings{}, public("alpha", echo{name: "one"}))
 	s.headers = 50 * time.Millisecond
-	addr, _ := serve(t, s, Listening{Most: 4})
+	clients, places := 12, 4
+	if *long {
+		clients, places = 5000, 1000
+	}
+	addr, _ := serve(t, s, Listening{Most: places})
 	var lame []net.Conn
-	for range 12 {
+	for range clients {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -359,7 +363,7 @@ func TestClientsThatNeverAskAreCut(t *testing.T) {
 	}
 	resp, err := http.Get("http://" + addr + "/alpha/x")
 	if err != nil {
-		t.Fatalf("behind 12 clients that never ask, with room for 4: %v", err)
+		t.Fatalf("behind %d clients that never ask, with room for %d: %v", clients, places, err)
 	}
 	resp.Body.Close()
 	for i, c := range lame {

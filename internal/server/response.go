@@ -364,6 +364,11 @@ func (s *Server) fail(x *response, r *http.Request, err error) {
 			f.Phrase += "; " + hint
 		}
 	}
+	if r.Method == http.MethodConnect { // whose answer has no body that a client would read
+		if f.Phrase = why; millpond.Is(err, millpond.Unauthenticated) || f.Status == http.StatusUnauthorized {
+			f.Status = x.challenge()
+		}
+	}
 	format.Fail(x, r, time.Now(), err, f)
 }
 

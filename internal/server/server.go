@@ -8,6 +8,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -50,6 +51,8 @@ type Parts struct {
 	Log     *slog.Logger // what goes wrong; nil discards
 	Access  slog.Handler // one record a request; nil keeps none
 	CA      []byte       // PEM of the pond's own authority, given out at /-/ca.pem; nil if it has none
+	// Dial connects a tunnel to a host, as host:port; nil is fetch.Tunnel.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Settings may change while the server runs.
@@ -67,6 +70,9 @@ type Settings struct {
 	Offline bool
 	// SharedMaxAge is how long caches that several clients share may keep what never changes; 0 is as long as anybody.
 	SharedMaxAge time.Duration
+	// Misses is how many requests of a client may be answered from upstreams in ten minutes; 0 is no limit. The pond's own machine
+	// has none.
+	Misses int
 	// MaxBody is the largest request body; 0 is 64 MiB.
 	MaxBody int64
 	// Port is that of the listener that all repositories share, and TLS whether it is spoken there: where the pond's pages
@@ -91,6 +97,8 @@ type Server struct {
 	headers  time.Duration // how long it may take to send a request's header
 
 	entrances entrances
+	quota     quota
+	tunnels   tunnels
 	notes     sync.Map // of note, by repository
 }
 
@@ -136,9 +144,10 @@ func (s *Server) Reloaded(err error) {
 
 // An exchange is what outlives the handler of a request: a download that the request began may still write to its trace.
 type exchange struct {
-	trace repo.Trace
-	url   url.URL
-	id    [1]string
+	trace  repo.Trace
+	budget budget
+	url    url.URL
+	id     [1]string
 }
 
 var (
@@ -181,7 +190,7 @@ func (s *Server) serve(x *response, r *http.Request, t *table) error {
 		return err
 	}
 	if r.Method == http.MethodConnect {
-		return t.noTunnel(x.peer)
+		return s.connect(x, r, t)
 	}
 	if err := t.place(x, r); err != nil {
 		return err
@@ -281,6 +290,10 @@ func (s *Server) serveMount(x *response, r *http.Request, t *table, to target) e
 	}
 	inner := r.WithContext(ctx)
 	ex.trace.Scheme, ex.trace.Anew = x.peer.scheme, repo.Anew(r.Header)
+	if t.settings.Misses > 0 && !x.peer.local() {
+		ex.budget = budget{&s.quota, x.caller.Name, x.peer.addr, t.settings.Misses, x.start}
+		ex.trace.Budget = &ex.budget
+	}
 	ex.url = *r.URL
 	ex.url.Path, ex.url.RawPath = to.path, to.rawPath
 	inner.Host = x.peer.host
