@@ -113,13 +113,13 @@ func TestCase08Listing(t *testing.T) {
 	h := newHouse(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	keys := map[string]bool{"a": true, "a/": true, "a/b": true, "a.b": true, "a0": true}
-	most, sizes := 400, []int{1, 7, 1000}
+	most, parts, sizes := 400, 3, []int{1, 7, 1000}
 	if *long {
-		most, sizes = 10_000, []int{97, 1000}
+		most, parts, sizes = 10_000, 6, []int{97, 1000}
 	}
 	for len(keys) < most {
 		var b strings.Builder
-		for range 1 + rng.IntN(3) {
+		for range 1 + rng.IntN(parts) {
 			b.WriteString([]string{"x", "y", "z é", "x+", "w/", "x.", "%"}[rng.IntN(7)])
 			if rng.IntN(2) == 0 {
 				b.WriteByte('/')
