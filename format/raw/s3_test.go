@@ -113,13 +113,13 @@ func TestCase08Listing(t *testing.T) {
 	h := newHouse(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	keys := map[string]bool{"a": true, "a/": true, "a/b": true, "a.b": true, "a0": true}
-	most := 400
+	most, parts, sizes := 400, 3, []int{1, 7, 1000}
 	if *long {
-		most = 10_000
+		most, parts, sizes = 10_000, 6, []int{97, 1000}
 	}
 	for len(keys) < most {
 		var b strings.Builder
-		for range 1 + rng.IntN(3) {
+		for range 1 + rng.IntN(parts) {
 			b.WriteString([]string{"x", "y", "z é", "x+", "w/", "x.", "%"}[rng.IntN(7)])
 			if rng.IntN(2) == 0 {
 				b.WriteByte('/')
@@ -149,7 +149,7 @@ func TestCase08Listing(t *testing.T) {
 	}
 	for _, prefix := range []string{"", "a", "a/", "x", "x/", "z é/", "none"} {
 		for _, delimiter := range []string{"", "/"} {
-			for _, most := range []int{1, 7, 1000} {
+			for _, most := range sizes {
 				for _, v2 := range []bool{true, false} {
 					var got []string
 					token, marker := "", ""
