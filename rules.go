@@ -1,6 +1,7 @@
 package millpond
 
 import (
+	"fmt"
 	"iter"
 	"time"
 )
@@ -60,6 +61,19 @@ func (o Opinion) String() string {
 	return "pass"
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (o Opinion) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (o *Opinion) UnmarshalText(text []byte) error {
+	for *o = Pass; *o <= Need; *o++ {
+		if o.String() == string(text) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no opinion", text)
+}
+
 // A Fact is what a rule needs to know before it can judge.
 type Fact int
 
@@ -72,8 +86,8 @@ const (
 
 // A Verdict is a rule's opinion and the words for it.
 type Verdict struct {
-	Opinion Opinion
-	Why     string    // "2.33.0 was published 4 hours ago; hold is 7 days"
-	After   time.Time // of a Hold: when it ends
-	Need    Fact      // of a Need: what is missing
+	Opinion Opinion   `json:"opinion"`
+	Why     string    `json:"why,omitzero"`   // "2.33.0 was published 4 hours ago; hold is 7 days"
+	After   time.Time `json:"after,omitzero"` // of a Hold: when it ends
+	Need    Fact      `json:"need,omitzero"`  // of a Need: what is missing
 }

@@ -54,8 +54,14 @@ type tune struct {
 
 // Stats are an engine's figures.
 type Stats struct {
-	Fills, Followers, Waiting                 int
-	Requests, Failures, Bytes, Corrupt, Loops int64
+	Fills     int   `json:"fills"`
+	Followers int   `json:"followers"`
+	Waiting   int   `json:"waiting"`
+	Requests  int64 `json:"requests"`
+	Failures  int64 `json:"failures"`
+	Bytes     int64 `json:"bytes"`
+	Corrupt   int64 `json:"corrupt"`
+	Loops     int64 `json:"loops"`
 }
 
 func (e *Engine) init() {

@@ -53,13 +53,16 @@ type Upstream struct {
 
 // State tells how an upstream is.
 type State struct {
-	Name, URL                 string
-	Open                      bool      // the breaker is open: it is not asked
-	Until                     time.Time // when it is asked again
-	Why                       string    // the last failure, in words; "" if all is well
-	Alarm                     string    // what an operator must mend: "credentials of pypi refused"; "" if nothing
-	Requests, Failures, Bytes int64
-	InFlight                  int
+	Name     string    `json:"name"`
+	URL      string    `json:"url"`
+	Open     bool      `json:"open"`           // the breaker is open: it is not asked
+	Until    time.Time `json:"until,omitzero"` // when it is asked again
+	Why      string    `json:"why,omitzero"`   // the last failure, in words; "" if all is well
+	Alarm    string    `json:"alarm,omitzero"` // what an operator must mend: "credentials of pypi refused"; "" if nothing
+	Requests int64     `json:"requests"`
+	Failures int64     `json:"failures"`
+	Bytes    int64     `json:"bytes"`
+	InFlight int       `json:"in_flight"`
 }
 
 const (

@@ -23,20 +23,21 @@ type CheckOptions struct {
 
 // A Report is what Check found.
 type Report struct {
-	Blobs, Bytes int64
-	Damage       []Damage
-	Orphans      int64             // blobs that nothing names: no damage, swept in time
-	Unnamed      []millpond.Digest `json:",omitempty"` // which they are, the first thousand of them
-	Repaired     int
+	Blobs    int64             `json:"blobs"`
+	Bytes    int64             `json:"bytes"`
+	Damage   []Damage          `json:"damage,omitzero"`
+	Orphans  int64             `json:"orphans"`           // blobs that nothing names: no damage, swept in time
+	Unnamed  []millpond.Digest `json:"unnamed,omitempty"` // which they are, the first thousand of them
+	Repaired int               `json:"repaired"`
 }
 
 // A Damage is one thing that is wrong.
 type Damage struct {
-	What    string // in words
-	Digest  millpond.Digest
-	Names   []string // what the blob is to readers, at most a few
-	Mending string   // what was, or can be, done
-	Hosted  bool     // it was published here, so that nobody else can be asked for it
+	What    string          `json:"what"` // in words
+	Digest  millpond.Digest `json:"digest"`
+	Names   []string        `json:"names,omitzero"` // what the blob is to readers, at most a few
+	Mending string          `json:"mending"`        // what was, or can be, done
+	Hosted  bool            `json:"hosted"`         // it was published here, so that nobody else can be asked for it
 }
 
 // Check looks for damage: records without blobs, blobs of another size or with other bytes, a catalog that is unsound. It
@@ -177,13 +178,16 @@ func (p *Pond) found(ctx context.Context, o CheckOptions, r *Report, d Damage) e
 
 // Stats are the figures of millpond stats and the metrics.
 type Stats struct {
-	HeldBytes, DerivedBytes int64
-	Held, Answers           int64
-	Free, Total             int64 // of the disk; negative if not known
-	Fetch                   fetch.Stats
-	Layers                  map[string]int64 // bytes held, by repository/upstream
-	Low                     bool             // the disk is low: fills are not kept
-	Stopped                 string           // why writes stopped; "" if they go on
+	HeldBytes    int64            `json:"held_bytes"`
+	DerivedBytes int64            `json:"derived_bytes"`
+	Held         int64            `json:"held"`
+	Answers      int64            `json:"answers"`
+	Free         int64            `json:"free"` // of the disk; negative if not known
+	Total        int64            `json:"total"`
+	Fetch        fetch.Stats      `json:"fetch"`
+	Layers       map[string]int64 `json:"layers"`           // bytes held, by repository/upstream
+	Low          bool             `json:"low"`              // the disk is low: fills are not kept
+	Stopped      string           `json:"stopped,omitzero"` // why writes stopped; "" if they go on
 }
 
 // Stats sums up the pond.

@@ -11,28 +11,30 @@ import (
 
 // An Explanation says what becomes of one version, and why.
 type Explanation struct {
-	Repository, Package, Version string
-	Layers                       []LayerWord // what each layer says of it
-	Verdict                      millpond.Verdict
-	Rule                         string   // that decided; "" if none did
-	WouldBe                      []string // what rules in dry-run would have said
-	Files                        []FileWord
-	Words                        string // what a client would be told; "" if it is served
+	Repository string           `json:"repository"`
+	Package    string           `json:"package"`
+	Version    string           `json:"version,omitzero"`
+	Layers     []LayerWord      `json:"layers"` // what each layer says of it
+	Verdict    millpond.Verdict `json:"verdict,omitzero"`
+	Rule       string           `json:"rule,omitzero"`     // that decided; "" if none did
+	WouldBe    []string         `json:"would_be,omitzero"` // what rules in dry-run would have said
+	Files      []FileWord       `json:"files,omitzero"`
+	Words      string           `json:"words,omitzero"` // what a client would be told; "" if it is served
 }
 
 // A LayerWord is what one layer says of a version.
 type LayerWord struct {
-	Layer   string
-	State   string // "has it", "has no such package", "has no such version", "has nothing left of it", "is not asked: …", "is ill: …"
-	Checked time.Time
+	Layer   string    `json:"layer"`
+	State   string    `json:"state"` // "has it", "has no such package", "has no such version", "has nothing left of it", "is not asked: …", "is ill: …"
+	Checked time.Time `json:"checked,omitzero"`
 }
 
 // A FileWord is what becomes of one file.
 type FileWord struct {
-	Name  string
-	Held  bool
-	Size  int64
-	Words string // "" if it is served
+	Name  string `json:"name"`
+	Held  bool   `json:"held"`
+	Size  int64  `json:"size"`
+	Words string `json:"words,omitzero"` // "" if it is served
 }
 
 // Why explains what becomes of a version; with version "" of the package. It asks upstreams as a reader would.

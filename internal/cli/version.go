@@ -1,16 +1,19 @@
 package cli
 
 import (
-	"fmt"
+	"runtime"
 	"runtime/debug"
 )
 
-type versionCommand struct{}
+type versionCommand struct{ output }
 
 // Run prints the version.
-func (versionCommand) Run(p *Process) error {
-	_, err := fmt.Fprintln(p.Out, "millpond", p.Version)
-	return err
+func (c *versionCommand) Run(p *Process) error {
+	said := struct {
+		Version string `json:"version"`
+		Go      string `json:"go"`
+	}{p.Version, runtime.Version()}
+	return c.show(p, said, func(row func(...any)) { row("millpond", p.Version) })
 }
 
 // BuildVersion is the version that the linker was given, else what the build knows of the sources.

@@ -12,29 +12,30 @@ import (
 
 // An Answer is what /-/api/why, stats and check answer: one of its fields, and Error if it could not.
 type Answer struct {
-	Why   []*repo.Explanation `json:",omitempty"` // one for each repository of the format that was asked about
-	Stats *StatsAnswer        `json:",omitempty"`
-	Check *repo.Report        `json:",omitempty"`
-	Error string              `json:",omitempty"` // instead: see Problem
-	Hint  string              `json:",omitempty"`
+	Why   []*repo.Explanation `json:"why,omitempty"` // one for each repository of the format that was asked about
+	Stats *StatsAnswer        `json:"stats,omitempty"`
+	Check *repo.Report        `json:"check,omitempty"`
+	Error string              `json:"error,omitempty"` // instead: see Problem
+	Hint  string              `json:"hint,omitempty"`
 }
 
 // A StatsAnswer is what the pond says of itself.
 type StatsAnswer struct {
-	Version      string
-	Instance     string
-	Offline      bool
-	Served       int64 // bytes sent to clients since the start
-	Saved        int64 // of them, those for which no upstream was asked
-	SavedAsks    int64 // requests for which no upstream was asked
-	Pond         repo.Stats
-	Repositories []RepositoryAnswer
+	Version      string             `json:"version"`
+	Instance     string             `json:"instance"`
+	Offline      bool               `json:"offline"`
+	Served       int64              `json:"served"`     // bytes sent to clients since the start
+	Saved        int64              `json:"saved"`      // of them, those for which no upstream was asked
+	SavedAsks    int64              `json:"saved_asks"` // requests for which no upstream was asked
+	Pond         repo.Stats         `json:"pond"`
+	Repositories []RepositoryAnswer `json:"repositories"`
 }
 
 // A RepositoryAnswer is what the pond says of one repository.
 type RepositoryAnswer struct {
-	Name, Format string
-	Upstreams    []fetch.State
+	Name      string        `json:"name"`
+	Format    string        `json:"format"`
+	Upstreams []fetch.State `json:"upstreams"`
 }
 
 // apiStats answers the pond's figures.
