@@ -102,6 +102,21 @@ func TestCase02Cut(t *testing.T) {
 	}
 }
 
+// TestTooMuchForALinkIsRefusedUnread: a client that waits for leave to send sends nothing of what a link does not let in.
+func TestTooMuchForALinkIsRefusedUnread(t *testing.T) {
+	h := newHouse(t)
+	c, err := net.Dial("tcp", strings.TrimPrefix(h.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "PUT /r/drop/x?mp-max=100&mp-sig=x HTTP/1.1\r\nHost: pond.example\r\nX-Caller: %s\r\nContent-Length: 101\r\nExpect: 100-continue\r\n\r\n", formattest.Owner)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("got %v, %v; want 413 and no leave to send", resp, err)
+	}
+}
+
 // TestCase04Expiry: an upload that nobody goes on with is gone after a week, and what it will be is judged again at its end.
 func TestCase04Expiry(t *testing.T) {
 	h := newHouse(t)

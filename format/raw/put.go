@@ -131,6 +131,10 @@ func readLabels(text string) (map[string]string, error) {
 	return out, nil
 }
 
+func (in *incoming) tooLarge() error {
+	return &millpond.Error{Kind: millpond.TooLarge, Why: fmt.Sprintf("the link takes no more than %d bytes", in.most)}
+}
+
 // put takes a body and publishes it. Whatever can be judged before it is read is.
 func (h handler) put(ctx context.Context, in *incoming, body io.Reader) (*stored, error) {
 	if err := h.before(ctx, in); err != nil {
@@ -152,7 +156,7 @@ func (h handler) put(ctx context.Context, in *incoming, body io.Reader) (*stored
 	}
 	n, err := s.copy(up, from)
 	if err == nil && in.most > 0 && n > in.most {
-		err = &millpond.Error{Kind: millpond.TooLarge, Why: fmt.Sprintf("the link takes no more than %d bytes", in.most)}
+		err = in.tooLarge()
 	}
 	if err == nil && in.size >= 0 && n != in.size {
 		err = short(n, in.size, nil)
@@ -200,6 +204,9 @@ func short(n, of int64, err error) error {
 func (h handler) before(ctx context.Context, in *incoming) error {
 	if err := h.repo.May(ctx, millpond.VerbPublish, in.name); err != nil {
 		return err
+	}
+	if in.most > 0 && in.size > in.most {
+		return in.tooLarge() // a client that waits for leave sends nothing
 	}
 	now, err := h.repo.Hosted(ctx, in.name)
 	if millpond.Is(err, millpond.NotFound) {
