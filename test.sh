@@ -119,7 +119,8 @@ say "go test -race"
 # What was translated from C, compresses or hashes passwords is not watched for races of its own: it would take half of the time.
 unwatched=()
 for module in modernc.org/sqlite/lib github.com/klauspost/compress/... golang.org/x/crypto/...; do unwatched+=("-gcflags=$module=-race=false"); done
-go test -race -timeout 20m "${unwatched[@]}" ./...
+# The scripts mostly wait for the clients that they drive: one package more than there are processors runs beside them.
+go test -race -timeout 20m -p $(($(getconf _NPROCESSORS_ONLN) + 1)) "${unwatched[@]}" ./...
 
 if [ -n "$long" ]; then
 	say "the long loops"

@@ -13,7 +13,7 @@ func (c *versionCommand) Run(p *Process) error {
 		Version string `json:"version"`
 		Go      string `json:"go"`
 	}{p.Version, runtime.Version()}
-	return c.show(p, said, func(row func(...any)) { row("millpond", p.Version) })
+	return c.show(p, said, func(row func(...any)) { row("millpond " + p.Version) })
 }
 
 // BuildVersion is the version that the linker was given, else what the build knows of the sources.
