@@ -35,6 +35,7 @@ var (
 	_ format.Successor = source{}
 	_ format.Elsewhere = source{}
 	_ format.Sniffer   = source{}
+	_ format.Asker     = source{}
 )
 
 // Source reads an archive.
@@ -326,6 +327,13 @@ func (s source) File(_ context.Context, k millpond.Key) (*millpond.File, error) 
 		f.Digests = []millpond.Digest{n.digest}
 	}
 	return f, nil
+}
+
+// Asks says that a package's file, by its digest, is the same by whatever address clients know its archive: by that of the
+// repository, or by the archive's own, through a proxy.
+func (s source) Asks(k millpond.Key) format.Asking {
+	n, ok := parsePoolName(k.File)
+	return format.Asking{Shared: ok && !IsSuite(k.Package) && n.digest.Strong()}
 }
 
 // names reports whether a path begins with the host and path of this upstream.
