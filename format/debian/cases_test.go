@@ -1,7 +1,7 @@
 package debian
 
 // The numbered cases of the format's page, and where they are shown: 01 apt_test.go, 02 crash_test.go, 03 08 09 12 14 client_test.go,
-// 04 05 06 10 11 13 15 19 here, 07 resume_test.go, 16 unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script
+// 04 05 06 10 11 13 19 here, 15 byhash_test.go, 07 resume_test.go, 16 unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script
 // proxy, 18 and 19 curate_test.go, flat_test.go and hosted_test.go, 20 here, 21 and 23 hosted_test.go, 22 twice_test.go, 23 and 24
 // incoming_test.go, 25 unit_test.go and the script publish, 26 the scripts real_debootstrap and proxy, 27 chain_test.go, 28
 // ponds_test.go (edges are not built), 29 the script setup_sources.
@@ -347,20 +347,6 @@ func TestCase13Signatures(t *testing.T) {
 	h.Pass(2 * time.Minute)
 	if r := good(t, h, "/dists/old/Release", nil); bytes.Equal(r.Body, objects["/debian/dists/old/Release"].Body) {
 		t.Error("a Release was taken with the signature of another")
-	}
-}
-
-// TestCase15ByHash: an index is found by every digest that its Release lists, and by no other.
-func TestCase15ByHash(t *testing.T) {
-	for name, byHash := range map[string]bool{"an archive that says yes": true, "an archive that says no": false} {
-		h, a := stocked(t, nil)
-		a.ByHash = byHash
-		a.Lay(t, formattest.Epoch().AddDate(0, -2, 0))
-		index := good(t, h, packages, nil).Body
-		good(t, h, "/dists/stable/main/binary-amd64/by-hash/SHA256/"+hexSHA(index), index)
-		for _, wrong := range []string{"SHA256/" + hexSHA([]byte("x")), "SHA256/abc", "SHA3/" + hexSHA(index), "SHA512/" + hexSHA(index)} {
-			h.Want(name+", "+wrong, h.Get("/dists/stable/main/binary-amd64/by-hash/"+wrong), http.StatusNotFound)
-		}
 	}
 }
 

@@ -32,6 +32,12 @@ type seal struct {
 // seal reads the options. A Release that is good for a time is signed anew when half of it has passed, by the next reader.
 func (h handler) seal(context.Context) (*seal, error) {
 	s := &seal{word: strings.Join(keyNumbers(h.repo), " ")}
+	if digests := h.repo.Option("release_digests"); digests != "" {
+		if _, err := releaseDigests(digests); err != nil {
+			return nil, err
+		}
+		s.word += " " + digests
+	}
 	text := h.repo.Option("valid")
 	if text == "" || text == "0" {
 		return s, nil

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-
 	"millpond"
 	"millpond/format"
 )
@@ -49,6 +47,8 @@ type madeFile struct {
 	Path   string  `json:"path"`
 	Size   int64   `json:"size"`
 	SHA256 string  `json:"sha256"`
+	SHA512 string  `json:"sha512,omitempty"` // by the option release_digests, and so is the next
+	MD5    string  `json:"md5,omitempty"`
 	Pieces []piece `json:"pieces,omitempty"`
 	From   string  `json:"from,omitempty"` // the upstream's snapshot that has it, where it is relayed as it is
 }
@@ -199,11 +199,66 @@ func (m *madeRelease) text(valid time.Duration) string {
 	if valid > 0 {
 		fmt.Fprintf(&b, "Valid-Until: %s\n", m.Date.Add(valid).Format(time.RFC1123))
 	}
-	b.WriteString("Acquire-By-Hash: yes\nSHA256:\n")
-	for _, f := range m.Files {
-		fmt.Fprintf(&b, " %s %d %s\n", f.SHA256, f.Size, f.Path)
+	b.WriteString("Acquire-By-Hash: yes\n")
+	for _, list := range []struct{ field, algorithm string }{{"MD5Sum", "md5"}, {"SHA256", "sha256"}, {"SHA512", "sha512"}} {
+		some := false
+		for i := range m.Files {
+			f := &m.Files[i]
+			hex := f.digest(list.algorithm)
+			if hex == "" {
+				continue
+			}
+			if !some {
+				fmt.Fprintf(&b, "%s:\n", list.field)
+			}
+			some = true
+			fmt.Fprintf(&b, " %s %d %s\n", hex, f.Size, f.Path)
+		}
+		if !some && list.algorithm == "sha256" { // of a suite without indexes
+			b.WriteString("SHA256:\n")
+		}
 	}
 	return b.String()
+}
+
+// digest is one of the file's digests, "" if the Release does not list it.
+func (f *madeFile) digest(algorithm string) string {
+	switch algorithm {
+	case "sha256":
+		return f.SHA256
+	case "sha512":
+		return f.SHA512
+	case "md5":
+		return f.MD5
+	}
+	return ""
+}
+
+// setDigest is the other way round.
+func (f *madeFile) setDigest(algorithm, hex string) {
+	switch algorithm {
+	case "sha256":
+		f.SHA256 = hex
+	case "sha512":
+		f.SHA512 = hex
+	case "md5":
+		f.MD5 = hex
+	}
+}
+
+// releaseDigests are the algorithms whose digests a Release of our own lists: SHA256, and those of the option.
+func releaseDigests(option string) ([]string, error) {
+	out := []string{"sha256"}
+	for _, one := range strings.Fields(option) {
+		algorithm := map[string]string{"SHA256": "sha256", "SHA512": "sha512", "MD5Sum": "md5"}[one]
+		if algorithm == "" {
+			return nil, &millpond.Error{Kind: millpond.Unready, Why: fmt.Sprintf("the option release_digests has %q in it, which is not SHA512 or MD5Sum", one)}
+		}
+		if !slices.Contains(out, algorithm) {
+			out = append(out, algorithm)
+		}
+	}
+	return out, nil
 }
 
 // assemble puts the indexes of a suite together.
@@ -243,74 +298,80 @@ func (h handler) assemble(ctx context.Context, pkg *millpond.Package, last, m *m
 	return nil
 }
 
-// addIndex puts an index together out of the pieces of all buckets, as text and packed.
+// addIndex puts an index together out of the pieces of all buckets, in each of its forms.
 func (h handler) addIndex(ctx context.Context, m *madeRelease, buckets []*bucket, bodies []*millpond.Content, one plannedIndex) error {
-	plain, packed := madeFile{Path: one.path}, madeFile{Path: one.path + ".gz"}
-	sums := [2]hash.Hash{sha256.New(), sha256.New()}
-	for n, b := range buckets {
-		for _, s := range b.Spans {
-			if s.Path != one.path && (s.Path != "" || s.Component != one.component || !slices.Contains(one.architectures, s.Architecture)) {
-				continue
-			}
-			for i, half := range []struct {
-				f           *madeFile
-				off, length int64
-			}{{&plain, s.Plain, s.PlainSize}, {&packed, s.Packed, s.PackedSize}} {
-				half.f.Pieces = append(half.f.Pieces, piece{n, half.off, half.length})
-				half.f.Size += half.length
-				if _, err := bodies[n].Seek(half.off, io.SeekStart); err != nil {
+	algorithms, err := releaseDigests(h.repo.Option("release_digests"))
+	if err != nil {
+		return err
+	}
+	for form, ending := range madeForms {
+		f := madeFile{Path: one.path + ending}
+		sums := make([]hash.Hash, len(algorithms))
+		all := make([]io.Writer, len(algorithms))
+		for i, algorithm := range algorithms {
+			sums[i] = millpond.NewHash(algorithm)
+			all[i] = sums[i]
+		}
+		to := io.MultiWriter(all...)
+		for n, b := range buckets {
+			for _, s := range b.Spans {
+				if s.Path != one.path && (s.Path != "" || s.Component != one.component || !slices.Contains(one.architectures, s.Architecture)) {
+					continue
+				}
+				at := s.Forms[form]
+				f.Pieces = append(f.Pieces, piece{n, at.Offset, at.Size})
+				f.Size += at.Size
+				if _, err := bodies[n].Seek(at.Offset, io.SeekStart); err != nil {
 					return err
 				}
-				if _, err := io.CopyN(sums[i], bodies[n], half.length); err != nil {
+				if _, err := io.CopyN(to, bodies[n], at.Size); err != nil {
 					return err
 				}
 			}
 		}
-	}
-	if len(packed.Pieces) == 0 { // an empty file is no gzip
-		empty, err := h.emptyPiece(ctx, m)
-		if err != nil {
-			return err
+		if len(f.Pieces) == 0 && ending != "" { // an empty file is not what unpacks to one
+			empty, err := h.emptyPiece(ctx, m, ending, to)
+			if err != nil {
+				return err
+			}
+			f.Pieces, f.Size = []piece{empty}, empty.Length
 		}
-		packed.Pieces, packed.Size = []piece{empty}, empty.Length
-		sums[1].Write(emptyGzip())
+		for i, algorithm := range algorithms {
+			f.setDigest(algorithm, hex.EncodeToString(sums[i].Sum(nil)))
+		}
+		m.Files = append(m.Files, f)
 	}
-	plain.SHA256, packed.SHA256 = hex.EncodeToString(sums[0].Sum(nil)), hex.EncodeToString(sums[1].Sum(nil))
-	m.Files = append(m.Files, plain, packed)
 	return nil
 }
 
-func emptyGzip() []byte {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if err := z.Close(); err != nil {
-		return nil // memory does not fail
-	}
-	return b.Bytes()
-}
+// emptyName begins the names of the buckets of nothing, one for each form, which are derived again whenever they are wanted.
+const emptyName = "empty"
 
-// emptyRef is the bucket of nothing, which is derived again whenever it is wanted.
-var emptyRef = bucketRef{"empty.gz", "1"} // never changed
-
-func (h handler) emptyPiece(ctx context.Context, m *madeRelease) (piece, error) {
-	c, err := h.openBucket(ctx, emptyRef)
+func (h handler) emptyPiece(ctx context.Context, m *madeRelease, ending string, to io.Writer) (piece, error) {
+	ref := bucketRef{emptyName + ending, "1"}
+	c, err := h.openBucket(ctx, ref)
 	if err != nil {
 		return piece{}, err
 	}
-	c.Close()
-	n := slices.Index(m.Buckets, emptyRef)
+	defer c.Close()
+	n := slices.Index(m.Buckets, ref)
 	if n < 0 {
 		n = len(m.Buckets)
-		m.Buckets = append(m.Buckets, emptyRef)
+		m.Buckets = append(m.Buckets, ref)
 	}
-	return piece{n, 0, c.Size}, nil
+	_, err = io.Copy(to, c)
+	return piece{n, 0, c.Size}, err
 }
 
 // openBucket opens what a bucket was when a Release was made of it.
 func (h handler) openBucket(ctx context.Context, ref bucketRef) (*millpond.Content, error) {
-	if ref == emptyRef {
+	if ending, ok := strings.CutPrefix(ref.Name, emptyName); ok {
 		return h.repo.Derive(ctx, format.Derivation{Name: ref.Name, Stamp: ref.Stamp, Type: typeAny}, func(w io.Writer) error {
-			_, err := w.Write(emptyGzip())
+			var b bytes.Buffer
+			if err := pack(&b, ending, nil); err != nil {
+				return err
+			}
+			_, err := w.Write(b.Bytes())
 			return err
 		})
 	}
