@@ -144,7 +144,7 @@ func (h handler) suite(ctx context.Context, name string, at time.Time) (*millpon
 	if _, err := (Format{}).Canon(name); err != nil {
 		return nil, nil, &millpond.Error{Kind: millpond.NotFound, Why: "no suite can be called " + name}
 	}
-	p, err := h.repo.Package(ctx, name)
+	p, err := h.pkg(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -119,7 +119,18 @@ type plan struct {
 // are of that very path.
 type plannedIndex struct {
 	path, component string
-	architectures   []string
+	architectures   []string // none are those of all packages
+}
+
+// takes reports whether the stanzas of a span belong into the index.
+func (one *plannedIndex) takes(s *span) bool {
+	switch {
+	case s.Path != "":
+		return s.Path == one.path
+	case one.component != "":
+		return s.Component == one.component && slices.Contains(one.architectures, s.Architecture)
+	}
+	return s.Architecture != "source" == (len(one.architectures) == 0) && !strings.Contains(s.Component, "/") // of a flat suite, which has no installer's
 }
 
 // recordOf is the record of a hosted suite; of an upstream's it is empty.
@@ -138,7 +149,7 @@ func (h handler) plan(ctx context.Context, pkg *millpond.Package) (*plan, error)
 	if err != nil {
 		return nil, err
 	}
-	word := strings.TrimPrefix(pkg.Name, distsDir+"/")
+	word := wordOf(pkg.Name)
 	out := &plan{}
 	if out.buckets, err = h.buckets(ctx, word, pkg.Stamp); err != nil {
 		return nil, err
@@ -166,6 +177,13 @@ func (h handler) plan(ctx context.Context, pkg *millpond.Package) (*plan, error)
 	if len(architectures) == 0 {
 		architectures = []string{"amd64"}
 	}
+	if isFlat(pkg.Name) {
+		out.indexes = append(out.indexes, plannedIndex{path: "Packages"})
+		if len(sources) > 0 {
+			out.indexes = append(out.indexes, plannedIndex{path: "Sources", architectures: []string{"source"}})
+		}
+		components = nil
+	}
 	for _, c := range components {
 		for _, a := range architectures {
 			out.indexes = append(out.indexes, plannedIndex{c + "/binary-" + a + "/Packages", c, []string{a, "all"}})
@@ -186,9 +204,12 @@ func (rec suiteRecord) render(word, repository string, components, architectures
 		}
 		return s
 	}
-	return fmt.Sprintf("Origin: %s\nLabel: %s\nSuite: %s\nCodename: %s\nNo-Support-for-Architecture-all: Packages\nArchitectures: %s\nComponents: %s\n",
-		or(rec.Origin, repository), or(rec.Label, repository), or(rec.Suite, word), or(rec.Codename, word),
-		strings.Join(append([]string{"all"}, architectures...), " "), strings.Join(components, " "))
+	text := fmt.Sprintf("Origin: %s\nLabel: %s\nSuite: %s\nCodename: %s\n", or(rec.Origin, repository), or(rec.Label, repository), or(rec.Suite, word), or(rec.Codename, word))
+	listed := strings.Join(append([]string{"all"}, architectures...), " ")
+	if len(components) == 0 { // of a flat suite
+		return text + "Architectures: " + listed + "\n"
+	}
+	return text + fmt.Sprintf("No-Support-for-Architecture-all: Packages\nArchitectures: %s\nComponents: %s\n", listed, strings.Join(components, " "))
 }
 
 // text is the text of a Release.
@@ -315,7 +336,7 @@ func (h handler) addIndex(ctx context.Context, m *madeRelease, buckets []*bucket
 		to := io.MultiWriter(all...)
 		for n, b := range buckets {
 			for _, s := range b.Spans {
-				if s.Path != one.path && (s.Path != "" || s.Component != one.component || !slices.Contains(one.architectures, s.Architecture)) {
+				if !one.takes(&s) {
 					continue
 				}
 				at := s.Forms[form]

@@ -135,6 +135,28 @@ func setSuite(ctx context.Context, repo format.Repo, suite string, edit func(*su
 // made reports whether a suite is one of this repository's own.
 func made(p *millpond.Package) bool { return len(p.Parts) > 0 && p.Parts[0].Layer == "" }
 
+// wordOf is the name of a suite that is made of what is published here, as it is published into: "stable" of "dists/stable", and
+// of "stable/", which is the same as a flat suite.
+func wordOf(suite string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(suite, distsDir+"/"), "/")
+}
+
+// pkg is a suite as its readers see it. A flat one that is called as a hosted one is that, under its flat name.
+func (h handler) pkg(ctx context.Context, name string) (*millpond.Package, error) {
+	if word := wordOf(name); isFlat(name) && isSuiteWord(word) {
+		hosted, err := hostedSuite(ctx, h.repo, distsDir+"/"+word)
+		if err != nil {
+			return nil, err
+		}
+		if hosted != nil {
+			flat := *hosted
+			flat.Name = name
+			return &flat, nil
+		}
+	}
+	return h.repo.Package(ctx, name)
+}
+
 // hostedSuite is a suite that is hosted here, nil if it is not, asking nobody.
 func hostedSuite(ctx context.Context, repo format.Repo, suite string) (*millpond.Package, error) {
 	p, err := repo.Held().Package(ctx, suite)
