@@ -366,3 +366,29 @@ func TestCase20Archives(t *testing.T) {
 		good(t, h, "/"+root+helloPath, want[i])
 	}
 }
+
+// TestAdvice: what a feed of advisories says of a source package takes the versions down that it means, whichever release of the
+// distribution it is about: their files are refused, and curated suites leave them out.
+func TestAdvice(t *testing.T) {
+	h, a := curated(t, nil)
+	next := "pool/main/h/hello/hello_1.0-1_amd64.deb"
+	a.Set(next, deb(t, "hello", "1.0-1", "amd64", "", 0))
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
+	good(t, h, inRelease, nil)
+	advice := func(yield func(*repo.Advice, error) bool) {
+		yield(&repo.Advice{ID: "MAL-2026-1", Why: "it mines coins", Affected: []repo.AdviceOf{
+			{Ecosystem: "Debian:12", Package: "hello", Spans: []repo.Span{{From: "0", Before: "1.0-1"}}},
+			{Ecosystem: "npm", Package: "hello"},
+		}}, nil)
+	}
+	if out, err := h.Pond.TakeAdvice(t.Context(), "feed of the tests", advice); err != nil || out.Taken != 1 {
+		t.Fatalf("%+v, %v, want one takedown", out, err)
+	}
+	if r := h.Want("a version that an advisory means", h.Get("/"+helloPath), http.StatusForbidden); !strings.Contains(string(r.Body), "mines coins") {
+		t.Errorf("it is not said why: %s", r)
+	}
+	good(t, h, "/"+next, nil)
+	if index := string(good(t, h, packages, nil).Body); strings.Contains(index, "Version: 1.0\n") || !strings.Contains(index, "Version: 1.0-1\n") {
+		t.Errorf("the curated index is\n%s", index)
+	}
+}

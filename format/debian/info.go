@@ -24,6 +24,7 @@ func (Format) Info() format.Info {
 		Name:   "debian",
 		Title:  "Debian packages",
 		PURL:   "deb",
+		OSV:    "Debian",
 		Proxy:  true,
 		Fresh:  time.Minute,
 		Absent: time.Minute,

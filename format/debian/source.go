@@ -22,6 +22,8 @@ const (
 	keptFor       = 72 * time.Hour // and all that are not older,
 	mostSnapshots = 24             // but no more
 
+	securityFresh = 30 * time.Second // half of Info.Fresh: of these suites people wait for what is new
+
 	ahead = 10 * time.Second // what apt takes of a Release that is of a time to come
 )
 
@@ -99,6 +101,9 @@ func (s source) Succeed(ctx context.Context, name string, before *millpond.Packa
 	at, ok := s.suiteURL(name)
 	if !ok {
 		return nil, absent(name, s.remote.Name()+" is not the archive of "+name)
+	}
+	if f, ok := s.remote.(format.Fresher); ok && strings.HasSuffix(name, "-security") {
+		f.Fresh(securityFresh)
 	}
 	p, err := s.succeed(ctx, name, at, before, k, false)
 	if millpond.Is(err, millpond.Corrupt) || errors.Is(err, errTorn) {
