@@ -234,7 +234,7 @@ func (a *archive) Objects(t testing.TB, date time.Time) map[string]faulty.Object
 // aKey makes a key.
 func aKey(t testing.TB, name string) signer {
 	t.Helper()
-	b, err := newKey(name, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
+	b, err := newKey(name, 0, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
 	if err != nil {
 		t.Fatal(err)
 	}

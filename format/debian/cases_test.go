@@ -1,8 +1,8 @@
 package debian
 
 // The numbered cases of the format's page, and where they are shown: 01 apt_test.go, 02 crash_test.go, 03 08 09 12 14 client_test.go,
-// 04 05 06 10 11 13 19 here, 15 byhash_test.go, 07 resume_test.go, 16 unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script
-// proxy, 18 and 19 curate_test.go, flat_test.go and hosted_test.go, 20 here, 21 and 23 hosted_test.go, 22 twice_test.go, 23 and 24
+// 04 05 06 10 11 19 here, 15 byhash_test.go, 13 here and signatures_test.go, 07 resume_test.go, 16 unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script
+// proxy, 18 and 19 curate_test.go, flat_test.go and hosted_test.go, 20 and 24 many_suites_test.go, 21 hosted_test.go, 23 signatures_test.go, 22 twice_test.go, 23 and 24
 // incoming_test.go, 25 unit_test.go and the script publish, 26 the scripts real_debootstrap and proxy, 27 chain_test.go, 28
 // ponds_test.go (edges are not built), 29 the script setup_sources.
 
@@ -347,23 +347,6 @@ func TestCase13Signatures(t *testing.T) {
 	h.Pass(2 * time.Minute)
 	if r := good(t, h, "/dists/old/Release", nil); bytes.Equal(r.Body, objects["/debian/dists/old/Release"].Body) {
 		t.Error("a Release was taken with the signature of another")
-	}
-}
-
-// TestCase20Archives: two archives below one address have suites and packages of the same names, and never mix.
-func TestCase20Archives(t *testing.T) {
-	h, _ := house(t, map[string]string{"archives": "*"})
-	var want [2][]byte
-	for i, root := range []string{"alice/tools/ubuntu/", "bob/tools/ubuntu/"} {
-		a := &archive{Up: h.Up, Root: "/debian/" + root, Suite: "dists/noble", ByHash: true}
-		want[i] = deb(t, "hello", "1.0", "amd64", "", i+5)
-		a.Set(helloPath, want[i])
-		a.Lay(t, formattest.Epoch().AddDate(0, -1, 0))
-	}
-	for i, root := range []string{"alice/tools/ubuntu/", "bob/tools/ubuntu/"} {
-		good(t, h, "/"+root+"dists/noble/InRelease", nil)
-		good(t, h, "/"+root+"dists/noble/main/binary-amd64/Packages.gz", nil)
-		good(t, h, "/"+root+helloPath, want[i])
 	}
 }
 

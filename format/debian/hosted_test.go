@@ -3,11 +3,7 @@ package debian
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -49,40 +45,6 @@ func TestCase21Uploads(t *testing.T) {
 		t.Errorf("refused uploads left %d blobs", kept)
 	}
 	h.Published("a sound one", h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, of(sound)))
-}
-
-// TestCase23Signed: what is signed here passes gpgv, whatever its length, and stanzas are those that dpkg-scanpackages makes.
-func TestCase23Signed(t *testing.T) {
-	if _, err := exec.LookPath("gpgv"); err != nil {
-		t.Skip("gpgv is not installed")
-	}
-	key := aKey(t, "the pond")
-	dir := t.TempDir()
-	public, err := key.public(false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name string, b []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	ring := write("ring.gpg", public)
-	for n := range 40 {
-		text := []byte("Origin: x\nLabel: " + strings.Repeat("y", n+rand.IntN(200)) + "\n")
-		in, detached, err := key.sign(text, time.Now().Add(-time.Minute))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.Command("gpgv", "--homedir", dir, "--keyring", ring, write("in", in)).CombinedOutput(); err != nil {
-			t.Fatalf("InRelease of %d bytes: %v\n%s\n%s", len(text), err, out, in)
-		}
-		if out, err := exec.Command("gpgv", "--homedir", dir, "--keyring", ring, write("sig", detached), write("text", text)).CombinedOutput(); err != nil {
-			t.Fatalf("Release of %d bytes: %v\n%s", len(text), err, out)
-		}
-	}
 }
 
 // TestHosted: publish, update, install, yank, delete by the real apt, with the source that the repository prints.

@@ -102,7 +102,14 @@ func keysOf(ctx context.Context, repo format.Repo, expected map[string]string) (
 			if expected[n] != "" {
 				return nil, lost
 			}
-			return newKey(repo.Name(), repo.Now().Add(-keyAge))
+			switch kind := repo.Option("key_type"); kind {
+			case "", "ed25519":
+				return newKey(repo.Name(), 0, repo.Now().Add(-keyAge))
+			case "rsa4096":
+				return newKey(repo.Name(), 4096, repo.Now().Add(-keyAge))
+			default:
+				return nil, &millpond.Error{Kind: millpond.Unready, Why: "the option key_type is " + strconv.Quote(kind) + ": not ed25519 or rsa4096"}
+			}
 		})
 		if err != nil {
 			return nil, err

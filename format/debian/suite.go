@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,8 +167,9 @@ func hostedSuite(ctx context.Context, repo format.Repo, suite string) (*millpond
 	return p, err
 }
 
-// enter makes the suite that something is published into, if need be. Where its Release could not be signed nothing is taken.
-func enter(ctx context.Context, repo format.Repo, suite string) error {
+// enter makes the suite that something is published into, if need be. Where its Release could not be signed nothing is taken, nor
+// is what is of an architecture that a suite which says what it has does not have.
+func enter(ctx context.Context, repo format.Repo, suite, architecture string) error {
 	name := distsDir + "/" + suite
 	there, err := hostedSuite(ctx, repo, name)
 	if err != nil {
@@ -183,6 +185,10 @@ func enter(ctx context.Context, repo format.Repo, suite string) error {
 	if there != nil {
 		if rec, err = recordOf(there); err != nil {
 			return err
+		}
+		if len(rec.Architectures) > 0 && architecture != "" && architecture != "all" && !slices.Contains(rec.Architectures, architecture) {
+			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%s is not of %s, which has %s", architecture, suite, strings.Join(rec.Architectures, ", ")),
+				Hint: "who may yank there adds it to the field Architectures of dists/" + suite + "/Release"}
 		}
 	}
 	_, err = handler{repo: repo}.keysFor(ctx, name, rec)
