@@ -1,12 +1,17 @@
 package debian
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ulikunitz/xz"
 
 	"millpond/format/formattest"
 	"millpond/repo"
@@ -35,16 +40,79 @@ func TestCase21Uploads(t *testing.T) {
 		"a wild name":          of(strings.Replace(sound, "x-y", "../x", 1)),
 		"a wild architecture":  of(strings.Replace(sound, "amd64", "amd64/..", 1)),
 		"a Filename":           of(sound + "Filename: elsewhere\n"),
-		"a bomb":               debOf(t, "control.tar.gz", packed(t, make([]byte, 64<<20)), data),
+		"a bomb":               debOf(t, "control.tar.gz", packed(t, make([]byte, 20<<20)), data),
+		"a bomb by zstd":       debOf(t, "control.tar.zst", zstdOf(t, make([]byte, 20<<20)), data),
+		"a bomb by xz":         debOf(t, "control.tar.xz", bytes.Repeat(xzOf(t, make([]byte, 1<<20)), 20), data),
+		"a bomb of a tar":      debOf(t, "control.tar", make([]byte, 20<<20), data),
+		"a control as a link":  debOf(t, "control.tar.gz", linked(t, "./control", "/etc/passwd"), data),
+		"a field that is cut":  of(sound + "X: y\nand so on\n"),
 	} {
 		if r := h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, body); r.Status != http.StatusBadRequest && r.Status != http.StatusServiceUnavailable {
 			t.Errorf("%s: got %s, want 400", what, r)
+		}
+	}
+	for ending, control := range map[string][]byte{".zst": zstdOf(t, tarOf(t, "./control", sound)), ".xz": xzOf(t, tarOf(t, "./control", sound)), "": tarOf(t, "./control", sound)} {
+		if _, err := readDeb(bytes.NewReader(debOf(t, "control.tar"+ending, control, data)), io.Discard); err != nil {
+			t.Errorf("a sound one, packed as %q: %v", ending, err)
 		}
 	}
 	if kept := h.Kept(); kept != 0 {
 		t.Errorf("refused uploads left %d blobs", kept)
 	}
 	h.Published("a sound one", h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, of(sound)))
+}
+
+func zstdOf(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := pack(&out, ".zst", b); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func xzOf(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := xz.WriterConfig{DictCap: 1 << 20}.NewWriter(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// tarOf is tarGz, unpacked.
+func tarOf(t testing.TB, files ...string) []byte {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(tarGz(t, files...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// linked is an archive in which a name is a link.
+func linked(t testing.TB, name, to string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: to, Mode: 0o777}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return packed(t, b.Bytes())
 }
 
 // TestHosted: publish, update, install, yank, delete by the real apt, with the source that the repository prints.

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -167,4 +168,48 @@ func TestRetention(t *testing.T) {
 	listed("1.4", "1.3")
 	h.Configure(repo.Settings{}, h.Config("r", h.Up))
 	listed("1.0", "1.1", "1.2", "1.3", "1.4")
+}
+
+// TestCase11TwoComponents: one package in two components, under two paths and with different bytes, is two files; so is one path in
+// two suites of one archive, as vendors have it that replace files: which bytes are meant says the suite that is current last.
+func TestCase11TwoComponents(t *testing.T) {
+	h, a := stocked(t, nil)
+	free, other := deb(t, "tool", "1.0", "amd64", "", 1), deb(t, "tool", "1.0", "amd64", "", 2)
+	a.Set("pool/main/t/tool/tool_1.0_amd64.deb", free)
+	b := &archive{}
+	b.Set("pool/contrib/t/tool/tool_1.0_amd64.deb", other)
+	a.extra = map[string][]byte{"contrib/binary-amd64/Packages": b.files(t)[amd64]}
+	h.Up.Put("/debian/pool/contrib/t/tool/tool_1.0_amd64.deb", faulty.Object{Body: other})
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 0))
+	good(t, h, packages, nil)
+	good(t, h, "/dists/stable/contrib/binary-amd64/Packages", nil)
+	for range 2 { // cold, and held
+		good(t, h, "/pool/main/t/tool/tool_1.0_amd64.deb", free)
+		good(t, h, "/pool/contrib/t/tool/tool_1.0_amd64.deb", other)
+	}
+}
+
+// TestCase11Million reads an index of very many packages, and finds the files of the first and of the last: a million in the long
+// run of test.sh.
+func TestCase11Million(t *testing.T) {
+	n := 20_000
+	if os.Getenv("DEBIANTEST_ROUNDS") != "" {
+		n = 1_000_000
+	}
+	h, a := stocked(t, nil)
+	var index bytes.Buffer
+	path := func(i int) string { return fmt.Sprintf("pool/main/p/p%07[1]d/p%07[1]d_1_amd64.deb", i) }
+	body := []byte("!<arch>\nand so on")
+	sum := hexSHA(body)
+	for i := range n {
+		fmt.Fprintf(&index, "Package: p%07d\nVersion: 1\nArchitecture: amd64\nFilename: %s\nSize: %d\nSHA256: %s\n\n", i, path(i), len(body), sum)
+	}
+	a.extra = map[string][]byte{amd64: index.Bytes(), amd64 + ".gz": packed(t, index.Bytes())}
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 0))
+	good(t, h, packages+".gz", a.extra[amd64+".gz"])
+	for _, i := range []int{0, n / 2, n - 1} {
+		h.Up.Put("/debian/"+path(i), faulty.Object{Body: body})
+		good(t, h, "/"+path(i), body)
+	}
+	h.Want("what it does not list", h.Get("/"+path(n)), http.StatusNotFound)
 }
