@@ -36,7 +36,7 @@ command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven defa
 plugins=/usr/share/maven-repo/org/apache/maven/plugins # small; a distribution without them has no such packages either
 for plugin in compiler deploy install jar resources; do [ -d "$plugins/maven-$plugin-plugin" ] || missing+=("libmaven-$plugin-plugin-java"); done
 if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
-	for client in vagrant chromium debootstrap mmdebstrap reprepro podman buildah gradle; do command -v "$client" >/dev/null || missing+=("$client"); done
+	for client in vagrant chromium debootstrap mmdebstrap reprepro aptly podman buildah gradle; do command -v "$client" >/dev/null || missing+=("$client"); done
 	command -v ctr >/dev/null || missing+=(containerd)
 	command -v dockerd >/dev/null && command -v docker >/dev/null || missing+=(docker.io)
 fi
