@@ -37,6 +37,7 @@ func (Format) Info() format.Info {
 			{Name: "architectures", Help: "architectures whose Packages are fetched with the first Release of an archive that keeps no older ones, those of a hosted suite that has no package yet, and those of curated suites"},
 			{Name: "curated", Help: "suites of the upstreams that are listed anew as the rules leave them, and signed by this repository: names as in dists/, \"./\" and \"folder/\" of flat ones, or \"*\""},
 			{Name: "valid", Help: "for how long a Release that is signed here is good, as 7d: it is signed anew when half of that has passed"},
+			{Name: "snapshots", Help: "what a Release of our own tells apt 2.7 and later of where its snapshots are: \"https://pond.example/debian/snapshot/@SNAPSHOTID@/\""},
 			{Name: "key_type", Default: "ed25519", Help: "ed25519 or rsa4096: what a key that is made from now on is; those that are here stay"},
 			{Name: "release_digests", Help: "digests that a Release of our own lists besides SHA256, and by which its indexes are found: SHA512, MD5Sum"},
 			{Name: "signing_keys", Default: "1", Help: "numbers of the keys that sign here: \"1 2\" signs with both, while clients learn the second"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,9 @@ const (
 	keyAge = 24 * time.Hour
 )
 
+// snapshotID is what apt puts the time in the place of.
+const snapshotID = "@SNAPSHOTID@"
+
 // A seal is what the options say of signing.
 type seal struct {
 	word  string        // changes when a Release has to be signed anew
@@ -38,6 +42,12 @@ func (h handler) seal(context.Context) (*seal, error) {
 			return nil, err
 		}
 		s.word += " " + digests
+	}
+	if at := h.repo.Option("snapshots"); at != "" {
+		if u, err := url.Parse(at); err != nil || u.Host == "" || !strings.Contains(at, snapshotID) || strings.ContainsAny(at, " \t\r\n") {
+			return nil, &millpond.Error{Kind: millpond.Unready, Why: "the option snapshots is " + strconv.Quote(at) + ": not an address with " + snapshotID + " in it"}
+		}
+		s.word += " " + at
 	}
 	text := h.repo.Option("valid")
 	if text == "" || text == "0" {

@@ -293,6 +293,9 @@ func (h handler) assemble(ctx context.Context, pkg *millpond.Package, last, m *m
 		return err
 	}
 	m.Fields = p.fields
+	if at := h.repo.Option("snapshots"); at != "" {
+		m.Fields += "Snapshots: " + at + "\n"
+	}
 	bodies := make([]*millpond.Content, len(p.buckets))
 	defer func() {
 		for _, c := range bodies {
