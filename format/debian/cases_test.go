@@ -1,10 +1,11 @@
 package debian
 
 // The numbered cases of the format's page, and where they are shown: 01 apt_test.go, 02 crash_test.go, 03 08 09 12 14 client_test.go,
-// 04 05 06 10 11 19 here, 15 byhash_test.go, 13 here and signatures_test.go, 07 resume_test.go, 16 unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script
-// proxy, 18 and 19 curate_test.go, flat_test.go and hosted_test.go, 20 and 24 many_suites_test.go, 21 hosted_test.go, 23 signatures_test.go, 22 twice_test.go, 23 and 24
-// incoming_test.go, 25 unit_test.go and the script publish, 26 the scripts real_debootstrap and proxy, 27 chain_test.go, 28
-// ponds_test.go (edges are not built), 29 the script setup_sources.
+// 04 05 06 10 11 13 19 here, 07 resume_test.go, 11 20 24 also many_suites_test.go, 13 and 23 signatures_test.go, 15 byhash_test.go, 16
+// unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script proxy, 18 and 19 curate_test.go, flat_test.go and
+// hosted_test.go, 21 hosted_test.go, 22 twice_test.go, 23 and 24 incoming_test.go, 25 unit_test.go and the script publish, 26 the
+// scripts real_debootstrap, proxy and made_by_others, 27 chain_test.go, 28 ponds_test.go (edges are not built), 29 setup_test.go and
+// the script setup_sources.
 
 import (
 	"bytes"
