@@ -213,3 +213,32 @@ func TestCase11Million(t *testing.T) {
 	}
 	h.Want("what it does not list", h.Get("/"+path(n)), http.StatusNotFound)
 }
+
+// TestShapes: what archives have besides: components with a prefix, none at all that would be one, the installer's packages and images,
+// names for commands that are not there, packages of debug symbols. All that the Release lists is an index, by path and by hash.
+func TestShapes(t *testing.T) {
+	h, a := stocked(t, nil)
+	ddeb := deb(t, "hello-dbgsym", "1.0", "amd64", "Source: hello\n", 0)
+	a.Set("pool/main/h/hello/hello-dbgsym_1.0_amd64.ddeb", ddeb)
+	a.extra = map[string][]byte{}
+	for _, path := range []string{"updates/main/binary-amd64/Packages", "main/debian-installer/binary-amd64/Packages", "main/cnf/Commands-amd64", "main/dep11/Components-amd64.yml.gz",
+		"main/i18n/Translation-de_DE", "Contents-amd64.gz", "main/Contents-udeb-amd64.gz", "main/binary-amd64/Release", "main/binary-amd64/Packages.diff/Index", "a-word-that-nobody-knows"} {
+		a.extra[path] = []byte("Package: " + path + "\n")
+	}
+	image := []byte("an image of the installer")
+	for _, suite := range []string{"dists/stable", "dists/nodistro", "dists/jammy/updates"} {
+		a.Suite = suite
+		a.Lay(t, formattest.Epoch().AddDate(0, -1, 0))
+		h.Up.Put("/debian/"+suite+"/main/installer-amd64/current/images/netboot/mini.iso", faulty.Object{Body: image})
+		good(t, h, "/"+suite+"/InRelease", nil)
+		for path, want := range a.extra {
+			good(t, h, "/"+suite+"/"+path, want)
+			dir, _ := split("/" + suite + "/" + path)
+			good(t, h, dir+"/by-hash/SHA256/"+hexSHA(want), want)
+		}
+		good(t, h, "/"+suite+"/"+amd64, nil)
+		good(t, h, "/pool/main/h/hello/hello-dbgsym_1.0_amd64.ddeb", ddeb)
+		good(t, h, "/"+suite+"/main/installer-amd64/current/images/netboot/mini.iso", image)
+		h.Want("what is not listed", h.Get("/"+suite+"/main/Contents-armhf"), http.StatusNotFound)
+	}
+}
