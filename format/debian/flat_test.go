@@ -30,6 +30,7 @@ func TestFlat(t *testing.T) {
 // TestFlatHosted: a suite that is hosted here is a flat one too, of all its components and architectures, which apt installs from;
 // it moves with the other.
 func TestFlatHosted(t *testing.T) {
+	t.Parallel()
 	h, _ := house(t, nil)
 	h.Pass(-48 * time.Hour) // the clock of apt is the machine's
 	put := func(component, name string, body []byte) {
@@ -91,6 +92,7 @@ func TestFlatHosted(t *testing.T) {
 // TestCase18FlatCurated: a flat suite is curated as others are, at the root and below a folder, and apt installs of it what the
 // rules leave, by the pond's key.
 func TestCase18FlatCurated(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ root, suite, dir, pool string }{
 		"at the root":                       {"", "./", "", ""},
 		"a suite that is a folder":          {"", "extra/", "extra/", "extra/"}, // whose files are named from above it

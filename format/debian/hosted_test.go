@@ -117,6 +117,7 @@ func linked(t testing.TB, name, to string) []byte {
 
 // TestHosted: publish, update, install, yank, delete by the real apt, with the source that the repository prints.
 func TestHosted(t *testing.T) {
+	t.Parallel()
 	h, _ := house(t, nil)
 	h.Pass(-48 * time.Hour) // the clock of apt is the machine's
 	put := func(name string, body []byte) {
@@ -144,7 +145,7 @@ func TestHosted(t *testing.T) {
 	h.Want("in another suite", h.As(formattest.Owner).Do("PUT", "/pool/testing/main/hello.deb", nil, deb(t, "hello", "1.1", "amd64", "", 1)), http.StatusCreated)
 }
 
-// TestPublishing: eight clients update while packages are published all the time, and none of them ever sees a half of it.
+// TestPublishing: four clients update while packages are published all the time, and none of them ever sees a half of it.
 func TestPublishing(t *testing.T) {
 	h, _ := house(t, nil)
 	h.Pass(-48 * time.Hour)

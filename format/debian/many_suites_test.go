@@ -81,6 +81,7 @@ func TestCase20Private(t *testing.T) {
 // TestCase24Architectures: packages for two architectures and for all of them, published in one piece, are installed by apt from the
 // index of each: the machine's own, and a foreign one by its name; what must be of one version everywhere is.
 func TestCase24Architectures(t *testing.T) {
+	t.Parallel()
 	h, _ := house(t, nil)
 	h.Pass(-48 * time.Hour)
 	owner := h.As(formattest.Owner)
@@ -192,6 +193,7 @@ func TestCase11TwoComponents(t *testing.T) {
 // TestCase11Million reads an index of very many packages, and finds the files of the first and of the last: a million in the long
 // run of test.sh.
 func TestCase11Million(t *testing.T) {
+	t.Parallel()
 	n := 20_000
 	if os.Getenv("DEBIANTEST_ROUNDS") != "" {
 		n = 1_000_000

@@ -27,6 +27,7 @@ import (
 // TestCase23Signed: what is signed here passes gpgv, by keys of both kinds and whatever its length: armor has a checksum, without
 // which gpgv refuses some lengths and takes others. (Two hundred lengths in the long run of test.sh, and full keys.)
 func TestCase23Signed(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("gpgv"); err != nil {
 		t.Skip("gpgv is not installed")
 	}
@@ -142,6 +143,7 @@ func byHand(t *testing.T, e *openpgp.Entity, text string, hash crypto.Hash, at t
 // TestCase13Weak: of signatures that prove nothing any more, or not yet, none is taken under a keyring: by a key that has run out, by
 // SHA-1, or run out themselves. A binary Release.gpg is as good as one in armor, and so are lines that are escaped.
 func TestCase13Weak(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		life, signed time.Duration // of the key, and of the signature; 0 is for ever
 		hash         crypto.Hash
