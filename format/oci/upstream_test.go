@@ -89,10 +89,6 @@ func TestCase11OneDownload(t *testing.T) {
 		all.Go(func() { h.Good("one of fifty", h.Get(at), layer) })
 	}
 	<-gate.Reached
-	// Others come and leave, as all do of another layer: what was begun goes on.
-	for range 49 {
-		left(t, h, at)
-	}
 	gate.Open()
 	all.Wait()
 	h.Up.Want(t, at, 1)
