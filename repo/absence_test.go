@@ -41,3 +41,25 @@ func TestOldAbsenceOfWhatHasCome(t *testing.T) {
 	r.want("what was there", r.get(e.path()), http.StatusServiceUnavailable)
 	r.want("what was never there", r.get(never.path()), http.StatusNotFound)
 }
+
+// A package that is gone upstream is believed to be gone in time, however often somebody asks for a file that it never had.
+func TestF17GoneThoughSomebodyAsksOn(t *testing.T) {
+	r := newRig(t)
+	e := r.put("alpha", "1.0", noise(1, kib))
+	r.good("index", r.index("alpha"), nil)
+	r.up.Order("/simple/alpha/", "always 404")
+	r.pass(time.Hour)
+	missing := e
+	missing.version = "9.9"
+	for range 8 {
+		r.good("index", r.index("alpha"), nil)
+		if a := r.get(missing.path()); a.Status == http.StatusOK {
+			t.Fatalf("a file that never was: %v", a)
+		}
+		r.pass(2 * time.Minute)
+		if r.index("alpha").Status == http.StatusNotFound {
+			return
+		}
+	}
+	t.Error("its index is served a quarter of an hour after its upstream began to say that there is none")
+}
