@@ -103,6 +103,7 @@ type identity struct {
 	user   *User  // nil of anonymous, setup and jobs
 	token  *token // nil without one
 	login  *session
+	link   *scope  // of the link that the request came by; nil without one
 	within []scope // all of them narrow
 	rights []right
 }
