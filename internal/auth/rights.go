@@ -110,8 +110,11 @@ type identity struct {
 
 var _ repo.Rights = (*identity)(nil)
 
-// May implements repo.Rights.
+// May implements repo.Rights. What is asked of the pond as a whole is asked of all names.
 func (i *identity) May(v millpond.Verb, repository, pkg string) bool {
+	if repository == "" && pkg == "" {
+		pkg = "*"
+	}
 	b := bit(v)
 	for k := range i.rights {
 		g := &i.rights[k]

@@ -291,3 +291,21 @@ func TestDescriptionCoversEveryRoute(t *testing.T) {
 		t.Errorf("DELETE /-/api/users = %d, Allow %q; want 405 and GET, HEAD, POST", w.Code, w.Header().Get("Allow"))
 	}
 }
+
+// TestEventsOfSomeNames: who may audit some names of a repository reads of those, and of no others.
+func TestEventsOfSomeNames(t *testing.T) {
+	h := newHouse(t)
+	for _, name := range []string{"acme-x", "other"} {
+		h.send(bearer(h.admin), "PUT", "/priv/"+name+"/1", strings.NewReader("one"))
+	}
+	some := h.user("some", "auditor priv acme-*")
+	var events []EventDocument
+	h.ask(some, "GET", "/-/api/events?repository=priv&package=acme-x", nil, 200, &events)
+	if len(events) != 1 || events[0].Package != "acme-x" {
+		t.Errorf("of its own name: %+v, want the one event", events)
+	}
+	for _, path := range []string{"events?repository=priv", "events?repository=priv&package=other", "events?package=acme-x", "audit/chain?repository=priv", "audit/chain?repository=priv&package=acme-x"} {
+		h.ask(some, "GET", "/-/api/"+path, nil, 403, nil)
+	}
+	h.ask(h.user("all", "auditor priv"), "GET", "/-/api/events?repository=priv", nil, 200, nil)
+}

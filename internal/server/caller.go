@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 
 	"millpond"
 	"millpond/format"
@@ -189,7 +190,12 @@ func (t *table) may(c *call) error {
 		}
 		return refuse(&x.caller, string(verb)+" in "+m.name, "an owner of "+m.name+" can grant it")
 	case inQuery:
-		if name := c.r.URL.Query().Get("repository"); name != "" && rights(verb, name, "") {
+		q := c.r.URL.Query()
+		pkg := "*" // all names, unless it is asked for one
+		if one := q.Get("package"); one != "" && slices.Contains(c.route.query, "package") {
+			pkg = one
+		}
+		if name := q.Get("repository"); name != "" && rights(verb, name, pkg) {
 			return nil
 		}
 	case inBody:
