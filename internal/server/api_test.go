@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -308,4 +309,15 @@ func TestEventsOfSomeNames(t *testing.T) {
 		h.ask(some, "GET", "/-/api/"+path, nil, 403, nil)
 	}
 	h.ask(h.user("all", "auditor priv"), "GET", "/-/api/events?repository=priv", nil, 200, nil)
+}
+
+// TestReadyThoughSomebodyLeft: a client that leaves while it asks how the pond is makes it ill for nobody else.
+func TestReadyThoughSomebodyLeft(t *testing.T) {
+	h := newHouse(t)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	h.send("", "GET", "/-/readyz", nil, func(r *http.Request) { *r = *r.WithContext(left) })
+	if w := h.send("", "GET", "/-/readyz", nil); w.Code != 200 {
+		t.Errorf("after a client that left: %d %s", w.Code, w.Body)
+	}
 }
