@@ -81,13 +81,40 @@ func readZip(at io.ReaderAt, size int64) (*zip.Reader, error) {
 	if n, err := members(at, size); err != nil {
 		return nil, err
 	} else if n > mostMembers {
-		return nil, errZip(fmt.Sprintf("the archive has more than %d members", mostMembers), nil)
+		return nil, errMembers
 	}
-	z, err := zip.NewReader(at, size)
+	// An archive may say of its members how many they are modulo 65536: they are counted while they are read.
+	c := &counted{ReaderAt: at, left: mostMembers + 4000} // what is read at the end before may be read again
+	z, err := zip.NewReader(c, size)
+	c.over = true
+	if err == errMembers {
+		return nil, err
+	}
 	if err != nil && err != zip.ErrInsecurePath {
 		return nil, errZip("this is no zip archive that can be read", err)
 	}
 	return z, nil
+}
+
+var errMembers = errZip(fmt.Sprintf("the archive has more than %d members", mostMembers), nil) // never changed
+
+// A counted fails once it has read the beginnings of more members' entries in a directory than there may be.
+type counted struct {
+	io.ReaderAt
+	left int
+	over bool // nothing is counted any more
+}
+
+// ReadAt implements io.ReaderAt.
+func (c *counted) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(p, off)
+	if c.over {
+		return n, err
+	}
+	if c.left -= bytes.Count(p[:n], []byte("PK\x01\x02")); c.left < 0 {
+		return 0, errMembers
+	}
+	return n, err
 }
 
 // members is how many members the end of an archive says that it has.

@@ -186,3 +186,22 @@ func TestCase04Tus(t *testing.T) {
 	h.Want("with the upload", all, http.StatusCreated)
 	h.Good("at once", h.Get("/at/once"), []byte(text))
 }
+
+// TestMembersThatAreNotSaid: an archive that says it has few members, and has many, is not read to its end.
+func TestMembersThatAreNotSaid(t *testing.T) {
+	entry := make([]byte, 47)
+	copy(entry, "PK\x01\x02")
+	entry[28], entry[46] = 1, 'x' // a name of one letter
+	for n, refused := range map[int]bool{3: false, 1 << 16: false, 1 << 17: true} {
+		end := make([]byte, 22)
+		copy(end, "PK\x05\x06")
+		binary.LittleEndian.PutUint16(end[8:], uint16(n))
+		binary.LittleEndian.PutUint16(end[10:], uint16(n))
+		binary.LittleEndian.PutUint32(end[12:], uint32(n*len(entry)))
+		archive := append(bytes.Repeat(entry, n), end...)
+		z, err := readZip(bytes.NewReader(archive), int64(len(archive)))
+		if refused != (err != nil) || err == nil && len(z.File) != n {
+			t.Errorf("%d members: got %v, want refused: %v", n, err, refused)
+		}
+	}
+}
