@@ -32,6 +32,7 @@ type upload struct {
 	most int64
 	over bool // committed or discarded
 	kept bool // an entry says whose it is
+	any  bool // who may publish the package
 	life time.Duration
 	ends time.Time // when that entry expires
 }
@@ -40,6 +41,7 @@ type upload struct {
 type uploadSession struct {
 	Repository, Package, Name, Token string
 	Life                             time.Duration `json:",omitzero"` // after the last use
+	Anyone                           bool          `json:",omitzero"` // who may publish the package may go on with it
 }
 
 // Upload implements format.Writer.
@@ -54,13 +56,8 @@ func (b *bound) Upload(ctx context.Context, u format.Uploading) (format.Upload, 
 	if u.Size > most {
 		return nil, b.tooLarge(most)
 	}
-	room, err := b.pond.blobs.Room(ctx)
-	if err != nil {
+	if err := b.roomFor(ctx, max(u.Size, 0)); err != nil {
 		return nil, err
-	}
-	if low := min(publishRoom, b.pond.lowMark(room)); room.Free >= 0 && room.Free-max(u.Size, 0) < low {
-		return nil, &millpond.Error{Kind: millpond.Full, Why: fmt.Sprintf("the disk has %s left; publishing stops below %s", gib(room.Free), gib(low)),
-			Hint: "its operator must make room"}
 	}
 	w, err := b.pond.blobs.Create(ctx)
 	if err != nil {
@@ -76,7 +73,20 @@ func (b *bound) Upload(ctx context.Context, u format.Uploading) (format.Upload, 
 	if d, ok := w.(blob.Declarer); ok && len(u.Algorithms) > 0 {
 		d.Declare(u.Algorithms...)
 	}
-	return &upload{Writer: w, b: b, pkg: u.Package, ctx: ctx, most: most, life: firstPositive(u.Kept, unused)}, nil
+	return &upload{Writer: w, b: b, pkg: u.Package, ctx: ctx, most: most, any: u.Anyone, life: firstPositive(u.Kept, unused)}, nil
+}
+
+// roomFor is Full if n more bytes would leave less free than publishing leaves.
+func (b *bound) roomFor(ctx context.Context, n int64) error {
+	room, err := b.pond.blobs.Room(ctx)
+	if err != nil {
+		return err
+	}
+	if low := min(publishRoom, b.pond.lowMark(room)); room.Free >= 0 && room.Free-n < low {
+		return &millpond.Error{Kind: millpond.Full, Why: fmt.Sprintf("the disk has %s left; publishing stops below %s", gib(room.Free), gib(low)),
+			Hint: "its operator must make room"}
+	}
+	return nil
 }
 
 func gib(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }
@@ -169,7 +179,7 @@ func (u *upload) Close() error {
 }
 
 func (u *upload) keep() error {
-	value, err := json.Marshal(uploadSession{u.b.config.Name, u.pkg, u.b.caller.Name, u.b.caller.Token, u.life})
+	value, err := json.Marshal(uploadSession{u.b.config.Name, u.pkg, u.b.caller.Name, u.b.caller.Token, u.life, u.any})
 	if err != nil {
 		return err
 	}
@@ -212,7 +222,7 @@ func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
 		return json.Unmarshal(e.Value, &s)
 	})
 	none := &millpond.Error{Kind: millpond.NotFound, Why: "there is no such upload", Hint: "begin it again; an upload is kept for a time only"}
-	if millpond.Is(err, millpond.NotFound) || err == nil && (s.Repository != b.config.Name || s.Name != b.caller.Name || s.Token != b.caller.Token) {
+	if millpond.Is(err, millpond.NotFound) || err == nil && (s.Repository != b.config.Name || !s.Anyone && (s.Name != b.caller.Name || s.Token != b.caller.Token)) {
 		return nil, none
 	}
 	if err != nil {
@@ -232,7 +242,7 @@ func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
 	if most <= 0 {
 		most = defaultMaxFile
 	}
-	return &upload{Writer: w, b: b, pkg: s.Package, ctx: ctx, most: most, kept: true, life: firstPositive(s.Life, unused), ends: ends}, nil
+	return &upload{Writer: w, b: b, pkg: s.Package, ctx: ctx, most: most, kept: true, any: s.Anyone, life: firstPositive(s.Life, unused), ends: ends}, nil
 }
 
 // restorable is how long what was deleted can be brought back.
