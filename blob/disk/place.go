@@ -53,7 +53,23 @@ func (w *Writer) Flush() error {
 	if w.full {
 		return errEnded
 	}
-	return fault("make a blob durable", w.s.sync(w.f))
+	err := w.s.sync(w.f)
+	if err == nil && !w.named.Load() {
+		if err = w.s.syncNames(); err == nil {
+			w.named.Store(true)
+		}
+	}
+	return fault("make a blob durable", err)
+}
+
+// syncNames makes durable which unfinished blobs there are.
+func (s *Store) syncNames() error {
+	dir, err := s.dir.OpenDir(incoming)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return s.sync(dir)
 }
 
 // Take implements blob.Placer.

@@ -27,6 +27,7 @@ type Writer struct {
 	placing sync.RWMutex // held by who places, and by who lets nothing be placed any more; taken after mu
 	reach   atomic.Int64 // the end of what was placed; 0 if nothing was
 	full    bool         // nothing can be placed: guarded by placing
+	named   atomic.Bool  // its name among the unfinished is durable
 
 	mu     sync.Mutex // guards what follows; held across I/O, for only one goroutine writes
 	sums   sums
