@@ -397,18 +397,15 @@ func TestPowerCutAtEveryCall(t *testing.T) {
 
 // The model must find what a store without fsync would lose, or it says nothing.
 func TestPowerCutModelFindsMissingSyncs(t *testing.T) {
-	for _, test := range []struct {
-		lost durable.Op
-		want string
-	}{
-		{durable.OpSync, "bytes of"},
-		{durable.OpSync, "was flushed and has other bytes"},
-		{durable.OpSyncDir, "was acknowledged and is lost"},
-		{durable.OpSyncDir, "was flushed and is lost"},
+	for lost, all := range map[durable.Op][]string{
+		durable.OpSync:    {"bytes of", "was flushed and has other bytes"},
+		durable.OpSyncDir: {"was acknowledged and is lost", "was flushed and is lost"},
 	} {
-		_, wrong := cuts(t, 1, test.lost)
-		if !slices.ContainsFunc(wrong, func(w string) bool { return strings.Contains(w, test.want) }) {
-			t.Errorf("without %s nothing was found: %d other faults", test.lost, len(wrong))
+		_, wrong := cuts(t, 1, lost)
+		for _, want := range all {
+			if !slices.ContainsFunc(wrong, func(w string) bool { return strings.Contains(w, want) }) {
+				t.Errorf("without %s no %q was found among %d faults", lost, want, len(wrong))
+			}
 		}
 	}
 }
