@@ -57,6 +57,7 @@ type Uploading struct {
 	Kept time.Duration
 	// Anyone lets all who may publish the package go on with it, not only who began it.
 	Anyone bool
+	Note   string // what Uploads says of it
 }
 
 // An Upload is a blob on its way in. One goroutine uses it.
@@ -78,6 +79,19 @@ type Upload interface {
 	Discard() error
 	// Close ends the use. Without Commit or Discard the bytes are kept for Resume.
 	io.Closer
+}
+
+// A Resumer is a Writer that lists what is unfinished. The pond's Repos are Resumers.
+type Resumer interface {
+	// Uploads are the uploads that were closed without Commit and with which the caller may go on, of packages whose names
+	// begin with prefix, by name and then by age.
+	Uploads(ctx context.Context, prefix string) ([]Unfinished, error)
+}
+
+// Unfinished is an upload that may be resumed.
+type Unfinished struct {
+	ID, Package, Note string
+	Begun             time.Time
 }
 
 // A Placer is an Upload that also takes bytes ahead of those written so far, each at its own place. What was placed belongs to

@@ -14,8 +14,8 @@ import (
 )
 
 // fileOfParts begins the file that parts will make; "" if they are to be kept apart.
-func (h handler) fileOfParts(ctx context.Context, name string) (id string, err error) {
-	up, err := h.repo.Upload(ctx, format.Uploading{Package: name, Size: -1, Kept: partsKept, Anyone: true})
+func (h handler) fileOfParts(ctx context.Context, name, upload string) (id string, err error) {
+	up, err := h.repo.Upload(ctx, format.Uploading{Package: name, Size: -1, Kept: partsKept, Anyone: true, Note: noteOfParts + upload})
 	if err != nil {
 		return "", err
 	}

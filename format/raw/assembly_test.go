@@ -260,3 +260,73 @@ func TestCase06KilledAtEveryWrite(t *testing.T) {
 		}
 	}
 }
+
+// TestListOfUploads: what is under way is told by key and by age, in pages, to those who may go on with it.
+func TestListOfUploads(t *testing.T) {
+	h := newHouse(t)
+	var want []string
+	ids := map[string]string{}
+	for _, path := range []string{"/a", "/dir/one", "/dir/one", "/dir/two%20+", "/z"} {
+		m := beginParts(h, path)
+		h.Pass(time.Second)
+		want = append(want, strings.ReplaceAll(path[1:], "%20", " ")+" "+m.id)
+		ids[path] = m.id
+	}
+	done := beginParts(h, "/done")
+	done.put(1, "x")
+	done.made("one that is no longer under way", "x", 1)
+	h.Want("aborted", s3(h, "DELETE", "/aborted?uploadId="+beginParts(h, "/aborted").id, ""), 204)
+	h.Want("no part of it", h.As(formattest.Owner).Do("POST", "/-/uploads", http.Header{"Tus-Resumable": {"1.0.0"}, "Upload-Length": {"5"}, "Upload-Metadata": {"path eA=="}}, nil), 201)
+	list := func(query string) s3Uploads { return read[s3Uploads](t, s3(h, "GET", "/?uploads"+query, "")) }
+	names := func(page s3Uploads) (all []string) {
+		for _, u := range page.Upload {
+			if when, err := time.Parse(s3Time, u.Initiated); err != nil || when.IsZero() {
+				t.Errorf("%s was begun %q", u.Key, u.Initiated)
+			}
+			all = append(all, u.Key+" "+u.UploadID)
+		}
+		return all
+	}
+	if got := names(list("")); !slices.Equal(got, want) {
+		t.Errorf("all: got %q, want %q", got, want)
+	}
+	if got := names(list("&prefix=dir/")); !slices.Equal(got, want[1:4]) {
+		t.Errorf("below dir/: got %q, want %q", got, want[1:4])
+	}
+	if got := list("&prefix=dir/t&encoding-type=url").Upload; len(got) != 1 || got[0].Key != "dir/two%20%2B" {
+		t.Errorf("escaped: got %+v", got)
+	}
+	for most := 1; most <= 5; most++ {
+		var got []string
+		for at, pages := "", 0; ; pages++ {
+			page := list(fmt.Sprintf("&max-uploads=%d%s", most, at))
+			if got = append(got, names(page)...); !page.IsTruncated {
+				break
+			}
+			if at = "&key-marker=" + page.NextKeyMarker + "&upload-id-marker=" + page.NextUploadIDMarker; len(page.Upload) != most || pages > 5 {
+				t.Fatalf("%d a page: one has %d", most, len(page.Upload))
+			}
+			at = strings.ReplaceAll(strings.ReplaceAll(at, " ", "%20"), "+", "%2B")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d a page: got %q, want %q", most, got, want)
+		}
+	}
+	for at, want := range map[string][]string{"": {"a", "dir/", "z"}, "&key-marker=a": {"dir/", "z"}, "&key-marker=dir/": {"z"}} {
+		page := list("&delimiter=/" + at)
+		var got []string
+		for _, u := range page.Upload {
+			got = append(got, u.Key)
+		}
+		for _, p := range page.CommonPrefixes {
+			got = append(got, p.Prefix)
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("with a delimiter%s: got %q, want %q", at, got, want)
+		}
+	}
+	r := h.As(formattest.Reader).Do("GET", "/?uploads", http.Header{"X-Amz-Content-Sha256": {"UNSIGNED-PAYLOAD"}}, nil)
+	if got := read[s3Uploads](t, r).Upload; len(got) != 0 {
+		t.Errorf("who may not go on with them is told of %+v", got)
+	}
+}

@@ -29,7 +29,7 @@ func (h handler) beginParts(w http.ResponseWriter, r *http.Request, name string)
 	rand.Read(id) // never fails
 	upload := hex.EncodeToString(id)
 	in.record.Crc = nil
-	file, err := h.fileOfParts(r.Context(), name)
+	file, err := h.fileOfParts(r.Context(), name, upload)
 	if err != nil {
 		return err
 	}
