@@ -368,3 +368,25 @@ func TestErrorsAreProblems(t *testing.T) {
 	h.Good("catalog", h.Get("/archetype-catalog.xml"), []byte("<archetype-catalog/>"))
 	h.Good("its sum", h.Get("/archetype-catalog.xml.sha1"), sha1Of([]byte("<archetype-catalog/>")))
 }
+
+// TestIndex: what an upstream keeps for the search of editors is passed on, its own sums included, and kept for when it is ill.
+func TestIndex(t *testing.T) {
+	h, _ := stocked(t)
+	body := []byte("\x1f\x8bthe index")
+	lay(h.Up, "/.index/nexus-maven-repository-index.gz", body, time.Time{})
+	lay(h.Up, "/.index/nexus-maven-repository-index.properties", []byte("nexus.index.id=x\n"), time.Time{})
+	got := h.Good("the index", h.Get("/.index/nexus-maven-repository-index.gz"), body)
+	if got.Header.Get("Content-Type") != "application/gzip" {
+		t.Errorf("it is %s", got.Header.Get("Content-Type"))
+	}
+	h.Good("its sum", h.Get("/.index/nexus-maven-repository-index.gz.sha1"), sha1Of(body))
+	h.Good("what it says of itself", h.Get("/.index/nexus-maven-repository-index.properties"), []byte("nexus.index.id=x\n"))
+	h.Want("a part that there is none of", h.Get("/.index/nexus-maven-repository-index.1.gz"), http.StatusNotFound)
+	h.Want("nobody publishes it", h.As(formattest.Owner).Do("PUT", "/.index/x.gz", nil, body), http.StatusMethodNotAllowed)
+	lay(h.Up, "/.index/nexus-maven-repository-index.gz", []byte("\x1f\x8bthe next"), time.Time{})
+	h.Pass(10 * time.Minute)
+	h.Good("the next one", h.Get("/.index/nexus-maven-repository-index.gz"), []byte("\x1f\x8bthe next"))
+	h.Pass(10 * time.Minute)
+	h.Up.Close()
+	h.Good("kept", h.Get("/.index/nexus-maven-repository-index.gz"), []byte("\x1f\x8bthe next"))
+}

@@ -187,6 +187,10 @@ func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document,
 	case prefixesName:
 		r.Limit = prefixesLimit
 	default:
+		if name, ok := strings.CutPrefix(k.Package, indexDir+"/"); ok && isSegment(name) {
+			r.Limit = indexLimit
+			break
+		}
 		n, ok := nameOf(k.Package)
 		version, file, cut := strings.Cut(k.File, "/")
 		if !ok || !cut || !isSnapshot(version) || !s.has(k.Package) {
@@ -215,6 +219,7 @@ const (
 	prefixesName  = ".meta/prefixes.txt"
 	literalLimit  = 1 << 30
 	prefixesLimit = 25 << 20
+	indexLimit    = 8 << 30 // the largest is some 3 GB
 )
 
 // Sniff refuses what cannot be the file: a captive portal's page above all.
