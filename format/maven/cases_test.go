@@ -86,6 +86,38 @@ func TestCase04WrongSum(t *testing.T) {
 	h.Good("a sum that the upstream has not", h.Get(at+".sha256"), []byte(hex.EncodeToString(sum[:])))
 }
 
+// TestSumInAHeader: a sum that comes with the file counts as one beside it does, and also where there is none beside it.
+func TestSumInAHeader(t *testing.T) {
+	at := file(up, "1.0", ".jar")
+	for _, c := range []struct {
+		name, header string
+		beside       bool
+		options      []func(*repo.Config)
+		want         int
+	}{
+		{name: "right", header: "X-Checksum-Sha1", beside: true, want: http.StatusOK},
+		{name: "right, and none beside it", header: "X-Checksum-Sha256", want: http.StatusOK},
+		{name: "wrong", beside: true, want: http.StatusServiceUnavailable},
+		{name: "wrong, and none beside it", want: http.StatusServiceUnavailable},
+		{name: "wrong, and warned of", options: []func(*repo.Config){option("checksum", "warn")}, want: http.StatusOK},
+	} {
+		h, jar := stocked(t, c.options...)
+		one, two := sha1Of(jar), sha256.Sum256(jar)
+		header := http.Header{"X-Checksum-Sha1": {string(one)}, "X-Checksum-Sha256": {hex.EncodeToString(two[:])}, "X-Checksum-Sha512": {"not a sum"}}
+		if c.header == "" {
+			header.Set("X-Checksum-Sha256", strings.Repeat("0", 64))
+		} else {
+			header = http.Header{c.header: header[c.header]}
+		}
+		h.Up.Put(at, faulty.Object{Body: jar, Type: "application/java-archive", Header: header})
+		if h.Up.Remove(at + ".sha1"); c.beside {
+			h.Up.Put(at+".sha1", faulty.Object{Body: one})
+		}
+		h.Get(at)
+		h.Want(c.name, h.Get(at), c.want)
+	}
+}
+
 func TestCase05SumsUpstream(t *testing.T) {
 	at := file(up, "1.0", ".jar")
 	for _, c := range []struct {
