@@ -88,6 +88,7 @@ if [ -n "$long" ]; then # they take minutes to build; without them their scripts
 	tool regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
 	tool helm helm.sh/helm/v3/cmd/helm@v3.19.0
 	tool oras oras.land/oras/cmd/oras@v1.3.0
+	[ -x "$tools/bin/s3clients" ] || (cd testdata/s3clients && go build -o "$tools/bin/s3clients" .) || echo "s3clients cannot be built; it is skipped"
 fi
 tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.8.0
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/md5"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -148,7 +147,7 @@ func putFile(ctx context.Context, address, token, name string, size int64) (time
 	return time.Since(began), err
 }
 
-// putParts puts a file as S3's clients put a large one.
+// putParts puts a file as S3's clients put a large one: they take a part's tag from its answer.
 func putParts(ctx context.Context, address, token, name string, size int64) (time.Duration, error) {
 	const part = 16 << 20
 	f, err := os.Open(name)
@@ -176,10 +175,9 @@ func putParts(ctx context.Context, address, token, name string, size int64) (tim
 		wg.Go(func() {
 			for i := range turns {
 				n := min(part, size-int64(i)*part)
-				sum := md5.New()
-				body := io.TeeReader(io.NewSectionReader(f, int64(i)*part, n), sum)
-				_, err := ask(ctx, http.MethodPut, fmt.Sprintf("%s?partNumber=%d&uploadId=%s", address, i+1, begun.ID), token, body, n)
-				tags[i] = fmt.Sprintf("%x", sum.Sum(nil))
+				head, _, err := exchange(ctx, http.MethodPut, fmt.Sprintf("%s?partNumber=%d&uploadId=%s", address, i+1, begun.ID), token,
+					io.NewSectionReader(f, int64(i)*part, n), n)
+				tags[i] = strings.Trim(head.Get("Etag"), `"`)
 				mu.Lock()
 				failed = errors.Join(failed, err)
 				mu.Unlock()
@@ -208,9 +206,15 @@ func putParts(ctx context.Context, address, token, name string, size int64) (tim
 
 // ask sends a body and returns the answer, which is a good one.
 func ask(ctx context.Context, method, address, token string, body io.Reader, size int64) ([]byte, error) {
+	_, said, err := exchange(ctx, method, address, token, body, size)
+	return said, err
+}
+
+// exchange is ask, with the answer's header.
+func exchange(ctx context.Context, method, address, token string, body io.Reader, size int64) (http.Header, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.ContentLength = size
 	if token != "" {
@@ -218,14 +222,14 @@ func ask(ctx context.Context, method, address, token string, body io.Reader, siz
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	said, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode/100 != 2 {
 		err = fmt.Errorf("%s %s answers %s: %.300s", method, address, resp.Status, said)
 	}
-	return said, err
+	return resp.Header, said, err
 }
 
 // layers: the metadata of an artifact that five upstreams have, each 200 versions of which half are its own: asked of them, and

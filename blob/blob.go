@@ -85,6 +85,25 @@ type Checker interface {
 	Check(ctx context.Context, want ...millpond.Digest) error
 }
 
+// A Placer is a Writer that also takes bytes ahead of those written so far, each at its own place, as the parts of an upload
+// come. What was placed belongs to the blob once it is taken; Commit drops what was not. PlaceAt, ReadAt and Flush may be
+// called by many goroutines at once. ReadAt reads what was placed as well; where nothing was, it reads zeros. Writers whose
+// bytes may come in any order implement it.
+type Placer interface {
+	// PlaceAt keeps p at off, which is not before Size. Full as for Write; what it has kept of p then may be placed again.
+	PlaceAt(p []byte, off int64) error
+	// Flush makes durable what was written and placed so far.
+	Flush() error
+	// Take makes the first size bytes the blob's, which were all written or placed. They stay as they are from then on.
+	// Nothing changes where they are the blob's already.
+	Take(ctx context.Context, size int64) error
+	// Rewind makes the first size bytes all that are the blob's, which were written or taken before: what is behind them
+	// counts as placed. After Resume all bytes are the blob's, until it is called.
+	Rewind(size int64) error
+	// Sum is the sha256 of the bytes that are the blob's: what Commit would return.
+	Sum(ctx context.Context) (millpond.Digest, error)
+}
+
 // Aside takes a damaged blob out of service: it is NotFound from then on, until its bytes are sealed anew. Stores whose
 // bytes can rot implement it.
 type Aside interface {

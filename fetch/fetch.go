@@ -75,6 +75,8 @@ type File struct {
 
 	// Get writes the bytes where they are not a plain GET of URL; nil otherwise.
 	Get func(ctx context.Context, w io.Writer) error
+	// Answered is told the header of every answer that brings bytes, before they are read; nil hears nothing.
+	Answered func(header http.Header)
 	// Sniff is asked with up to 512 first bytes before any reader sees them; nil accepts all.
 	Sniff func(head []byte) error
 	// Verify is asked when all bytes are there and have every digest in Want, before they are sealed; nil accepts all.

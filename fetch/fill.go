@@ -169,6 +169,9 @@ func (f *flight) read(a *answer, from, at, total int64) error {
 		f.coding, total = coding, -1
 	}
 	f.tag, f.url = strongTag(a.Header), a.url
+	if f.file.Answered != nil {
+		f.file.Answered(a.Header)
+	}
 	if err := f.announce(a.Header.Get("Content-Type"), total); err != nil {
 		return err
 	}

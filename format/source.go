@@ -71,6 +71,12 @@ type Sniffer interface {
 	Sniff(k millpond.Key, head []byte) error
 }
 
+// A Hearer is a Source that is told what the header of an answer says which brings a file's bytes, before they are read: it
+// may declare digests that Verify compares. Of a download that begins anew the last header counts.
+type Hearer interface {
+	Hear(k millpond.Key, header http.Header)
+}
+
 // An Asker is a Source whose files are asked for in a way of their own.
 type Asker interface {
 	Asks(k millpond.Key) Asking

@@ -55,6 +55,9 @@ type Uploading struct {
 	Algorithms []string // that Commit will be asked for, besides sha256
 	// Kept is how long its bytes can be resumed after they were last closed, give or take a minute; 0 is a day.
 	Kept time.Duration
+	// Anyone lets all who may publish the package go on with it, not only who began it.
+	Anyone bool
+	Note   string // what Uploads says of it
 }
 
 // An Upload is a blob on its way in. One goroutine uses it.
@@ -76,6 +79,38 @@ type Upload interface {
 	Discard() error
 	// Close ends the use. Without Commit or Discard the bytes are kept for Resume.
 	io.Closer
+}
+
+// A Resumer is a Writer that lists what is unfinished. The pond's Repos are Resumers.
+type Resumer interface {
+	// Uploads are the uploads that were closed without Commit and with which the caller may go on, of packages whose names
+	// begin with prefix, by name and then by age.
+	Uploads(ctx context.Context, prefix string) ([]Unfinished, error)
+}
+
+// Unfinished is an upload that may be resumed.
+type Unfinished struct {
+	ID, Package, Note string
+	Begun             time.Time
+}
+
+// A Placer is an Upload that also takes bytes ahead of those written so far, each at its own place. What was placed belongs to
+// the upload once it is taken; Commit drops what was not. PlaceAt, ReadAt and Flush may be called by many goroutines at once.
+// ReadAt reads what was placed as well; where nothing was, it reads zeros. All methods are Unsupported where the store takes
+// bytes in order only; the pond's Uploads are Placers.
+type Placer interface {
+	// PlaceAt keeps p at off, which is not before Size. Full and TooLarge as for Write.
+	PlaceAt(p []byte, off int64) error
+	// Flush makes durable what was written and placed so far.
+	Flush() error
+	// Take makes the first size bytes the upload's, which were all written or placed. They stay as they are from then on.
+	// Nothing changes where they are the upload's already.
+	Take(ctx context.Context, size int64) error
+	// Rewind makes the first size bytes all that are the upload's, which were written or taken before: what is behind them
+	// counts as placed. After Resume all bytes are the upload's, until it is called.
+	Rewind(size int64) error
+	// Sum is the sha256 of the bytes that are the upload's: what Commit would return.
+	Sum(ctx context.Context) (millpond.Digest, error)
 }
 
 // A Release is what Publish makes visible.

@@ -156,11 +156,15 @@ func join(out, more *millpond.Package, f format.Format) {
 			groups[grouper.Group(out.Versions[i].Name)] = true
 		}
 	}
-	have := slices.Clone(out.Versions)
-	slices.SortFunc(have, func(a, b millpond.Version) int { return compare(a.Name, b.Name) })
+	have := make([]string, len(out.Versions)) // a name is moved about faster than a version
+	for i := range out.Versions {
+		have[i] = out.Versions[i].Name
+	}
+	slices.SortFunc(have, compare)
+	out.Versions = slices.Grow(out.Versions, len(more.Versions))
 	for i := range more.Versions {
 		// Two spellings of one version (1.0, 1.0.0) are one: its files are never mixed.
-		_, found := slices.BinarySearchFunc(have, more.Versions[i].Name, func(v millpond.Version, name string) int { return compare(v.Name, name) })
+		_, found := slices.BinarySearchFunc(have, more.Versions[i].Name, compare)
 		if !found && !(grouped && groups[grouper.Group(more.Versions[i].Name)]) {
 			out.Versions = append(out.Versions, more.Versions[i])
 		}

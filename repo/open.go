@@ -296,6 +296,9 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 	if sniffer, ok := src.(format.Sniffer); ok {
 		job.Sniff = func(head []byte) error { return sniffer.Sniff(k, head) }
 	}
+	if hearer, ok := src.(format.Hearer); ok {
+		job.Answered = func(header http.Header) { hearer.Hear(k, header) }
+	}
 	var doubt error // of the bytes that Verify saw last
 	verifier, ok := src.(format.Verifier)
 	if ok {

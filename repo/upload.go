@@ -1,11 +1,14 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"millpond"
@@ -30,16 +33,19 @@ type upload struct {
 	pkg  string
 	ctx  context.Context // of the request
 	most int64
-	over bool // committed or discarded
-	kept bool // an entry says whose it is
-	life time.Duration
+	over bool      // committed or discarded
+	kept bool      // an entry says whose it is
 	ends time.Time // when that entry expires
+	says uploadSession
 }
 
 // A session says whose an unfinished upload is.
 type uploadSession struct {
 	Repository, Package, Name, Token string
 	Life                             time.Duration `json:",omitzero"` // after the last use
+	Anyone                           bool          `json:",omitzero"` // who may publish the package may go on with it
+	Note                             string        `json:",omitzero"`
+	Begun                            time.Time     `json:",omitzero"`
 }
 
 // Upload implements format.Writer.
@@ -54,13 +60,8 @@ func (b *bound) Upload(ctx context.Context, u format.Uploading) (format.Upload, 
 	if u.Size > most {
 		return nil, b.tooLarge(most)
 	}
-	room, err := b.pond.blobs.Room(ctx)
-	if err != nil {
+	if err := b.roomFor(ctx, max(u.Size, 0)); err != nil {
 		return nil, err
-	}
-	if low := min(publishRoom, b.pond.lowMark(room)); room.Free >= 0 && room.Free-max(u.Size, 0) < low {
-		return nil, &millpond.Error{Kind: millpond.Full, Why: fmt.Sprintf("the disk has %s left; publishing stops below %s", gib(room.Free), gib(low)),
-			Hint: "its operator must make room"}
 	}
 	w, err := b.pond.blobs.Create(ctx)
 	if err != nil {
@@ -76,7 +77,23 @@ func (b *bound) Upload(ctx context.Context, u format.Uploading) (format.Upload, 
 	if d, ok := w.(blob.Declarer); ok && len(u.Algorithms) > 0 {
 		d.Declare(u.Algorithms...)
 	}
-	return &upload{Writer: w, b: b, pkg: u.Package, ctx: ctx, most: most, life: firstPositive(u.Kept, unused)}, nil
+	return &upload{Writer: w, b: b, pkg: u.Package, ctx: ctx, most: most, says: uploadSession{
+		Repository: b.config.Name, Package: u.Package, Name: b.caller.Name, Token: b.caller.Token, Life: firstPositive(u.Kept, unused),
+		Anyone: u.Anyone, Note: u.Note, Begun: b.pond.now().Truncate(time.Second),
+	}}, nil
+}
+
+// roomFor is Full if n more bytes would leave less free than publishing leaves.
+func (b *bound) roomFor(ctx context.Context, n int64) error {
+	room, err := b.pond.blobs.Room(ctx)
+	if err != nil {
+		return err
+	}
+	if low := min(publishRoom, b.pond.lowMark(room)); room.Free >= 0 && room.Free-n < low {
+		return &millpond.Error{Kind: millpond.Full, Why: fmt.Sprintf("the disk has %s left; publishing stops below %s", gib(room.Free), gib(low)),
+			Hint: "its operator must make room"}
+	}
+	return nil
 }
 
 func gib(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }
@@ -162,19 +179,19 @@ func (u *upload) forget(ctx context.Context, id string) {
 // Close implements format.Upload. The record of whose it is makes it one that can be resumed, for as long as it has from now.
 func (u *upload) Close() error {
 	var err error
-	if !u.over && (!u.kept || u.b.pond.now().Add(u.life).Sub(u.ends) > time.Minute) {
+	if !u.over && (!u.kept || u.b.pond.now().Add(u.says.Life).Sub(u.ends) > time.Minute) {
 		err = u.keep()
 	}
 	return firstError(err, u.Writer.Close())
 }
 
 func (u *upload) keep() error {
-	value, err := json.Marshal(uploadSession{u.b.config.Name, u.pkg, u.b.caller.Name, u.b.caller.Token, u.life})
+	value, err := json.Marshal(u.says)
 	if err != nil {
 		return err
 	}
 	again := u.kept
-	u.kept, u.ends = true, u.b.pond.now().Add(u.life)
+	u.kept, u.ends = true, u.b.pond.now().Add(u.says.Life)
 	ctx := context.WithoutCancel(u.ctx) // the client may have left in the middle of it, and comes back
 	owner := orPond(u.b.caller.Name)
 	return u.b.pond.catalog.Update(ctx, u.b.caller.Actor, func(tx catalog.Tx) error {
@@ -196,6 +213,37 @@ func (u *upload) keep() error {
 	})
 }
 
+// mayResume reports whether an upload is the caller's, apart from rights to its package.
+func (b *bound) mayResume(s *uploadSession) bool {
+	return s.Repository == b.config.Name && (s.Anyone || s.Name == b.caller.Name && s.Token == b.caller.Token)
+}
+
+// Uploads implements format.Resumer.
+func (b *bound) Uploads(ctx context.Context, prefix string) ([]format.Unfinished, error) {
+	var out []format.Unfinished
+	rights := b.rights()
+	err := b.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		out = nil
+		for one, err := range tx.Entries(uploads, "") {
+			if err != nil {
+				return err
+			}
+			var s uploadSession
+			if err := json.Unmarshal(one.Value, &s); err != nil {
+				return err
+			}
+			if one.Expires.After(b.pond.now()) && b.mayResume(&s) && strings.HasPrefix(s.Package, prefix) && b.allowed(rights, millpond.VerbPublish, s.Package) == nil {
+				out = append(out, format.Unfinished{ID: one.ID, Package: s.Package, Note: s.Note, Begun: s.Begun})
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(out, func(a, b format.Unfinished) int {
+		return cmp.Or(strings.Compare(a.Package, b.Package), a.Begun.Compare(b.Begun), strings.Compare(a.ID, b.ID))
+	})
+	return out, err
+}
+
 // Resume implements format.Writer.
 func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
 	var s uploadSession
@@ -212,7 +260,7 @@ func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
 		return json.Unmarshal(e.Value, &s)
 	})
 	none := &millpond.Error{Kind: millpond.NotFound, Why: "there is no such upload", Hint: "begin it again; an upload is kept for a time only"}
-	if millpond.Is(err, millpond.NotFound) || err == nil && (s.Repository != b.config.Name || s.Name != b.caller.Name || s.Token != b.caller.Token) {
+	if millpond.Is(err, millpond.NotFound) || err == nil && !b.mayResume(&s) {
 		return nil, none
 	}
 	if err != nil {
@@ -232,7 +280,8 @@ func (b *bound) Resume(ctx context.Context, id string) (format.Upload, error) {
 	if most <= 0 {
 		most = defaultMaxFile
 	}
-	return &upload{Writer: w, b: b, pkg: s.Package, ctx: ctx, most: most, kept: true, life: firstPositive(s.Life, unused), ends: ends}, nil
+	s.Life = firstPositive(s.Life, unused)
+	return &upload{Writer: w, b: b, pkg: s.Package, ctx: ctx, most: most, kept: true, ends: ends, says: s}, nil
 }
 
 // restorable is how long what was deleted can be brought back.

@@ -42,6 +42,8 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		{"a context that ended", ended},
 		{"set aside", aside},
 		{"delete unless sealed again", deleteOlder},
+		{"pieces at their places", place},
+		{"pieces over a resumption", placeResumed},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { test.f(t, open(t)) })

@@ -102,11 +102,13 @@ func (w *Writer) seal(d millpond.Digest) error {
 // harden makes the bytes durable. The file is not written again.
 func (w *Writer) harden() error {
 	w.hard = true
-	if w.ragged {
+	w.endPlacing()
+	if w.ragged || w.reach.Load() > w.Size() {
 		if err := w.f.Truncate(w.Size()); err != nil {
 			return err
 		}
 		w.ragged = false
+		w.reach.Store(0)
 	}
 	if err := w.f.Chmod(0o444); err != nil {
 		return err

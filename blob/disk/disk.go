@@ -64,6 +64,7 @@ var (
 	_ blob.Stopper  = (*Store)(nil)
 	_ blob.Hint     = (*Writer)(nil)
 	_ blob.Declarer = (*Writer)(nil)
+	_ blob.Placer   = (*Writer)(nil)
 )
 
 const (

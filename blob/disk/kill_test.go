@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/blob"
 	"millpond/blob/blobtest"
 	"millpond/blob/disk"
 	"millpond/blob/disk/durable"
@@ -115,7 +116,12 @@ func victimWrites(s *disk.Store, at, i, load int) error {
 		if w, err = s.Resume(ctx, w.ID()); err != nil {
 			return err
 		}
-		if _, err := w.Write(b[len(b)/2:]); err != nil {
+		if j == 2 { // its second half comes in pieces
+			err = victimPlaces(w.(blob.Placer), b, int64(len(b)/2))
+		} else {
+			_, err = w.Write(b[len(b)/2:])
+		}
+		if err != nil {
 			return err
 		}
 		d, err := w.Commit(ctx, millpond.SHA256(b))
@@ -135,6 +141,11 @@ func victimWrites(s *disk.Store, at, i, load int) error {
 		last = d
 	}
 	return nil
+}
+
+func victimPlaces(p blob.Placer, b []byte, from int64) error {
+	mid := from + (int64(len(b))-from)/2
+	return errors.Join(p.PlaceAt(b[mid:], mid), p.Flush(), p.PlaceAt(b[from:mid], from), p.Flush(), p.Take(context.Background(), int64(len(b))))
 }
 
 // said is what a victim told before it died.

@@ -40,6 +40,9 @@ func (s *sums) add(algorithm string) bool {
 	return true
 }
 
+// anew is the same sum of nothing.
+func (s sum) anew() sum { return sum{algorithm: s.algorithm, hash: millpond.NewHash(s.algorithm)} }
+
 // at reports whether every sum has seen n bytes.
 func (s sums) at(n int64) bool {
 	for _, sum := range s {

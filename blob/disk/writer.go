@@ -24,6 +24,11 @@ type Writer struct {
 	f    *durable.File
 	size atomic.Int64
 
+	placing sync.RWMutex // held by who places, and by who lets nothing be placed any more; taken after mu
+	reach   atomic.Int64 // the end of what was placed; 0 if nothing was
+	full    bool         // nothing can be placed: guarded by placing
+	named   atomic.Bool  // its name among the unfinished is durable
+
 	mu     sync.Mutex // guards what follows; held across I/O, for only one goroutine writes
 	sums   sums
 	left   int64 // of what was reserved
@@ -103,7 +108,7 @@ func (s *Store) Resume(ctx context.Context, id string) (blob.Writer, error) {
 	}
 	w.f = f
 	w.size.Store(info.Size())
-	if kept, ok := s.sums[id]; ok && kept.at(info.Size()) {
+	if kept, ok := s.sums[id]; ok && kept[0].n <= info.Size() { // less, if more was placed than taken
 		w.sums = kept
 	}
 	delete(s.sums, id)
@@ -121,7 +126,7 @@ func (w *Writer) Size() int64 { return w.size.Load() }
 
 // ReadAt reads what was written so far.
 func (w *Writer) ReadAt(p []byte, off int64) (int, error) {
-	size := w.size.Load()
+	size := max(w.size.Load(), w.reach.Load())
 	switch {
 	case off < 0:
 		return 0, errors.New("disk: negative offset")
@@ -226,6 +231,7 @@ func (w *Writer) discard() error {
 		return nil
 	}
 	w.ended = true
+	w.endPlacing()
 	w.release()
 	if err := w.s.dir.Remove(w.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fault("discard a blob", err) // Tidy will find it
@@ -241,9 +247,10 @@ func (w *Writer) Close() error {
 		return nil
 	}
 	w.closed = true
+	w.endPlacing()
 	w.release()
 	var err error
-	if w.ragged && !w.ended {
+	if w.ragged && !w.ended && w.reach.Load() == 0 {
 		err = w.f.Truncate(w.Size()) // Resume goes by the length of the file
 	}
 	err = errors.Join(err, w.f.Close())

@@ -39,6 +39,7 @@ var (
 	_ blob.Aside   = (*Store)(nil)
 	_ blob.Sweeper = (*Store)(nil)
 	_ blob.Hint    = (*Writer)(nil)
+	_ blob.Placer  = (*Writer)(nil)
 )
 
 // New returns an empty Store.
@@ -203,6 +204,7 @@ func (s *Store) Resume(ctx context.Context, id string) (blob.Writer, error) {
 		return nil, &millpond.Error{Kind: millpond.Conflict, Why: fmt.Sprintf("unfinished blob %q is being written", id)}
 	}
 	w = &Writer{s: s, part: w.part}
+	w.size = int64(len(w.bytes))
 	s.unfinished[id] = w
 	return w, nil
 }

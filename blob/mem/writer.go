@@ -23,7 +23,8 @@ type Writer struct {
 // A part is what outlives a Writer until it is committed or dropped.
 type part struct {
 	id      string
-	bytes   []byte
+	bytes   []byte // with what was placed
+	size    int64  // of bytes, how much is the blob's
 	touched time.Time
 }
 
@@ -36,7 +37,7 @@ func (w *Writer) ID() string { return w.id }
 func (w *Writer) Size() int64 {
 	w.s.mu.RLock()
 	defer w.s.mu.RUnlock()
-	return int64(len(w.bytes))
+	return w.size
 }
 
 // Write appends p. Full if that is over the limit.
@@ -46,13 +47,28 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if err := w.usable(); err != nil {
 		return 0, err
 	}
-	if err := w.s.room(int64(len(p))); err != nil {
+	if err := w.place(p, w.size); err != nil {
 		return 0, err
 	}
-	w.bytes = append(w.bytes, p...)
-	w.s.used += int64(len(p))
-	w.touched = w.s.now()
+	w.size += int64(len(p))
 	return len(p), nil
+}
+
+// place keeps p at off. The caller holds mu.
+func (w *Writer) place(p []byte, off int64) error {
+	more := max(0, off+int64(len(p))-int64(len(w.bytes)))
+	if err := w.s.room(more); err != nil {
+		return err
+	}
+	if off == int64(len(w.bytes)) {
+		w.bytes = append(w.bytes, p...)
+	} else {
+		w.bytes = append(w.bytes, make([]byte, more)...)
+		copy(w.bytes[off:], p)
+	}
+	w.s.used += more
+	w.touched = w.s.now()
+	return nil
 }
 
 // usable is why the Writer cannot be written to. The caller holds mu.
@@ -102,7 +118,7 @@ func (w *Writer) Commit(ctx context.Context, want ...millpond.Digest) (millpond.
 		return millpond.Digest{}, err
 	}
 	w.s.mu.RLock()
-	err, b := w.usable(), w.bytes
+	err, b := w.usable(), w.bytes[:w.size:w.size]
 	w.s.mu.RUnlock()
 	if err != nil {
 		if !w.sealed.IsZero() {
@@ -125,6 +141,7 @@ func (w *Writer) Commit(ctx context.Context, want ...millpond.Digest) (millpond.
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
 	delete(w.s.unfinished, w.id)
+	w.s.used -= int64(len(w.bytes) - len(b)) // what was placed and not taken
 	if w.s.blobs == nil {
 		w.s.blobs = make(map[millpond.Digest]held)
 	}

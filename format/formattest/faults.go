@@ -99,6 +99,15 @@ func (s faultyBlobs) Create(ctx context.Context) (w blob.Writer, err error) {
 	return faultyWriter{w, s.fault}, nil
 }
 
+func (s faultyBlobs) Resume(ctx context.Context, id string) (blob.Writer, error) {
+	w, err := s.Store.Resume(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return faultyWriter{w, s.fault}, nil
+}
+
+// A faultyWriter is a blob.Placer: the stores of a House have no others.
 type faultyWriter struct {
 	blob.Writer
 	fault *fault
@@ -119,6 +128,17 @@ func (w faultyWriter) Commit(ctx context.Context, want ...millpond.Digest) (d mi
 	})
 	return d, err
 }
+
+func (w faultyWriter) placer() blob.Placer { return w.Writer.(blob.Placer) }
+
+func (w faultyWriter) PlaceAt(p []byte, off int64) error {
+	return w.fault.do(func() error { return w.placer().PlaceAt(p, off) })
+}
+
+func (w faultyWriter) Flush() error                                     { return w.fault.do(w.placer().Flush) }
+func (w faultyWriter) Rewind(size int64) error                          { return w.placer().Rewind(size) }
+func (w faultyWriter) Take(ctx context.Context, size int64) error       { return w.placer().Take(ctx, size) }
+func (w faultyWriter) Sum(ctx context.Context) (millpond.Digest, error) { return w.placer().Sum(ctx) }
 
 type faultyCatalog struct {
 	catalog.Catalog

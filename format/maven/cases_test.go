@@ -86,6 +86,38 @@ func TestCase04WrongSum(t *testing.T) {
 	h.Good("a sum that the upstream has not", h.Get(at+".sha256"), []byte(hex.EncodeToString(sum[:])))
 }
 
+// TestSumInAHeader: a sum that comes with the file counts as one beside it does, and also where there is none beside it.
+func TestSumInAHeader(t *testing.T) {
+	at := file(up, "1.0", ".jar")
+	for _, c := range []struct {
+		name, header string
+		beside       bool
+		options      []func(*repo.Config)
+		want         int
+	}{
+		{name: "right", header: "X-Checksum-Sha1", beside: true, want: http.StatusOK},
+		{name: "right, and none beside it", header: "X-Checksum-Sha256", want: http.StatusOK},
+		{name: "wrong", beside: true, want: http.StatusServiceUnavailable},
+		{name: "wrong, and none beside it", want: http.StatusServiceUnavailable},
+		{name: "wrong, and warned of", options: []func(*repo.Config){option("checksum", "warn")}, want: http.StatusOK},
+	} {
+		h, jar := stocked(t, c.options...)
+		one, two := sha1Of(jar), sha256.Sum256(jar)
+		header := http.Header{"X-Checksum-Sha1": {string(one)}, "X-Checksum-Sha256": {hex.EncodeToString(two[:])}, "X-Checksum-Sha512": {"not a sum"}}
+		if c.header == "" {
+			header.Set("X-Checksum-Sha256", strings.Repeat("0", 64))
+		} else {
+			header = http.Header{c.header: header[c.header]}
+		}
+		h.Up.Put(at, faulty.Object{Body: jar, Type: "application/java-archive", Header: header})
+		if h.Up.Remove(at + ".sha1"); c.beside {
+			h.Up.Put(at+".sha1", faulty.Object{Body: one})
+		}
+		h.Get(at)
+		h.Want(c.name, h.Get(at), c.want)
+	}
+}
+
 func TestCase05SumsUpstream(t *testing.T) {
 	at := file(up, "1.0", ".jar")
 	for _, c := range []struct {
@@ -367,4 +399,26 @@ func TestErrorsAreProblems(t *testing.T) {
 	lay(h.Up, "/archetype-catalog.xml", []byte("<archetype-catalog/>"), time.Time{})
 	h.Good("catalog", h.Get("/archetype-catalog.xml"), []byte("<archetype-catalog/>"))
 	h.Good("its sum", h.Get("/archetype-catalog.xml.sha1"), sha1Of([]byte("<archetype-catalog/>")))
+}
+
+// TestIndex: what an upstream keeps for the search of editors is passed on, its own sums included, and kept for when it is ill.
+func TestIndex(t *testing.T) {
+	h, _ := stocked(t)
+	body := []byte("\x1f\x8bthe index")
+	lay(h.Up, "/.index/nexus-maven-repository-index.gz", body, time.Time{})
+	lay(h.Up, "/.index/nexus-maven-repository-index.properties", []byte("nexus.index.id=x\n"), time.Time{})
+	got := h.Good("the index", h.Get("/.index/nexus-maven-repository-index.gz"), body)
+	if got.Header.Get("Content-Type") != "application/gzip" {
+		t.Errorf("it is %s", got.Header.Get("Content-Type"))
+	}
+	h.Good("its sum", h.Get("/.index/nexus-maven-repository-index.gz.sha1"), sha1Of(body))
+	h.Good("what it says of itself", h.Get("/.index/nexus-maven-repository-index.properties"), []byte("nexus.index.id=x\n"))
+	h.Want("a part that there is none of", h.Get("/.index/nexus-maven-repository-index.1.gz"), http.StatusNotFound)
+	h.Want("nobody publishes it", h.As(formattest.Owner).Do("PUT", "/.index/x.gz", nil, body), http.StatusMethodNotAllowed)
+	lay(h.Up, "/.index/nexus-maven-repository-index.gz", []byte("\x1f\x8bthe next"), time.Time{})
+	h.Pass(10 * time.Minute)
+	h.Good("the next one", h.Get("/.index/nexus-maven-repository-index.gz"), []byte("\x1f\x8bthe next"))
+	h.Pass(10 * time.Minute)
+	h.Up.Close()
+	h.Good("kept", h.Get("/.index/nexus-maven-repository-index.gz"), []byte("\x1f\x8bthe next"))
 }

@@ -57,7 +57,9 @@ func (h handler) get(w http.ResponseWriter, r *http.Request) error {
 	case p.Kind == Metadata:
 		return h.getMetadata(w, r, p)
 	case p.Kind == Catalog:
-		return h.getCatalog(w, r, p)
+		return h.getDocument(w, r, p, catalogName, typeXML)
+	case p.Kind == Index:
+		return h.getDocument(w, r, p, indexDir+"/"+p.Name, typeOf(p.Name))
 	}
 	return h.getPrefixes(w, r, p)
 }
@@ -322,14 +324,14 @@ func (h handler) serveDocument(w http.ResponseWriter, r *http.Request, doc *form
 	})
 }
 
-// getCatalog answers with the first upstream's list of project templates.
-func (h handler) getCatalog(w http.ResponseWriter, r *http.Request, p Path) error {
-	doc, err := h.repo.Document(r.Context(), millpond.Key{Package: catalogName})
+// getDocument answers with a document of the first upstream that has it: the list of project templates, or one of the index.
+func (h handler) getDocument(w http.ResponseWriter, r *http.Request, p Path, name, kind string) error {
+	doc, err := h.repo.Document(r.Context(), millpond.Key{Package: name})
 	if err != nil {
 		return err
 	}
 	if p.Sum == "" {
-		return h.serveDocument(w, r, doc, typeXML)
+		return h.serveDocument(w, r, doc, kind)
 	}
 	defer doc.Close()
 	sum := millpond.NewHash(p.Sum)

@@ -19,6 +19,7 @@ const (
 	Metadata                 // <directory>/maven-metadata.xml
 	Catalog                  // archetype-catalog.xml: project templates
 	Prefixes                 // .meta/prefixes.txt: below what paths there is anything at all
+	Index                    // .index/<name>: what an upstream tells the search of editors
 )
 
 // A Path is a URL of the layout below the repository's mount, unescaped and checked.
@@ -29,11 +30,14 @@ type Path struct {
 	Artifact string
 	Base     string // of a File: the directory's version, "1.0-SNAPSHOT" for all its builds
 	Version  string // of a File: that in its name: Base, or one build of it
-	Name     string // of a File
+	Name     string // of a File, and of an Index
 	Sum      string // the algorithm if the sum of what the rest names is meant: "sha1"; else ""
 }
 
-const metadataName = "maven-metadata.xml"
+const (
+	metadataName = "maven-metadata.xml"
+	indexDir     = ".index"
+)
 
 // sums are the algorithms that files may have sums of, strongest first. Never changed.
 var sums = []string{"sha512", "sha256", "sha1", "md5"}
@@ -66,6 +70,9 @@ func Parse(escaped string) (Path, error) {
 		p.Kind = Catalog
 	case last == 1 && segments[0] == ".meta" && segments[1] == "prefixes.txt":
 		p.Kind = Prefixes
+	case last == 1 && segments[0] == indexDir:
+		p.Kind, p.Name = Index, segments[1]
+		ok = isSegment(p.Name)
 	default:
 		ok = p.parseFile(segments)
 	}
@@ -209,6 +216,8 @@ func (p Path) String() string {
 		segments = []string{"archetype-catalog.xml"}
 	case Prefixes:
 		segments = []string{".meta", "prefixes.txt"}
+	case Index:
+		segments = []string{indexDir, p.Name}
 	}
 	if p.Sum != "" {
 		segments[len(segments)-1] += "." + p.Sum

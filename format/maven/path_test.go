@@ -18,6 +18,8 @@ func TestParse(t *testing.T) {
 		"/g/a/1.0-SNAPSHOT/a-1.0-SNAPSHOT.pom":              {Kind: File, Group: "g", Artifact: "a", Base: "1.0-SNAPSHOT", Version: "1.0-SNAPSHOT", Name: "a-1.0-SNAPSHOT.pom"},
 		"/archetype-catalog.xml":                            {Kind: Catalog},
 		"/.meta/prefixes.txt.sha1":                          {Kind: Prefixes, Sum: "sha1"},
+		"/.index/nexus-maven-repository-index.gz":           {Kind: Index, Name: "nexus-maven-repository-index.gz"},
+		"/.index/x.properties.sha1":                         {Kind: Index, Name: "x.properties", Sum: "sha1"},
 		"/com/%61cme/lib/1%2B4/lib-1+4.jar":                 {Kind: File, Group: "com.acme", Artifact: "lib", Base: "1+4", Version: "1+4", Name: "lib-1+4.jar"},
 	} {
 		got, err := Parse(path)
@@ -43,6 +45,7 @@ func TestCase25Paths(t *testing.T) {
 		"/a.b/c/d/1.0/d-1.0.jar", "/a/b/1.0/b-1.0.jar.sha1.md5", "/maven-metadata.xml", "/a.b/c/maven-metadata.xml", "/a/b/1.0/b-1.0.jar%",
 		"/a/b/1.0/b-1.0.jar%zz", "/a/" + strings.Repeat("x", 4000) + "/1/x-1.jar", "/a/b:c/1/b:c-1.jar", "/a\\b/c/1/c-1.jar", "/a/b/1.0/b-1.0.jar%2520",
 		"/a/b/1.0-SNAPSHOT/b-1.0-2026.jar", "/a/b/1.0-SNAPSHOT/b-1.0-20261121.081759-.jar", "/a/b c/1/b c-1.jar", "/.meta/prefixes.txt.sha1.sha1",
+		"/.index", "/.index/", "/.index/a/b", "/.index/a%2Fb", "/.index/..", "/.index/a%20b",
 	} {
 		if p, err := Parse(path); !millpond.Is(err, millpond.NotFound) {
 			t.Errorf("Parse(%.80q) = %+v, %v; want not found", path, p, err)
@@ -52,7 +55,7 @@ func TestCase25Paths(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, path := range []string{"/com/acme/lib/1.4/lib-1.4.jar", "/g/a/1.0-SNAPSHOT/a-1.0-20261121.081759-1.jar.sha1", "/com/acme/maven-metadata.xml",
-		"/.meta/prefixes.txt", "/archetype-catalog.xml.md5", "/a/b/1%2B/b-1+.jar", "/a/%C3%A9/1/é-1.x", "/a.b/c/1.0-SNAPSHOT/maven-metadata.xml"} {
+		"/.meta/prefixes.txt", "/.index/x.gz", "/archetype-catalog.xml.md5", "/a/b/1%2B/b-1+.jar", "/a/%C3%A9/1/é-1.x", "/a.b/c/1.0-SNAPSHOT/maven-metadata.xml"} {
 		f.Add(path)
 	}
 	f.Fuzz(func(t *testing.T, path string) {

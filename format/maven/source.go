@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -20,17 +22,19 @@ type source struct {
 	format.NoSource
 	remote format.Remote
 	proved *[]millpond.Digest // by Verify
+	said   *[]millpond.Digest // by the header that came with the bytes
 }
 
 var (
 	_ format.Verifier = source{}
 	_ format.Prover   = source{}
 	_ format.Sniffer  = source{}
+	_ format.Hearer   = source{}
 )
 
 // Source reads a Maven repository.
 func (Format) Source(r format.Remote) format.Source {
-	return source{remote: r, proved: new([]millpond.Digest)}
+	return source{remote: r, proved: new([]millpond.Digest), said: new([]millpond.Digest)}
 }
 
 // A partMeta is what a layer's maven-metadata.xml says besides versions.
@@ -187,6 +191,10 @@ func (s source) Document(ctx context.Context, k millpond.Key) (*format.Document,
 	case prefixesName:
 		r.Limit = prefixesLimit
 	default:
+		if name, ok := strings.CutPrefix(k.Package, indexDir+"/"); ok && isSegment(name) {
+			r.Limit = indexLimit
+			break
+		}
 		n, ok := nameOf(k.Package)
 		version, file, cut := strings.Cut(k.File, "/")
 		if !ok || !cut || !isSnapshot(version) || !s.has(k.Package) {
@@ -215,6 +223,7 @@ const (
 	prefixesName  = ".meta/prefixes.txt"
 	literalLimit  = 1 << 30
 	prefixesLimit = 25 << 20
+	indexLimit    = 8 << 30 // the largest is some 3 GB
 )
 
 // Sniff refuses what cannot be the file: a captive portal's page above all.
@@ -223,6 +232,18 @@ func (s source) Sniff(k millpond.Key, head []byte) error {
 		return &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: fmt.Sprintf("the upstream gave %s for %s", what, k.File)}
 	}
 	return nil
+}
+
+// Hear reads the strongest sum in the header of a file, which some upstreams send beside those that they keep. One that cannot
+// be read says nothing.
+func (s source) Hear(_ millpond.Key, header http.Header) {
+	*s.said = nil
+	for _, algorithm := range sums {
+		if d, err := readSum(algorithm, []byte(header.Get(sumHeaders[algorithm]))); err == nil {
+			*s.said = []millpond.Digest{d}
+			return
+		}
+	}
 }
 
 // Verify compares a file with the sum that its upstream keeps beside it, before it is kept: the strongest that there is, of
@@ -246,33 +267,41 @@ func (s source) Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size 
 	if strings.HasSuffix(k.File, ".asc") {
 		return nil // a signature is judged by what it signs; upstreams have sums of few
 	}
-	want, err := s.declared(ctx, k)
-	if err != nil || want.IsZero() {
+	beside, err := s.declared(ctx, k)
+	if err != nil {
 		return err
 	}
-	h := want.Hash()
-	all, short := io.Writer(h), h
-	if want.Algorithm() != "sha1" { // which clients look for in a header
-		short = millpond.NewHash("sha1")
-		all = io.MultiWriter(h, short)
+	want := slices.Clone(*s.said)
+	if !beside.IsZero() {
+		want = append(want, beside)
 	}
-	if _, err := io.Copy(all, io.NewSectionReader(r, 0, size)); err != nil {
+	if len(want) == 0 || s.remote.Option("checksum") == "warn" { // readers are to see the upstream's
+		return nil
+	}
+	hashes := map[string]hash.Hash{"sha1": millpond.NewHash("sha1")} // which clients look for in a header
+	for _, d := range want {
+		hashes[d.Algorithm()] = d.Hash()
+	}
+	var all []io.Writer
+	for _, h := range hashes {
+		all = append(all, h)
+	}
+	if _, err := io.Copy(io.MultiWriter(all...), io.NewSectionReader(r, 0, size)); err != nil {
 		return err
 	}
-	got := hex.EncodeToString(h.Sum(nil))
-	if s.remote.Option("checksum") == "warn" {
-		return nil // readers are to see the upstream's
+	for _, d := range want {
+		got := hex.EncodeToString(hashes[d.Algorithm()].Sum(nil))
+		if got != d.Hex() {
+			return &millpond.Error{
+				Kind: millpond.Corrupt, Key: k,
+				Why:  fmt.Sprintf("the %s of %s is %s, and %s says that it is %s; nothing was kept", d.Algorithm(), k.File, got, s.remote.Name(), d.Hex()),
+				Hint: "if the upstream's sum is known to be wrong, 'checksum: warn' of the upstream keeps the file all the same",
+			}
+		}
 	}
-	if got == want.Hex() {
-		d, err := millpond.NewDigest("sha1", short.Sum(nil))
-		*s.proved = []millpond.Digest{d}
-		return err
-	}
-	return &millpond.Error{
-		Kind: millpond.Corrupt, Key: k,
-		Why:  fmt.Sprintf("the %s of %s is %s, and %s says that it is %s; nothing was kept", want.Algorithm(), k.File, got, s.remote.Name(), want.Hex()),
-		Hint: "if the upstream's sum is known to be wrong, 'checksum: warn' of the upstream keeps the file all the same",
-	}
+	d, err := millpond.NewDigest("sha1", hashes["sha1"].Sum(nil))
+	*s.proved = []millpond.Digest{d}
+	return err
 }
 
 // Proved implements format.Prover: it is the sha1, if the upstream had a sum that fits.

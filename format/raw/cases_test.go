@@ -2,7 +2,8 @@ package raw
 
 // The numbered cases of this format, and what shows them besides the tests that carry their number:
 //
-//	 5  scripts raw/aws, raw/s3cmd, raw/rclone and raw/sdk (Amazon's library for Python)
+//	 5  scripts raw/aws, raw/s3cmd, raw/rclone, raw/sdk (Amazon's library for Python) and raw/go_sdk (theirs and
+//	    MinIO's for Go)
 //	 4  script raw/killed; TestUploadResume and TestF28… of repo
 //	 6  script raw/killed
 //	 7  TestSignature, TestPresigned and TestSignedChunks of internal/auth

@@ -42,6 +42,7 @@ func (Format) Info() format.Info {
 			{Name: "prefix", Help: "what stands before all names in an upstream's bucket: releases/"},
 			{Name: "sums", Help: `files in which an upstream keeps the digests of others: "releases/**=SHA256SUMS *.iso=.sha256", the second with the name of the file before it`},
 			{Name: "allow", Help: `patterns of paths that upstreams are asked for: "*.tar.gz"; nothing is all`},
+			{Name: "max_size", Help: "MiB that a file of an upstream may have; larger ones are refused"},
 		},
 		SetUp: setUp,
 	}

@@ -153,7 +153,7 @@ func (h handler) serveBucket(w http.ResponseWriter, r *http.Request, q url.Value
 				XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ VersioningConfiguration"`
 			}{})
 		case q.Has("uploads"):
-			return errNotImplemented("the list of uploads under way")
+			return h.listUploads(w, r, q)
 		}
 		if unknown := unimplemented(q); unknown != "" {
 			return errNotImplemented(unknown)

@@ -32,7 +32,7 @@ func s3(h *formattest.House, method, path string, body string, header ...string)
 	return h.As(formattest.Owner).Do(method, path, hd, []byte(body))
 }
 
-func read[T any](t *testing.T, r formattest.Reply) T {
+func read[T any](t testing.TB, r formattest.Reply) T {
 	t.Helper()
 	var v T
 	if err := xml.Unmarshal(r.Body, &v); err != nil {

@@ -2,8 +2,6 @@ package raw
 
 import (
 	"bytes"
-	"context"
-	"crypto/md5"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -13,32 +11,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
-	"time"
 
 	"millpond"
 	"millpond/format"
 )
-
-const (
-	partsKept    = 7 * 24 * time.Hour
-	mostParts    = 10_000
-	smallestPart = 5 << 20 // but the last
-)
-
-// An upload in parts is kept as files of the path that belong to no version: ".parts/<id>/begun" says what it will be,
-// ".parts/<id>/<number>-<md5>" are the parts. They expire after a week.
-func partsOf(id string) string { return ".parts/" + id + "/" }
-
-func partName(id string, number int, sum string) string {
-	return fmt.Sprintf("%s%05d-%s", partsOf(id), number, sum)
-}
-
-// A begun is what an upload in parts will be.
-type begun struct {
-	Type   string `json:"type,omitempty"`
-	Record record `json:"record"`
-}
 
 func (h handler) beginParts(w http.ResponseWriter, r *http.Request, name string) error {
 	in, _, err := incomingS3(r, name)
@@ -53,7 +29,11 @@ func (h handler) beginParts(w http.ResponseWriter, r *http.Request, name string)
 	rand.Read(id) // never fails
 	upload := hex.EncodeToString(id)
 	in.record.Crc = nil
-	text, err := json.Marshal(begun{in.kind, in.record})
+	file, err := h.fileOfParts(r.Context(), name, upload)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(begun{Type: in.kind, Record: in.record, Upload: file})
 	if err != nil {
 		return err
 	}
@@ -65,90 +45,6 @@ func (h handler) beginParts(w http.ResponseWriter, r *http.Request, name string)
 		Bucket, Key string
 		UploadID    string `xml:"UploadId"`
 	}{Bucket: h.repo.Name(), Key: name, UploadID: upload})
-}
-
-// loose keeps a file of a path that belongs to no version, for as long as an upload may take. With file "" its name is made
-// of its MD5, behind a prefix.
-func (h handler) loose(ctx context.Context, name, file string, body io.Reader, in *incoming, size int64) (*millpond.File, error) {
-	up, err := h.repo.Upload(ctx, format.Uploading{Package: name, Size: size})
-	if err != nil {
-		return nil, err
-	}
-	defer up.Close()
-	s := &summer{}
-	s.add("md5")
-	if in != nil {
-		for algorithm := range in.want {
-			s.add(algorithm)
-		}
-		s.add(in.promised...)
-	}
-	n, err := s.copy(up, body)
-	if err == nil && size >= 0 && n != size {
-		err = short(n, size, nil)
-	}
-	sums := s.sums()
-	if err == nil && in != nil {
-		err = in.settle(sums)
-	}
-	if err != nil {
-		return nil, firstError(err, up.Discard())
-	}
-	var want []millpond.Digest
-	if in != nil {
-		if d, err := millpond.NewDigest("sha256", in.want["sha256"]); err == nil {
-			want = append(want, d)
-		}
-	}
-	blob, err := up.Commit(ctx, want...)
-	if err != nil {
-		if millpond.Is(err, millpond.Corrupt) {
-			err = &millpond.Error{Kind: millpond.Invalid, Why: "the bytes that came have not the declared sha256", Err: errBadDigest}
-		}
-		return nil, err
-	}
-	md5, err := millpond.NewDigest("md5", sums["md5"])
-	if err != nil {
-		return nil, err
-	}
-	if strings.HasSuffix(file, "-") {
-		file += md5.Hex()
-	}
-	f := millpond.File{Name: file, Blob: blob, Size: n, Digests: []millpond.Digest{blob, md5}}
-	_, err = h.repo.Publish(ctx, format.Release{Package: name, Version: millpond.Version{Files: []millpond.File{f}}, Loose: partsKept})
-	return &f, err
-}
-
-// begunAs finds an upload that is under way.
-func (h handler) begunAs(ctx context.Context, name, id string) (*begun, error) {
-	none := code("NoSuchUpload", millpond.NotFound, "there is no such upload of "+name)
-	if len(id) != 36 || strings.Trim(id, "0123456789abcdef") != "" {
-		return nil, none
-	}
-	c, err := h.repo.Open(ctx, millpond.Key{Package: name, File: partsOf(id) + "begun"})
-	if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Gone) {
-		return nil, none
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	b := &begun{}
-	return b, json.NewDecoder(c).Decode(b)
-}
-
-// partsHere are the parts of an upload, and all else that is kept of it.
-func (h handler) partsHere(ctx context.Context, name, id string) (*begun, []millpond.File, error) {
-	b, err := h.begunAs(ctx, name, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	looser, ok := h.repo.(format.Looser)
-	if !ok {
-		return nil, nil, errNotImplemented("an upload in parts")
-	}
-	files, err := looser.Loose(ctx, name, partsOf(id))
-	return b, files, err
 }
 
 func partNumber(q url.Values) (int, error) {
@@ -168,7 +64,8 @@ func (h handler) putPart(w http.ResponseWriter, r *http.Request, name string, q 
 		return err
 	}
 	id := q.Get("uploadId")
-	if _, err := h.begunAs(r.Context(), name, id); err != nil {
+	was, err := h.begunAs(r.Context(), name, id)
+	if err != nil {
 		return err
 	}
 	in, body, err := incomingS3(r, name)
@@ -196,11 +93,11 @@ func (h handler) putPart(w http.ResponseWriter, r *http.Request, name string, q 
 			from = io.LimitReader(src.body, size)
 		}
 	}
-	f, err := h.loose(r.Context(), name, partName(id, number, ""), from, in, size)
+	sum, err := h.takePart(r.Context(), w, &incomingPart{name: name, id: id, number: number, begun: was, in: in, body: from, size: size})
 	if err != nil {
 		return err
 	}
-	tag := `"` + hexOf(f.Digests, "md5") + `"`
+	tag := `"` + sum + `"`
 	if copied {
 		return h.xml(w, r, http.StatusOK, struct {
 			XMLName      xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyPartResult"`
@@ -246,15 +143,14 @@ func (h handler) listParts(w http.ResponseWriter, r *http.Request, name string, 
 		}
 		out.MaxParts = min(n, mostListed)
 	}
-	last := map[int]millpond.File{}
+	last := map[int]part{}
 	for _, f := range files {
-		var n int
-		if _, err := fmt.Sscanf(f.Name[len(partsOf(out.UploadID)):], "%05d-", &n); err == nil && n > after && !last[n].Published.After(f.Published) {
-			last[n] = f
+		if p, ok := readPart(f, out.UploadID); ok && p.number > after && !last[p.number].came.After(p.came) {
+			last[p.number] = p
 		}
 	}
 	for n := after + 1; n <= mostParts && len(last) > 0; n++ {
-		f, ok := last[n]
+		p, ok := last[n]
 		if !ok {
 			continue
 		}
@@ -263,31 +159,22 @@ func (h handler) listParts(w http.ResponseWriter, r *http.Request, name string, 
 			break
 		}
 		out.NextPartNumberMarker = n
-		out.Part = append(out.Part, s3Part{n, f.Published.UTC().Format(s3Time), `"` + hexOf(f.Digests, "md5") + `"`, f.Size})
+		out.Part = append(out.Part, s3Part{n, p.came.UTC().Format(s3Time), `"` + p.md5 + `"`, p.Size})
 		delete(last, n)
 	}
 	return h.xml(w, r, http.StatusOK, out)
 }
 
-// abortParts lets go of the parts: they expire now, and are swept.
+// abortParts lets go of the parts.
 func (h handler) abortParts(w http.ResponseWriter, r *http.Request, name string, q url.Values) error {
 	if err := h.repo.May(r.Context(), millpond.VerbPublish, name); err != nil {
 		return err
 	}
-	if err := h.expire(r.Context(), name, q.Get("uploadId")); err != nil {
+	if err := h.endParts(r.Context(), name, q.Get("uploadId")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-func (h handler) expire(ctx context.Context, name, id string) error {
-	_, files, err := h.partsHere(ctx, name, id)
-	if err != nil {
-		return err
-	}
-	_, err = h.repo.Publish(ctx, format.Release{Package: name, Version: millpond.Version{Files: files}, Loose: time.Nanosecond})
-	return err
 }
 
 type s3Complete struct {
@@ -324,13 +211,11 @@ func (h handler) completeParts(w http.ResponseWriter, r *http.Request, name stri
 	if err := h.before(r.Context(), in); err != nil {
 		return err
 	}
-	all := &concatenated{h: h, ctx: r.Context(), name: name, parts: parts}
-	defer all.close()
 	keep := keepAlive(w)
-	_, err = h.put(r.Context(), in, all)
+	err = h.joinParts(r.Context(), in, id, was, files, parts)
 	begun := keep.stop()
 	if err == nil { // the file is there, whatever becomes of its parts: they may have been aborted meanwhile, and go in a week
-		if left := h.expire(r.Context(), name, id); left != nil && !millpond.Is(left, millpond.NotFound) {
+		if left := h.endParts(r.Context(), name, id); left != nil && !millpond.Is(left, millpond.NotFound) {
 			format.Report(w, left)
 		}
 	}
@@ -357,38 +242,4 @@ func (h handler) completeParts(w http.ResponseWriter, r *http.Request, name stri
 	}
 	w.Write(text) // the client that has left is told nothing
 	return nil
-}
-
-// chosen are the parts that a client names, and the entity tag of what they make.
-func chosen(files []millpond.File, id string, list *s3Complete) ([]millpond.File, string, error) {
-	if len(list.Part) == 0 {
-		return nil, "", code("MalformedXML", millpond.Invalid, "the list of parts is empty")
-	}
-	for i, p := range list.Part {
-		if i > 0 && p.PartNumber <= list.Part[i-1].PartNumber {
-			return nil, "", code("InvalidPartOrder", millpond.Invalid, "the parts are not in the order of their numbers")
-		}
-	}
-	byName := map[string]millpond.File{}
-	for _, f := range files {
-		byName[f.Name] = f
-	}
-	var out []millpond.File
-	whole := md5.New()
-	for i, p := range list.Part {
-		f, ok := byName[partName(id, p.PartNumber, strings.Trim(p.ETag, `"`))]
-		if !ok {
-			return nil, "", code("InvalidPart", millpond.Invalid, fmt.Sprintf("part %d did not come, or has another entity tag", p.PartNumber))
-		}
-		if i < len(list.Part)-1 && f.Size < smallestPart {
-			return nil, "", code("EntityTooSmall", millpond.Invalid, fmt.Sprintf("part %d is smaller than 5 MiB, and not the last", p.PartNumber))
-		}
-		sum, err := hex.DecodeString(hexOf(f.Digests, "md5"))
-		if err != nil {
-			return nil, "", err
-		}
-		whole.Write(sum)
-		out = append(out, f)
-	}
-	return out, fmt.Sprintf("%x-%d", whole.Sum(nil), len(out)), nil
 }

@@ -2,6 +2,7 @@ package raw
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"millpond"
@@ -9,11 +10,12 @@ import (
 
 // concatenated reads the parts one after another.
 type concatenated struct {
-	h     handler
-	ctx   context.Context
-	name  string
-	parts []millpond.File
-	now   *millpond.Content
+	h      handler
+	ctx    context.Context
+	name   string
+	parts  []part
+	placed *assembly // where those are that have a place; nil if none can
+	now    io.ReadCloser
 }
 
 func (c *concatenated) Read(p []byte) (int, error) {
@@ -23,7 +25,7 @@ func (c *concatenated) Read(p []byte) (int, error) {
 				return 0, io.EOF
 			}
 			var err error
-			if c.now, err = c.h.repo.Open(c.ctx, millpond.Key{Package: c.name, File: c.parts[0].Name}); err != nil {
+			if c.now, err = c.open(&c.parts[0]); err != nil {
 				return 0, err
 			}
 			c.parts = c.parts[1:]
@@ -44,4 +46,14 @@ func (c *concatenated) close() {
 		c.now.Close()
 		c.now = nil
 	}
+}
+
+func (c *concatenated) open(p *part) (io.ReadCloser, error) {
+	if p.At < 0 {
+		return c.h.repo.Open(c.ctx, millpond.Key{Package: c.name, File: p.file})
+	}
+	if c.placed == nil {
+		return nil, code("InvalidPart", millpond.Invalid, fmt.Sprintf("part %d is no longer here; send it again", p.number))
+	}
+	return io.NopCloser(io.NewSectionReader(c.placed.up, p.At, p.Size)), nil
 }

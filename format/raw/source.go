@@ -72,6 +72,19 @@ func (s source) Package(ctx context.Context, name string) (*millpond.Package, er
 	return &millpond.Package{Name: name, Versions: []millpond.Version{v}}, nil
 }
 
+// Asks implements format.Asker: how large a file may be the option max_size says. One that is no number lets nothing in.
+func (s source) Asks(millpond.Key) format.Asking {
+	text := s.remote.Option("max_size")
+	if text == "" {
+		return format.Asking{}
+	}
+	n, err := strconv.ParseInt(text, 10, 40)
+	if err != nil || n <= 0 {
+		return format.Asking{Limit: 1}
+	}
+	return format.Asking{Limit: n << 20}
+}
+
 const (
 	leastFresh = 10 * time.Second
 	mostFresh  = 24 * time.Hour

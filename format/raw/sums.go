@@ -13,6 +13,7 @@ import (
 	"hash/crc64"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -52,13 +53,16 @@ func newSummer(more ...string) *summer {
 
 func (s *summer) add(names ...string) {
 	for _, name := range names {
-		known := name == "sha256" // the store's
-		for _, have := range s.names {
-			known = known || have == name
+		if name != "sha256" { // the store's
+			s.addHere(name)
 		}
-		if makeHash := hashes[name]; makeHash != nil && !known {
-			s.names, s.all = append(s.names, name), append(s.all, makeHash())
-		}
+	}
+}
+
+// addHere adds one that the store does not take.
+func (s *summer) addHere(name string) {
+	if makeHash := hashes[name]; makeHash != nil && !slices.Contains(s.names, name) {
+		s.names, s.all = append(s.names, name), append(s.all, makeHash())
 	}
 }
 

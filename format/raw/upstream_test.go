@@ -261,3 +261,26 @@ func TestImmutable(t *testing.T) {
 		t.Errorf("what never changes was asked for %d times", n)
 	}
 }
+
+// TestMaxSize: a file of an upstream that is larger than max_size is refused, in words, whether its upstream says how large it is
+// or not.
+func TestMaxSize(t *testing.T) {
+	h := readHouse(t, func(c *repo.Config) { c.Options = map[string]string{"max_size": "1"} })
+	least, more := bytes.Repeat([]byte("x"), 1<<20), bytes.Repeat([]byte("x"), 1<<20+1)
+	h.Up.Put("/tree/least", faulty.Object{Body: least, ETag: `"1"`})
+	h.Up.Put("/tree/more", faulty.Object{Body: more, ETag: `"2"`})
+	h.Up.Put("/tree/chunked", faulty.Object{Body: more, ETag: `"3"`, Chunked: true, Header: http.Header{"X-Checksum-Sha256": {millpond.SHA256(more).Hex()}}})
+	h.Good("as large as may be", h.Get("/least"), least)
+	for _, path := range []string{"/more", "/chunked"} {
+		r := h.Get(path)
+		if path == "/more" && (r.Status != http.StatusServiceUnavailable || !bytes.Contains(r.Body, []byte("limit"))) || r.Err == nil && r.Status == http.StatusOK {
+			t.Errorf("%s: got %s", path, r)
+		}
+	}
+	if n := h.Kept(); n != 1 {
+		t.Errorf("%d blobs are kept, want the small one", n)
+	}
+	h = readHouse(t, func(c *repo.Config) { c.Options = map[string]string{"max_size": "1GiB"} })
+	h.Up.Put("/tree/least", faulty.Object{Body: least, ETag: `"1"`})
+	h.Want("what is no number of MiB lets nothing in", h.Get("/least"), http.StatusServiceUnavailable)
+}

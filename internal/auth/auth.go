@@ -50,6 +50,7 @@ type Settings struct {
 	Passwords    bool   // people may log in with passwords
 	Providers    []Provider
 	Issuers      []Issuer
+	LinkKey      string        // names the key that links are signed with; links of another are void; "" is "1"
 	Grace        time.Duration // how long records that cannot be confirmed are honoured; 0 is 24 h
 	Repositories []Repository
 }

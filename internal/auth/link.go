@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -15,11 +16,13 @@ import (
 )
 
 const (
-	linkKey   = "1" // the key that links are signed with
 	linkLife  = time.Hour
 	longLink  = 7 * 24 * time.Hour
 	linkQuery = "mp-sig"
 )
+
+// linkKey names the key that links are signed with: all others are void.
+func (s *Settings) linkKey() string { return cmp.Or(s.LinkKey, "1") }
 
 // A link is what a signed address says.
 type link struct {
@@ -110,7 +113,7 @@ func (x *accounts) SignLink(ctx context.Context, f format.Link) (url.Values, err
 		return nil, wrong(millpond.Denied, "a link is made with a token, and ends with it", "send a token; millpond token add makes one")
 	}
 	now := a.now()
-	l := &link{method: f.Method, path: "/" + x.repository + f.Path, prefix: f.Prefix, expires: f.Expires, key: linkKey, maker: x.who.token.ID, version: f.Version}
+	l := &link{method: f.Method, path: "/" + x.repository + f.Path, prefix: f.Prefix, expires: f.Expires, key: a.state.Load().settings.linkKey(), maker: x.who.token.ID, version: f.Version}
 	if f.Most > 0 {
 		l.most = strconv.FormatInt(f.Most, 10)
 	}
@@ -125,7 +128,7 @@ func (x *accounts) SignLink(ctx context.Context, f format.Link) (url.Values, err
 	case x.repository == "":
 		return nil, wrong(millpond.Invalid, "a link is for a file of a repository", "")
 	}
-	key, err := a.signing.keyFor(ctx, "link "+linkKey)
+	key, err := a.signing.keyFor(ctx, "link "+l.key)
 	if err != nil {
 		return nil, err
 	}

@@ -100,11 +100,11 @@ func (a *Auth) byLink(ctx context.Context, s *snapshot, r *http.Request, client 
 	if err != nil {
 		return nil, err
 	}
-	if l.key != linkKey || !hmac.Equal(l.sum(key), l.signature) {
+	if l.key != s.settings.linkKey() || !hmac.Equal(l.sum(key), l.signature) {
 		if err := a.addresses.try(client); err != nil {
 			return nil, err
 		}
-		return nil, bad("the link is not one of this pond, or was changed")
+		return nil, bad("the link is not one of this pond, was changed, or was made before its key was")
 	}
 	if !a.now().Before(l.expires) {
 		return nil, bad("the link ended on " + l.expires.UTC().Format("2 Jan 2006 15:04 UTC"))

@@ -285,6 +285,13 @@ func TestCase10Links(t *testing.T) {
 	altered("hour", get, "GET")
 	get = link(format.Link{Method: "GET", Path: "/dir/f"})
 	g.must(errOf(g.identify(request("GET", get, ""))))
+	settings := *g.state.Load().settings
+	settings.LinkKey = "2"
+	g.must(g.Configure(settings))
+	altered("key, which was changed,", get, "GET")
+	altered("key's name", strings.Replace(get, "mp-kid=1", "mp-kid=2", 1), "GET")
+	get = link(format.Link{Method: "GET", Path: "/dir/f"})
+	g.must(errOf(g.identify(request("GET", get, ""))))
 	g.must(g.revoke(t.Context(), millpond.Actor{Name: "ann"}, s.id))
 	altered("life: its maker's token is revoked, and", get, "GET")
 }

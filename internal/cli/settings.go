@@ -123,7 +123,7 @@ func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err
 
 // authOf is what the configuration says of who may do what, and how they prove who they are.
 func authOf(c *config.Config, repositories []repo.Config) auth.Settings {
-	s := auth.Settings{PublicURL: c.PublicURL, Passwords: c.Auth.Passwords == "on", Grace: c.Auth.Grace}
+	s := auth.Settings{PublicURL: c.PublicURL, Passwords: c.Auth.Passwords == "on", LinkKey: c.Auth.LinkKey, Grace: c.Auth.Grace}
 	for _, p := range c.Auth.OIDC {
 		s.Providers = append(s.Providers, auth.Provider{Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret, GroupsClaim: p.GroupsClaim, Allow: p.Allow})
 	}

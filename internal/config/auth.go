@@ -61,6 +61,9 @@ func (c *Config) checkAuth() []error {
 	if !slices.Contains([]string{"on", "off"}, c.Auth.Passwords) {
 		wrong("auth.passwords", "it is on or off, not %q", c.Auth.Passwords)
 	}
+	if k := c.Auth.LinkKey; k == "" || len(k) > 32 || strings.Trim(k, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
+		wrong("auth.link_key", "it is a name of up to 32 letters and digits, not %q", k)
+	}
 	if c.Auth.Grace <= 0 {
 		wrong("auth.auth_grace", "it must be longer than nothing")
 	}
@@ -105,12 +108,13 @@ func issuer(text string) bool {
 
 // auth writes the setting of that name. Secrets are left to the environment.
 func (p *printer) auth(a *Auth) {
-	if a.Passwords == "on" && len(a.OIDC)+len(a.Issuers) == 0 && policy.FormatDuration(a.Grace) == policy.FormatDuration(defaultGrace) {
+	if a.Passwords == "on" && a.LinkKey == "1" && len(a.OIDC)+len(a.Issuers) == 0 && policy.FormatDuration(a.Grace) == policy.FormatDuration(defaultGrace) {
 		p.line("#auth: {passwords: on}")
 		return
 	}
 	p.line("auth:")
 	p.line("  passwords: %s", a.Passwords)
+	p.line("  link_key: %s", scalar(a.LinkKey))
 	p.line("  auth_grace: %s", policy.FormatDuration(a.Grace))
 	if len(a.OIDC) > 0 {
 		p.line("  oidc:")

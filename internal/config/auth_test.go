@@ -13,6 +13,7 @@ public_url: https://pond.example
 read: [authenticated]
 auth:
   passwords: off
+  link_key: 2
   auth_grace: 2h
   oidc:
     issuer: https://login.example
@@ -39,7 +40,7 @@ repositories:
 
 func TestAuth(t *testing.T) {
 	c := load(t, withAuth, env("LOGIN_SECRET", "hush"))
-	want := Auth{Passwords: "off", Grace: 2 * time.Hour,
+	want := Auth{Passwords: "off", LinkKey: "2", Grace: 2 * time.Hour,
 		OIDC:    []OIDC{{"https://login.example", "pond", "hush", "groups", []string{"*@acme.example", "group:dev"}}},
 		Issuers: []Issuer{{URL: "https://ci.example"}, {"http://127.0.0.1:9000/x", "gitlab"}}}
 	if !reflect.DeepEqual(c.Auth, want) {
@@ -85,6 +86,7 @@ func TestAuthErrors(t *testing.T) {
 	const public = "public_url: https://pond.example\n"
 	tests := []struct{ name, text, want string }{
 		{"a word for passwords", "auth: {passwords: maybe}", `1: auth.passwords: it is on or off, not "maybe"`},
+		{"a key for links", "auth: {link_key: a/b}", `auth.link_key: it is a name of up to 32 letters and digits, not "a/b"`},
 		{"an unknown key", "auth: {password: on}", `did you mean passwords?`},
 		{"a list of words", "auth: {oidc: [{isuer: x}]}", `did you mean issuer?`},
 		{"an issuer without https", public + "auth: {issuers: [http://ci.example]}", `2: auth.issuers[0]: "http://ci.example" is no issuer`},

@@ -74,6 +74,9 @@ type TLS struct {
 type Auth struct {
 	// on: people may log in with passwords of the pond's own. off: at a provider only, and with tokens.
 	Passwords string `key:"passwords" type:"word" default:"on"`
+	// Names the key that signed links are made with, in letters and digits. Another name makes another key, and all links that
+	// were made before are void.
+	LinkKey string `key:"link_key" type:"word" default:"1"`
 	// Where people log in with OpenID Connect.
 	OIDC []OIDC `key:"oidc" type:"list of mappings"`
 	// Whose identity tokens CI jobs can exchange for a token to publish with, where a publisher rule means them. A
