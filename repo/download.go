@@ -122,13 +122,23 @@ func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File,
 		URL: redacted(f.URL), Modified: now,
 	}
 	if before != nil {
-		h.Modified, h.Keep = before.Modified, before.Keep
+		h.Modified, h.Keep, h.Detail = before.Modified, before.Keep, before.Detail
+	}
+	due := l.inspector(k) != nil && (before == nil || len(before.Detail) == 0 || inspectionOf(before).Due)
+	if due {
+		h.Detail = inspection{Due: true}.detail()
+		if err := l.pond.spare(ctx, "that "+k.String()+" is to be looked through", l.markDue(ctx)); err != nil {
+			return err
+		}
 	}
 	if err := l.pond.catalog.PutHolding(ctx, h); unkeepable(err) {
 		l.pond.unkept(ctx, k.String(), err) // its readers have right bytes; nothing names the blob, and it is swept
 		return nil
 	} else if err != nil {
 		return err
+	}
+	if due {
+		l.inspectLater(k)
 	}
 	l.pond.used(got.Blob, got.Size)
 	if f.Corrupt {

@@ -39,6 +39,9 @@ func (p *Pond) flushUses(ctx context.Context) error {
 
 // Run does the pond's own work (eviction, sweep, polls, flushing of uses) until ctx ends.
 func (p *Pond) Run(ctx context.Context) error {
+	if err := p.takeUpDue(ctx); err != nil {
+		p.log.WarnContext(ctx, "what is to be looked through cannot be found", "error", err)
+	}
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	sweep := time.NewTimer(2 * time.Minute) // soon after the start, then daily

@@ -63,6 +63,9 @@ type Pond struct {
 	looked  atomic.Int64 // when the disk was last looked at, in unix seconds
 
 	doubting sync.Mutex // held while the list of a package's unverified files is changed
+
+	inspections inspections
+	closing     chan struct{} // closed when Close begins
 }
 
 // A state is one configuration; requests under way finish with the one they began with.
@@ -82,6 +85,7 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		fills:    make(chan struct{}, 4),
 		benches:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		scratch:  parts.Scratch,
+		closing:  make(chan struct{}),
 		deriving: derivations{running: map[derivedKey]*derivation{}, large: make(chan struct{}, 2)},
 	}
 	if p.log == nil {
@@ -255,7 +259,10 @@ func (p *Pond) Idle(ctx context.Context) error {
 // for, also by the next pond on the same parts.
 func (p *Pond) Close(ctx context.Context) error {
 	p.mu.Lock()
-	p.closed = true
+	if !p.closed {
+		p.closed = true
+		close(p.closing)
+	}
 	p.mu.Unlock()
 	var err error
 	if p.fetch != nil {
@@ -272,7 +279,8 @@ func (p *Pond) Close(ctx context.Context) error {
 	if p.fetch != nil {
 		p.leave(context.WithoutCancel(ctx))
 	}
-	return firstError(err, p.flushUses(context.WithoutCancel(ctx)))
+	ctx = context.WithoutCancel(ctx)
+	return firstError(err, p.flushUses(ctx), p.unmark(ctx))
 }
 
 // event records a change that the pond itself saw. It is logged where it cannot be recorded.

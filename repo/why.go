@@ -35,6 +35,7 @@ type FileWord struct {
 	Held  bool   `json:"held"`
 	Size  int64  `json:"size"`
 	Words string `json:"words,omitzero"` // "" if it is served
+	Flag  string `json:"flag,omitzero"`  // of an upstream's: why publishing it here would be refused
 }
 
 // Why explains what becomes of a version; with version "" of the package. It asks upstreams as a reader would.
@@ -104,8 +105,12 @@ func (r *Repository) whyVersion(ctx context.Context, e *Explanation, v *view) er
 	if err != nil {
 		return err
 	}
+	flags, err := l.flags(ctx, e.Package)
+	if err != nil {
+		return err
+	}
 	for _, f := range one.Files {
-		w := FileWord{Name: f.Name, Size: f.Size, Held: held[[2]string{one.Name, f.Name}]}
+		w := FileWord{Flag: flags[[2]string{one.Name, f.Name}], Name: f.Name, Size: f.Size, Held: held[[2]string{one.Name, f.Name}]}
 		k.File = f.Name
 		switch err := v.verdict(k); {
 		case err != nil:
