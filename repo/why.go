@@ -3,6 +3,9 @@ package repo
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"millpond"
@@ -119,6 +122,12 @@ func (r *Repository) whyVersion(ctx context.Context, e *Explanation, v *view) er
 			w.Words = "its upstream lists it no more; it is still served here"
 		}
 		e.Files = append(e.Files, w)
+	}
+	// Of a format that lists no files there is nothing else to tell.
+	for _, k := range slices.SortedFunc(maps.Keys(flags), func(a, b [2]string) int { return strings.Compare(a[1], b[1]) }) {
+		if k[0] == one.Name && one.File(k[1]) == nil {
+			e.Files = append(e.Files, FileWord{Name: k[1], Held: held[k], Size: -1, Flag: flags[k]})
+		}
 	}
 	return nil
 }

@@ -18,7 +18,13 @@ func poolOf(pkg, version string) string {
 func TestFormat(t *testing.T) {
 	var mu sync.Mutex
 	dates := map[string]int{}
-	bytesOf := func(pkg string, r formattest.Release) []byte { return deb(t, pkg, r.Version, "amd64", "", r.Variant) }
+	bytesOf := func(pkg string, r formattest.Release) []byte {
+		more := ""
+		if r.Refused {
+			more = "Section: one\nSection: two\n"
+		}
+		return deb(t, pkg, r.Version, "amd64", more, r.Variant)
+	}
 	verbatim := "a signed index is served as it was signed: see "
 	formattest.Run(t, formattest.Ecosystem{
 		Format:  Format{},
