@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"millpond"
@@ -47,6 +46,14 @@ func (r *Repository) Why(ctx context.Context, pkg, version string) (*Explanation
 	if err != nil {
 		return nil, err
 	}
+	e, err := r.why(ctx, name, version)
+	if err != nil {
+		return nil, err
+	}
+	return e, r.flagged(ctx, e)
+}
+
+func (r *Repository) why(ctx context.Context, name, version string) (*Explanation, error) {
 	e := &Explanation{Repository: r.config.Name, Package: name, Version: version}
 	e.Layers = r.layerWords(ctx, name, version)
 	if err := r.nameVerdict(name); err != nil {
@@ -108,12 +115,8 @@ func (r *Repository) whyVersion(ctx context.Context, e *Explanation, v *view) er
 	if err != nil {
 		return err
 	}
-	flags, err := l.flags(ctx, e.Package)
-	if err != nil {
-		return err
-	}
 	for _, f := range one.Files {
-		w := FileWord{Flag: flags[[2]string{one.Name, f.Name}], Name: f.Name, Size: f.Size, Held: held[[2]string{one.Name, f.Name}]}
+		w := FileWord{Name: f.Name, Size: f.Size, Held: held[[2]string{one.Name, f.Name}]}
 		k.File = f.Name
 		switch err := v.verdict(k); {
 		case err != nil:
@@ -123,10 +126,32 @@ func (r *Repository) whyVersion(ctx context.Context, e *Explanation, v *view) er
 		}
 		e.Files = append(e.Files, w)
 	}
-	// Of a format that lists no files there is nothing else to tell.
-	for _, k := range slices.SortedFunc(maps.Keys(flags), func(a, b [2]string) int { return strings.Compare(a[1], b[1]) }) {
-		if k[0] == one.Name && one.File(k[1]) == nil {
-			e.Files = append(e.Files, FileWord{Name: k[1], Held: held[k], Size: -1, Flag: flags[k]})
+	return nil
+}
+
+// flagged adds what is known to be wrong with files of the package, or of the version: of a format that lists none, those alone.
+func (r *Repository) flagged(ctx context.Context, e *Explanation) error {
+	for _, l := range r.all() {
+		flags, err := l.flags(ctx, e.Package)
+		if err != nil {
+			return err
+		}
+		for _, k := range slices.SortedFunc(maps.Keys(flags), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+			if e.Version != "" && k[0] != e.Version {
+				continue
+			}
+			i := slices.IndexFunc(e.Files, func(f FileWord) bool { return f.Name == k[1] })
+			if i < 0 {
+				w := FileWord{Name: k[1], Size: -1}
+				if w.Held, err = l.has(ctx, millpond.Key{Package: e.Package, Version: k[0]}); err != nil {
+					return err
+				}
+				if e.Verdict.Opinion != millpond.Pass && e.Verdict.Opinion != millpond.Allow {
+					w.Words = e.Words
+				}
+				i, e.Files = len(e.Files), append(e.Files, w)
+			}
+			e.Files[i].Flag = flags[k]
 		}
 	}
 	return nil

@@ -4,13 +4,15 @@ import (
 	"context"
 	"io"
 	"path"
+	"strings"
 
 	"millpond"
 )
 
 // Inspects implements format.Inspector: binary packages are looked into.
 func (Format) Inspects(k millpond.Key) bool {
-	switch path.Ext(k.File) {
+	file, _, _ := strings.Cut(k.File, "#")
+	switch path.Ext(file) {
 	case ".deb", ".udeb", ".ddeb":
 		return true
 	}
