@@ -195,7 +195,7 @@ func loginPond(t *testing.T, claims map[string]any) (*rig, *authority, func() (*
 		json.NewEncoder(w).Encode(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": a.sign(t, claims)})
 	})
 	return r, a, func() (*Session, error) {
-		to, err := r.BeginOIDC(t.Context(), "192.0.2.7", a.URL, "https://pond.example/-/login/callback", "/-/tokens")
+		to, err := r.BeginOIDC(t.Context(), "192.0.2.7", OIDCLogin{Issuer: a.URL, Callback: "https://pond.example/-/login/callback", Next: "/-/tokens"})
 		if err != nil {
 			return nil, err
 		}
