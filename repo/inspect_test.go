@@ -92,7 +92,9 @@ func TestS05InspectionKeepsNobodyWaiting(t *testing.T) {
 	r.hold(three)
 	flags("what could not be looked at", one.name())
 	r.stop(10 * time.Second)
-	does(func(millpond.Key, io.ReaderAt) error { return &millpond.Error{Kind: millpond.TooLarge, Why: "it is large"} })
+	does(func(millpond.Key, io.ReaderAt) error {
+		return &millpond.Error{Kind: millpond.TooLarge, Why: "it is large"}
+	})
 	r.start()
 	flags("looked at again", one.name(), three.name())
 	if s, err := r.pond.Stats(t.Context()); err != nil || s.Flagged != 1 {

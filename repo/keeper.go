@@ -160,9 +160,9 @@ func (p *Pond) excess(ctx context.Context) (int64, error) {
 // Sweep deletes blobs that no record names and that are a day old, and returns how many.
 func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	now := p.now()
-	stay, err := p.resumable(ctx)
+	stays, err := p.resumable(ctx)
 	if err == nil {
-		err = p.blobs.Tidy(ctx, now.Add(-unused), stay...)
+		err = p.blobs.Tidy(ctx, now.Add(-unused), stays)
 	}
 	if err != nil {
 		return 0, err
