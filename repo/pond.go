@@ -37,9 +37,12 @@ type Pond struct {
 	clock    func() time.Time
 	instance string
 
-	state     atomic.Pointer[state]
-	takedowns atomic.Pointer[takedownTable]
-	showing   sync.Mutex // held from a reading of takedowns or claims until all see it, so that an older reading never replaces a newer one
+	state       atomic.Pointer[state]
+	takedowns   atomic.Pointer[takedownTable]
+	takenUp     chan struct{} // closed, by takenUpOnce, when takedowns is set for the first time
+	takenUpOnce sync.Once
+	showing     sync.Mutex // held from a reading of claims until all see it, so that an older reading never replaces a newer one
+	downing     sync.Mutex // the same of takedowns
 
 	derived  *otter.Cache[derivedKey, *derived]
 	stamps   *otter.Cache[string, time.Time] // since when readers see what a stamp stands for
@@ -86,6 +89,7 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		benches:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		scratch:  parts.Scratch,
 		closing:  make(chan struct{}),
+		takenUp:  make(chan struct{}),
 		deriving: derivations{running: map[derivedKey]*derivation{}, large: make(chan struct{}, 2)},
 	}
 	if p.log == nil {
@@ -115,11 +119,12 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 	if err := p.takeUp(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.loadTakedowns(ctx); err != nil {
-		return nil, err
-	}
 	p.life, p.end = context.WithCancel(context.WithoutCancel(ctx))
 	p.state.Store(&state{byName: map[string]*Repository{}})
+	if err := p.firstTakedowns(ctx); err != nil {
+		p.end()
+		return nil, err
+	}
 	return p, nil
 }
 
