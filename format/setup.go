@@ -21,6 +21,8 @@ type ClientSetup struct {
 	Client string
 	Base   *url.URL // the repository, ending in a slash
 	Token  string   // to be sent; "" if the repository is read and never written by this client, by anybody
+	// Read reads a small document of the repository, by its path below Base, as whoever sets the client up.
+	Read func(ctx context.Context, path string) ([]byte, error)
 }
 
 // A Rewrite is one file of a client's that changes, by the client's own command or, where it has none, by Edit.
