@@ -58,7 +58,7 @@ var testDoors = map[string][]string{
 	"format/*":        {"format/formattest", "fetch", "repo", "policy", "catalog", "catalog/sql", "blob"},
 	"repo":            {"catalog/sql", "format/*", "blob/disk/durable"},
 	"mirror":          {"format/*", "policy"},
-	"internal/audit":  {"catalog/sql"},
+	"internal/audit":  {"catalog/sql", "fetch"},
 	"internal/server": {"catalog/sql", "format/all", "format/*"},
 	"internal/auth":   {"catalog/sql"},
 	"internal/backup": {"blob/disk/durable", "fetch", "format", "format/pypi"},

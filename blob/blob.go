@@ -29,9 +29,9 @@ type Store interface {
 	Delete(ctx context.Context, d millpond.Digest) error
 	// Room says how much more can be kept. Stores without a limit say so with a negative Free.
 	Room(ctx context.Context) (Room, error)
-	// Tidy drops blobs last written before a time and neither committed nor being written, but those whose IDs are to stay,
-	// and what a crash has left over.
-	Tidy(ctx context.Context, before time.Time, stay ...string) error
+	// Tidy drops blobs last written before a time and neither committed nor being written, but those whose ID stays (nil:
+	// none does), and what a crash has left over.
+	Tidy(ctx context.Context, before time.Time, stays func(id string) bool) error
 }
 
 // Info is what a store knows of a blob.

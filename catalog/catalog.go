@@ -127,6 +127,8 @@ type Holdings interface {
 	HeldAfter(ctx context.Context, layer, after string) iter.Seq2[*Holding, error]
 	// PutHolding replaces the record whole.
 	PutHolding(ctx context.Context, h *Holding) error
+	// NoteHolding replaces the Detail of a record, and nothing else of it, if the bytes are still those: NotFound otherwise.
+	NoteHolding(ctx context.Context, layer string, k millpond.Key, sha256 millpond.Digest, detail json.RawMessage) error
 	// DropHoldings forgets the records of a version's files.
 	DropHoldings(ctx context.Context, layer, pkg, version string) error
 	// LoseBlob clears Blob from every holding of d, and forgets what was derived or kept under it: its bytes are gone or

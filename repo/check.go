@@ -193,6 +193,8 @@ type Stats struct {
 	Total        int64            `json:"total"`
 	Fetch        fetch.Stats      `json:"fetch"`
 	Layers       map[string]int64 `json:"layers"`           // bytes held, by repository/upstream
+	Flagged      int64            `json:"flagged"`          // files of upstreams, fetched since the start, that publishing would refuse
+	Due          int              `json:"due"`              // fetched files that are still to be looked through for it
 	Low          bool             `json:"low"`              // the disk is low: fills are not kept
 	Stopped      string           `json:"stopped,omitzero"` // why writes stopped; "" if they go on
 }
@@ -211,6 +213,9 @@ func (p *Pond) Stats(ctx context.Context) (Stats, error) {
 		HeldBytes: t.HeldBytes, DerivedBytes: t.DerivedBytes, Held: t.Holdings, Answers: t.Answers,
 		Free: room.Free, Total: room.Total, Fetch: p.fetch.Stats(), Low: p.low(),
 	}
+	p.inspections.mu.Lock()
+	s.Flagged, s.Due = p.inspections.flagged, len(p.inspections.due)
+	p.inspections.mu.Unlock()
 	if s.Layers, err = p.catalog.Layers(ctx); err != nil {
 		return Stats{}, err
 	}

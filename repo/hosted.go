@@ -202,6 +202,9 @@ func (l *hosted) some(ctx context.Context, pkg, prefix string) (v *catalog.Hoste
 	return v, err
 }
 
+// flags are none: what is wrong with it is refused when it is published.
+func (l *hosted) flags(context.Context, string) (map[[2]string]string, error) { return nil, nil }
+
 func (l *hosted) holds(ctx context.Context, pkg string) (map[[2]string]bool, error) {
 	got, err := l.listing(ctx, pkg, false)
 	if millpond.Is(err, millpond.NotFound) {

@@ -37,7 +37,7 @@ func (b *bound) Judge(k millpond.Key, f *millpond.File) (time.Time, error) {
 func (b *bound) Judging() string {
 	id := sha256.New()
 	fmt.Fprintf(id, "%s\n%q\n%s\n", b.policy.ID(), b.claimTexts(), b.Readership())
-	fmt.Fprintln(id, b.pond.takedowns.Load().digest)
+	fmt.Fprintln(id, b.pond.down().digest)
 	return hex.EncodeToString(id.Sum(nil)[:16])
 }
 

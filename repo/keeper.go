@@ -39,6 +39,9 @@ func (p *Pond) flushUses(ctx context.Context) error {
 
 // Run does the pond's own work (eviction, sweep, polls, flushing of uses) until ctx ends.
 func (p *Pond) Run(ctx context.Context) error {
+	if err := p.takeUpDue(ctx); err != nil {
+		p.log.WarnContext(ctx, "what is to be looked through cannot be found", "error", err)
+	}
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	sweep := time.NewTimer(2 * time.Minute) // soon after the start, then daily
@@ -157,9 +160,9 @@ func (p *Pond) excess(ctx context.Context) (int64, error) {
 // Sweep deletes blobs that no record names and that are a day old, and returns how many.
 func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	now := p.now()
-	stay, err := p.resumable(ctx)
+	stays, err := p.resumable(ctx)
 	if err == nil {
-		err = p.blobs.Tidy(ctx, now.Add(-unused), stay...)
+		err = p.blobs.Tidy(ctx, now.Add(-unused), stays)
 	}
 	if err != nil {
 		return 0, err

@@ -11,11 +11,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"millpond"
+	"millpond/blob/blobtest"
 	"millpond/blob/disk"
 	"millpond/blob/disk/durable"
 	"millpond/catalog"
@@ -30,34 +30,8 @@ import (
 // than the one that envURL alone makes.
 const envStep = "MILLPOND_KILL_STEP"
 
-// steps count the writes of a pond, and end the process at one of them as a power switch would.
-type steps struct {
-	at   int64
-	done atomic.Int64
-	on   atomic.Bool // writes count from when the pond is up: opening is the store's and the catalog's own proof
-}
-
-func (s *steps) do(write func() error) error {
-	if !s.on.Load() {
-		return write()
-	}
-	n := s.done.Add(1)
-	if n == s.at {
-		die()
-	}
-	err := write()
-	if n == -s.at {
-		die()
-	}
-	return err
-}
-
-func die() {
-	if p, err := os.FindProcess(os.Getpid()); err == nil {
-		p.Kill()
-	}
-	select {} // until it takes effect
-}
+// steps count the writes of a pond, from when it is up: opening is the store's and the catalog's own proof.
+type steps struct{ blobtest.Dying }
 
 // hook counts what changes the disk.
 func (s *steps) hook(c *durable.Call, do func() error) error {
@@ -65,7 +39,7 @@ func (s *steps) hook(c *durable.Call, do func() error) error {
 	case durable.OpOpen, durable.OpOpenDir, durable.OpRead, durable.OpStat, durable.OpList, durable.OpRoom:
 		return do()
 	}
-	return s.do(do)
+	return s.Do(do)
 }
 
 // stepped counts the transactions of a catalog.
@@ -75,23 +49,23 @@ type stepped struct {
 }
 
 func (c stepped) Update(ctx context.Context, by millpond.Actor, f func(catalog.Tx) error) error {
-	return c.steps.do(func() error { return c.Catalog.Update(ctx, by, f) })
+	return c.steps.Do(func() error { return c.Catalog.Update(ctx, by, f) })
 }
 
 func (c stepped) PutAnswer(ctx context.Context, a *catalog.Answer) error {
-	return c.steps.do(func() error { return c.Catalog.PutAnswer(ctx, a) })
+	return c.steps.Do(func() error { return c.Catalog.PutAnswer(ctx, a) })
 }
 
 func (c stepped) PutHolding(ctx context.Context, h *catalog.Holding) error {
-	return c.steps.do(func() error { return c.Catalog.PutHolding(ctx, h) })
+	return c.steps.Do(func() error { return c.Catalog.PutHolding(ctx, h) })
 }
 
 func (c stepped) PutDerived(ctx context.Context, d *catalog.Derived) error {
-	return c.steps.do(func() error { return c.Catalog.PutDerived(ctx, d) })
+	return c.steps.Do(func() error { return c.Catalog.PutDerived(ctx, d) })
 }
 
 func (c stepped) LoseBlob(ctx context.Context, d millpond.Digest) error {
-	return c.steps.do(func() error { return c.Catalog.LoseBlob(ctx, d) })
+	return c.steps.Do(func() error { return c.Catalog.LoseBlob(ctx, d) })
 }
 
 // stepPackage is what a victim reads and publishes.
@@ -103,7 +77,8 @@ func stepVictim(dir string) error {
 	if err != nil {
 		return err
 	}
-	s := &steps{at: at}
+	s := &steps{blobtest.Dying{At: at}}
+	s.Sleep()
 	ctx := context.Background()
 	later := time.Now().Add(72 * time.Hour) // so that the sweep has no mercy on what is new
 	now := func() time.Time { return later }
@@ -129,7 +104,7 @@ func stepVictim(dir string) error {
 		return err
 	}
 	ours := pond.Repository("r").For(repo.Caller{Actor: millpond.Actor{Name: "alice"}, Rights: may{"* * *"}})
-	s.on.Store(true)
+	s.Wake()
 	first, second := fmt.Sprintf("1.%d", 2*abs(at)), fmt.Sprintf("1.%d", 2*abs(at)+1)
 	if at < 0 {
 		first, second = first+".1", second+".1"
@@ -167,7 +142,7 @@ func stepVictim(dir string) error {
 		}
 		fmt.Println("did", one.what)
 	}
-	fmt.Println("writes", s.done.Load())
+	fmt.Println("writes", s.Done())
 	return nil
 }
 

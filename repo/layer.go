@@ -28,6 +28,8 @@ type layer interface {
 	has(ctx context.Context, k millpond.Key) (bool, error)
 	// holds reports which files of a package are held: version and file.
 	holds(ctx context.Context, pkg string) (map[[2]string]bool, error)
+	// flags are what was found in files of a package that publishing would refuse: by version and file.
+	flags(ctx context.Context, pkg string) (map[[2]string]string, error)
 	open(ctx context.Context, k millpond.Key, f *millpond.File, o opening) (*millpond.Content, error)
 	ref(ctx context.Context, pkg, name string, asking bool) (millpond.Ref, error)
 	document(ctx context.Context, k millpond.Key, asking bool) (*format.Document, error)

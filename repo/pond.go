@@ -38,9 +38,12 @@ type Pond struct {
 	clock    func() time.Time
 	instance string
 
-	state     atomic.Pointer[state]
-	takedowns atomic.Pointer[takedownTable]
-	showing   sync.Mutex // held from a reading of takedowns or claims until all see it, so that an older reading never replaces a newer one
+	state       atomic.Pointer[state]
+	takedowns   atomic.Pointer[takedownTable]
+	takenUp     chan struct{} // closed, by takenUpOnce, when takedowns is set for the first time
+	takenUpOnce sync.Once
+	showing     sync.Mutex // held from a reading of claims until all see it, so that an older reading never replaces a newer one
+	downing     sync.Mutex // the same of takedowns
 
 	derived  *otter.Cache[derivedKey, *derived]
 	stamps   *otter.Cache[string, time.Time] // since when readers see what a stamp stands for
@@ -64,6 +67,9 @@ type Pond struct {
 	looked  atomic.Int64 // when the disk was last looked at, in unix seconds
 
 	doubting sync.Mutex // held while the list of a package's unverified files is changed
+
+	inspections inspections
+	closing     chan struct{} // closed when Close begins
 }
 
 // A state is one configuration; requests under way finish with the one they began with.
@@ -83,6 +89,8 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		fills:    make(chan struct{}, 4),
 		benches:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		scratch:  parts.Scratch,
+		closing:  make(chan struct{}),
+		takenUp:  make(chan struct{}),
 		deriving: derivations{running: map[derivedKey]*derivation{}, large: make(chan struct{}, 2)},
 	}
 	if p.log == nil {
@@ -112,11 +120,12 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 	if err := p.takeUp(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.loadTakedowns(ctx); err != nil {
-		return nil, err
-	}
 	p.life, p.end = context.WithCancel(context.WithoutCancel(ctx))
 	p.state.Store(&state{byName: map[string]*Repository{}})
+	if err := p.firstTakedowns(ctx); err != nil {
+		p.end()
+		return nil, err
+	}
 	return p, nil
 }
 
@@ -264,7 +273,10 @@ func (p *Pond) Idle(ctx context.Context) error {
 // for, also by the next pond on the same parts.
 func (p *Pond) Close(ctx context.Context) error {
 	p.mu.Lock()
-	p.closed = true
+	if !p.closed {
+		p.closed = true
+		close(p.closing)
+	}
 	p.mu.Unlock()
 	var err error
 	if p.fetch != nil {
@@ -281,7 +293,8 @@ func (p *Pond) Close(ctx context.Context) error {
 	if p.fetch != nil {
 		p.leave(context.WithoutCancel(ctx))
 	}
-	return firstError(err, p.flushUses(context.WithoutCancel(ctx)))
+	ctx = context.WithoutCancel(ctx)
+	return firstError(err, p.flushUses(ctx), p.unmark(ctx))
 }
 
 // event records a change that the pond itself saw. It is logged where it cannot be recorded.

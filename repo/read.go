@@ -27,7 +27,7 @@ func (b *bound) read(ctx context.Context, k millpond.Key, o opening) (*millpond.
 		return nil, err
 	}
 	t := TraceOf(ctx)
-	t.repo, t.taken = b.Repository, b.pond.takedowns.Load() // before anything is judged
+	t.repo, t.taken = b.Repository, b.pond.down() // before anything is judged
 	c, err := b.readOnce(ctx, k, o)
 	if errors.Is(err, errDamaged) {
 		c, err = b.readOnce(ctx, k, o) // it was set aside: this one fetches it

@@ -321,7 +321,7 @@ func TestF42LeftoversThatAreOfNoUse(t *testing.T) {
 	for name, between := range map[string]func(*rig, entry) entry{
 		"tidied away": func(r *rig, e entry) entry {
 			r.pass(48 * time.Hour)
-			if err := r.blobs.Tidy(context.Background(), r.now().Add(-time.Hour)); err != nil {
+			if err := r.blobs.Tidy(context.Background(), r.now().Add(-time.Hour), nil); err != nil {
 				r.t.Fatal(err)
 			}
 			return e

@@ -177,7 +177,7 @@ func (t *Trace) Withdrawn() error {
 	if t.repo == nil {
 		return nil
 	}
-	now := t.repo.pond.takedowns.Load()
+	now := t.repo.pond.down()
 	if now == t.taken {
 		return nil
 	}

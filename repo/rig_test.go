@@ -435,6 +435,7 @@ func (r *rig) events() []string {
 	return verbs
 }
 
+// eventsOf are the events of one verb; with "" all but those which tell that a file of the rig is no archive.
 func (r *rig) eventsOf(verb string) (out []millpond.Event) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 100*time.Millisecond)
@@ -443,7 +444,7 @@ func (r *rig) eventsOf(verb string) (out []millpond.Event) {
 		if err != nil {
 			break
 		}
-		if verb == "" || e.Verb == verb {
+		if verb == "" && e.Verb != "flagged" || e.Verb == verb {
 			out = append(out, e)
 		}
 	}

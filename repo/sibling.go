@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 
 	"millpond"
@@ -111,6 +112,18 @@ func (l *sibling) holds(ctx context.Context, pkg string) (map[[2]string]bool, er
 		for k := range h {
 			all[k] = true
 		}
+	}
+	return all, nil
+}
+
+func (l *sibling) flags(ctx context.Context, pkg string) (map[[2]string]string, error) {
+	all := map[[2]string]string{}
+	for _, under := range l.repo.all() {
+		f, err := under.flags(ctx, pkg)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, f)
 	}
 	return all, nil
 }

@@ -38,17 +38,72 @@ type Takedown struct {
 
 // words are what a client is told.
 func (t *Takedown) words() string {
+	if t.ID == "" {
+		return t.Why
+	}
 	return fmt.Sprintf("taken down by %s on %s: %s", t.By, day(t.Time), t.Why)
 }
 
 func (t *Takedown) blocked(k millpond.Key) error {
+	if t.ID == "" {
+		return &millpond.Error{Kind: millpond.Unready, Key: k, Why: t.Why, Hint: "ask again in a moment"}
+	}
 	return &millpond.Error{Kind: millpond.Blocked, Key: k, Why: t.words(), Hint: "use another version; its operator can lift the takedown"}
+}
+
+// startPatience is how long a start waits for the takedowns: hundreds of thousands take a second or two.
+const startPatience = 200 * time.Millisecond
+
+// firstTakedowns reads them for the first time. After a while it goes on behind: what asks for them then waits, and nothing is
+// served without them.
+func (p *Pond) firstTakedowns(ctx context.Context) error {
+	first := make(chan error, 1)
+	p.goes(func(life context.Context) {
+		err := p.loadTakedowns(life)
+		if first <- err; err == nil {
+			return
+		}
+		// Whoever waits is refused rather than kept, until they can be read.
+		p.takedowns.CompareAndSwap(nil, &takedownTable{unknown: &Takedown{Why: "what was taken down cannot be read now"}})
+		p.takenUpOnce.Do(func() { close(p.takenUp) })
+		again := time.NewTicker(time.Second)
+		defer again.Stop()
+		for err != nil {
+			p.log.ErrorContext(life, "takedowns cannot be read; nothing is served, and it is tried again", "error", err)
+			select {
+			case <-life.Done():
+				return
+			case <-again.C:
+				err = p.loadTakedowns(life)
+			}
+		}
+		p.forgetAll() // what was refused meanwhile
+	})
+	patience := time.NewTimer(startPatience)
+	defer patience.Stop()
+	select {
+	case err := <-first:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-patience.C:
+		return nil
+	}
+}
+
+// down are the takedowns, once they were read.
+func (p *Pond) down() *takedownTable {
+	if t := p.takedowns.Load(); t != nil {
+		return t
+	}
+	<-p.takenUp
+	return p.takedowns.Load()
 }
 
 // loadTakedowns reads them all. What was committed before the call stands when it returns.
 func (p *Pond) loadTakedowns(ctx context.Context) error {
-	p.showing.Lock()
-	defer p.showing.Unlock()
+	p.downing.Lock()
+	defer p.downing.Unlock()
 	var all []*Takedown
 	err := p.catalog.View(ctx, func(tx catalog.Tx) error {
 		all = nil
@@ -68,15 +123,17 @@ func (p *Pond) loadTakedowns(ctx context.Context) error {
 		return err
 	}
 	p.takedowns.Store(newTakedowns(all))
+	p.takenUpOnce.Do(func() { close(p.takenUp) })
 	return nil
 }
 
 // A takedownTable is all takedowns, as they are looked for: a feed may ask for hundreds of thousands.
 type takedownTable struct {
-	all    []*Takedown
-	named  map[takedownName][]*Takedown
-	bytes  map[millpond.Digest]*Takedown // the first of them
-	digest string                        // the same for the same takedowns
+	unknown *Takedown // of everything: they cannot be read; nil if they were
+	all     []*Takedown
+	named   map[takedownName][]*Takedown
+	bytes   map[millpond.Digest]*Takedown // the first of them
+	digest  string                        // the same for the same takedowns
 }
 
 type takedownName struct{ format, pkg string }
@@ -100,7 +157,11 @@ func newTakedowns(all []*Takedown) *takedownTable {
 
 // takenDown is the takedown that a version falls under, nil if there is none. Version "" asks about the package as a whole.
 func (r *Repository) takenDown(pkg, version string) *Takedown {
-	for _, t := range r.pond.takedowns.Load().named[takedownName{r.info.Name, pkg}] {
+	table := r.pond.down()
+	if table.unknown != nil {
+		return table.unknown
+	}
+	for _, t := range table.named[takedownName{r.info.Name, pkg}] {
 		if t.Version == "" && t.Versions == "" && len(t.Affected) == 0 {
 			return t
 		}
@@ -129,7 +190,10 @@ func (r *Repository) takenDown(pkg, version string) *Takedown {
 
 // takenDownBytes is the takedown that bytes fall under.
 func (p *Pond) takenDownBytes(ds ...millpond.Digest) *Takedown {
-	table := p.takedowns.Load()
+	table := p.down()
+	if table.unknown != nil {
+		return table.unknown
+	}
 	if len(table.bytes) == 0 {
 		return nil
 	}
@@ -247,7 +311,7 @@ func (p *Pond) Takedowns(_ context.Context, c Caller) ([]Takedown, error) {
 		}
 	}
 	var out []Takedown
-	for _, t := range p.takedowns.Load().all {
+	for _, t := range p.down().all {
 		out = append(out, *t)
 	}
 	return out, nil

@@ -149,20 +149,21 @@ func (u *upload) Discard() error {
 }
 
 // resumable are the unfinished blobs that somebody may still go on with.
-func (p *Pond) resumable(ctx context.Context) (ids []string, err error) {
+func (p *Pond) resumable(ctx context.Context) (stays func(id string) bool, err error) {
+	ids := map[string]bool{}
 	err = p.catalog.View(ctx, func(tx catalog.Tx) error {
-		ids = ids[:0]
+		clear(ids)
 		for one, err := range tx.Entries(uploads, "") {
 			if err != nil {
 				return err
 			}
 			if one.Expires.After(p.now()) {
-				ids = append(ids, one.ID)
+				ids[one.ID] = true
 			}
 		}
 		return nil
 	})
-	return ids, err
+	return func(id string) bool { return ids[id] }, err
 }
 
 // forget drops the entry of a finished upload. One that stays expires by itself, and names nothing.

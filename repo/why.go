@@ -3,6 +3,8 @@ package repo
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"millpond"
@@ -35,6 +37,7 @@ type FileWord struct {
 	Held  bool   `json:"held"`
 	Size  int64  `json:"size"`
 	Words string `json:"words,omitzero"` // "" if it is served
+	Flag  string `json:"flag,omitzero"`  // of an upstream's: why publishing it here would be refused
 }
 
 // Why explains what becomes of a version; with version "" of the package. It asks upstreams as a reader would.
@@ -43,6 +46,14 @@ func (r *Repository) Why(ctx context.Context, pkg, version string) (*Explanation
 	if err != nil {
 		return nil, err
 	}
+	e, err := r.why(ctx, name, version)
+	if err != nil {
+		return nil, err
+	}
+	return e, r.flagged(ctx, e)
+}
+
+func (r *Repository) why(ctx context.Context, name, version string) (*Explanation, error) {
 	e := &Explanation{Repository: r.config.Name, Package: name, Version: version}
 	e.Layers = r.layerWords(ctx, name, version)
 	if err := r.nameVerdict(name); err != nil {
@@ -114,6 +125,34 @@ func (r *Repository) whyVersion(ctx context.Context, e *Explanation, v *view) er
 			w.Words = "its upstream lists it no more; it is still served here"
 		}
 		e.Files = append(e.Files, w)
+	}
+	return nil
+}
+
+// flagged adds what is known to be wrong with files of the package, or of the version: of a format that lists none, those alone.
+func (r *Repository) flagged(ctx context.Context, e *Explanation) error {
+	for _, l := range r.all() {
+		flags, err := l.flags(ctx, e.Package)
+		if err != nil {
+			return err
+		}
+		for _, k := range slices.SortedFunc(maps.Keys(flags), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+			if e.Version != "" && k[0] != e.Version {
+				continue
+			}
+			i := slices.IndexFunc(e.Files, func(f FileWord) bool { return f.Name == k[1] })
+			if i < 0 {
+				w := FileWord{Name: k[1], Size: -1}
+				if w.Held, err = l.has(ctx, millpond.Key{Package: e.Package, Version: k[0]}); err != nil {
+					return err
+				}
+				if e.Verdict.Opinion != millpond.Pass && e.Verdict.Opinion != millpond.Allow {
+					w.Words = e.Words
+				}
+				i, e.Files = len(e.Files), append(e.Files, w)
+			}
+			e.Files[i].Flag = flags[k]
+		}
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func tidy(t *testing.T, s blob.Store) {
 	if err := left.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Tidy(t.Context(), time.Now().Add(-time.Hour)); err != nil {
+	if err := s.Tidy(t.Context(), time.Now().Add(-time.Hour), nil); err != nil {
 		t.Fatalf("Tidy: %v", err)
 	}
 	w, err := s.Resume(t.Context(), left.ID())
@@ -174,7 +174,7 @@ func tidy(t *testing.T, s blob.Store) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour), "another", left.ID()); err != nil {
+	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour), func(id string) bool { return id == left.ID() }); err != nil {
 		t.Fatalf("Tidy: %v", err)
 	}
 	if w, err = s.Resume(t.Context(), left.ID()); err != nil {
@@ -183,7 +183,7 @@ func tidy(t *testing.T, s blob.Store) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour)); err != nil {
+	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour), nil); err != nil {
 		t.Fatalf("Tidy: %v", err)
 	}
 	_, err = s.Resume(t.Context(), left.ID())

@@ -144,7 +144,7 @@ func TestEveryCallFails(t *testing.T) {
 			if err := s.SetAside(t.Context(), millpond.SHA256(small)); err != nil {
 				return err
 			}
-			if err := s.Tidy(t.Context(), time.Now()); err != nil {
+			if err := s.Tidy(t.Context(), time.Now(), nil); err != nil {
 				return err
 			}
 			_, err := put(s, big)
@@ -229,7 +229,7 @@ func TestEveryCallFails(t *testing.T) {
 					if got, err := get(s, millpond.SHA256(big)); err != nil || !bytes.Equal(got, big) {
 						t.Errorf("%s: after the next attempt the blob has %d bytes, %v; want %d", what, len(got), err, len(big))
 					}
-					if err := s.Tidy(t.Context(), time.Now().Add(time.Hour)); err != nil {
+					if err := s.Tidy(t.Context(), time.Now().Add(time.Hour), nil); err != nil {
 						t.Errorf("%s: Tidy: %v", what, err)
 					}
 					for _, name := range tree(t, dir) {

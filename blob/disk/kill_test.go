@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -56,17 +55,9 @@ func victim(dir string) error {
 	if err != nil {
 		return err
 	}
-	var calls atomic.Int64
+	calls := blobtest.Dying{At: int64(at)}
 	s, err := disk.Open(dir, disk.Options{Hook: func(c *durable.Call, do func() error) error {
-		n := int(calls.Add(1))
-		if n == at {
-			die()
-		}
-		err := quick(c, do)
-		if n == -at {
-			die()
-		}
-		return err
+		return calls.Do(func() error { return quick(c, do) })
 	}})
 	if err != nil {
 		return err
@@ -80,16 +71,8 @@ func victim(dir string) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	fmt.Println("done", calls.Load())
+	fmt.Println("done", calls.Done())
 	return s.Close()
-}
-
-// die ends the process as a power switch would: nothing is closed or flushed.
-func die() {
-	if p, err := os.FindProcess(os.Getpid()); err == nil {
-		p.Kill()
-	}
-	select {}
 }
 
 // victimWrites goes on with what an earlier victim left, if there is any, then seals blobs of its own and one that all
@@ -225,7 +208,7 @@ func survives(t *testing.T, dir string, at int, told said) {
 		w.Close()
 	}
 	sound(t, s)
-	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour)); err != nil {
+	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour), nil); err != nil {
 		t.Errorf("kill at %d: Tidy: %v", at, err)
 	}
 	for _, name := range tree(t, dir) {

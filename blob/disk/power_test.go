@@ -314,7 +314,7 @@ func examine(t *testing.T, dir string, must []millpond.Digest, placed []piece) (
 			wrong = append(wrong, fmt.Sprintf("blob %s, sealed again, has %d bytes, %v", d.Short(), len(got), err))
 		}
 	}
-	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour)); err != nil {
+	if err := s.Tidy(t.Context(), time.Now().Add(time.Hour), nil); err != nil {
 		wrong = append(wrong, fmt.Sprint("Tidy: ", err))
 	}
 	for _, name := range tree(t, dir) {

@@ -66,23 +66,19 @@ func (s *Store) remove(ctx context.Context, d millpond.Digest, f func(name strin
 	return fault("remove blob "+d.String(), err)
 }
 
-// Tidy removes unfinished blobs that were last written before a time, but those that are to stay, and names that a crash left
-// of sealed ones.
-func (s *Store) Tidy(ctx context.Context, before time.Time, stay ...string) error {
+// Tidy removes unfinished blobs that were last written before a time, but those that stay, and names that a crash left of
+// sealed ones.
+func (s *Store) Tidy(ctx context.Context, before time.Time, stays func(id string) bool) error {
 	names, err := s.dir.List(incoming)
 	if err != nil {
 		return fault("tidy", err)
-	}
-	stays := make(map[string]bool, len(stay))
-	for _, id := range stay {
-		stays[id] = true
 	}
 	for _, id := range names {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		least := before
-		if stays[id] {
+		if stays != nil && stays(id) {
 			least = time.Time{}
 		}
 		if err := s.tidy(id, least); err != nil {

@@ -126,7 +126,7 @@ func TestTidyDropsSecondNames(t *testing.T) {
 		t.Fatalf("files = %q, want three: the blob has two names", got)
 	}
 	s = open(t, dir, disk.Options{})
-	if err := s.Tidy(t.Context(), time.Now().Add(-24*time.Hour)); err != nil {
+	if err := s.Tidy(t.Context(), time.Now().Add(-24*time.Hour), nil); err != nil {
 		t.Fatalf("Tidy: %v", err)
 	}
 	if got := tree(t, dir); len(got) != 2 {

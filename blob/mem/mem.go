@@ -209,12 +209,12 @@ func (s *Store) Resume(ctx context.Context, id string) (blob.Writer, error) {
 	return w, nil
 }
 
-// Tidy drops unfinished blobs that were last written before a time, but those that are to stay.
-func (s *Store) Tidy(ctx context.Context, before time.Time, stay ...string) error {
+// Tidy drops unfinished blobs that were last written before a time, but those that stay.
+func (s *Store) Tidy(ctx context.Context, before time.Time, stays func(id string) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, w := range s.unfinished {
-		if w.closed && w.touched.Before(before) && !slices.Contains(stay, id) {
+		if w.closed && w.touched.Before(before) && (stays == nil || !stays(id)) {
 			w.drop()
 		}
 	}

@@ -74,7 +74,7 @@ func TestLimit(t *testing.T) {
 	w.Write(make([]byte, 30))
 	w.Close()
 	free(10)
-	if err := s.Tidy(t.Context(), time.Now().Add(time.Minute)); err != nil {
+	if err := s.Tidy(t.Context(), time.Now().Add(time.Minute), nil); err != nil {
 		t.Fatal(err)
 	}
 	free(40)

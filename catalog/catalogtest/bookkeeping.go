@@ -2,6 +2,7 @@ package catalogtest
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -136,6 +137,21 @@ func testHoldings(t *testing.T, open Open) {
 		must(t, err)
 		same(t, "evicted", got, h)
 	})
+	t.Run("a note changes nothing else", func(t *testing.T) {
+		h := fullHolding("notes", millpond.Key{Package: "p", Version: "1", File: "f"})
+		other := fullHolding("notes", millpond.Key{Package: "p", Version: "1", File: "g"})
+		must(t, c.PutHolding(ctx, h))
+		must(t, c.PutHolding(ctx, other))
+		h.Detail = json.RawMessage(`{"noted":true}`)
+		must(t, c.NoteHolding(ctx, h.Layer, h.Key, h.SHA256, h.Detail))
+		kind(t, "note of other bytes", c.NoteHolding(ctx, h.Layer, h.Key, sha("other"), nil), millpond.NotFound)
+		kind(t, "note of no holding", c.NoteHolding(ctx, "none", h.Key, h.SHA256, nil), millpond.NotFound)
+		for _, want := range []*catalog.Holding{h, other} {
+			got, err := c.Holding(ctx, want.Layer, want.Key)
+			must(t, err)
+			same(t, "noted", got, want)
+		}
+	})
 	t.Run("keys are not mixed up", func(t *testing.T) {
 		want := map[millpond.Key]int64{}
 		for _, s := range near {
@@ -204,7 +220,7 @@ func testHoldings(t *testing.T, open Open) {
 		got, err := c.Layers(ctx)
 		must(t, err)
 		same(t, "layers", got, map[string]int64{
-			"fields": 0, "near": 0, "order": 302, "order2": 0, "layer of answers": 0, "layer of both": 350,
+			"fields": 0, "near": 0, "notes": 200, "order": 302, "order2": 0, "layer of answers": 0, "layer of both": 350,
 		})
 	})
 }

@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	stdsql "database/sql"
+	"encoding/json"
 	"fmt"
 	"iter"
 
@@ -166,6 +167,20 @@ func (c *Catalog) PutHolding(ctx context.Context, h *catalog.Holding) error {
 			return nil
 		}
 		return w.take(insertHeld, sumHeldBytes, 1, h.Blob.String(), h.Size, millis(used))
+	})
+}
+
+const noteHolding = `UPDATE holdings SET detail = ? WHERE layer = ? AND package = ? AND version = ? AND file = ? AND sha256 = ? RETURNING id`
+
+// NoteHolding is as catalog.Holdings says.
+func (c *Catalog) NoteHolding(ctx context.Context, layer string, k millpond.Key, sha256 millpond.Digest, detail json.RawMessage) error {
+	return c.cache.keep(ctx, func(w *work) error {
+		var id int64
+		found, err := w.one(noteHolding, []any{nullJSON(detail), layer, k.Package, k.Version, k.File, nullDigest(sha256)}, &id)
+		if err == nil && !found {
+			err = &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s has no bytes with that digest for %s", layer, k)}
+		}
+		return err
 	})
 }
 

@@ -104,10 +104,14 @@ func upstreamLine(crate, version, sum string, at time.Time) string {
 
 // crateOf is a .crate that cargo can build.
 func crateOf(pkg string, r formattest.Release) []byte {
-	return packCrate(
-		entry{name: pkg + "-" + r.Version + "/Cargo.toml", text: fmt.Sprintf("[package]\nname = %q\nversion = %q\n", pkg, r.Version)},
-		entry{name: pkg + "-" + r.Version + "/src/lib.rs", text: fmt.Sprintf("pub const X: u32 = %d;\n%s", r.Variant, strings.Repeat("// "+r.Version+"\n", 50))},
-	)
+	entries := []entry{
+		{name: pkg + "-" + r.Version + "/Cargo.toml", text: fmt.Sprintf("[package]\nname = %q\nversion = %q\n", pkg, r.Version)},
+		{name: pkg + "-" + r.Version + "/src/lib.rs", text: fmt.Sprintf("pub const X: u32 = %d;\n%s", r.Variant, strings.Repeat("// "+r.Version+"\n", 50))},
+	}
+	if r.Refused {
+		entries = append(entries, entry{name: pkg + "-" + r.Version + "/../harm.rs"})
+	}
+	return packCrate(entries...)
 }
 
 // An entry is a file of a .crate.

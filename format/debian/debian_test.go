@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,13 @@ func poolOf(pkg, version string) string {
 func TestFormat(t *testing.T) {
 	var mu sync.Mutex
 	dates := map[string]int{}
-	bytesOf := func(pkg string, r formattest.Release) []byte { return deb(t, pkg, r.Version, "amd64", "", r.Variant) }
+	bytesOf := func(pkg string, r formattest.Release) []byte {
+		body := deb(t, pkg, r.Version, "amd64", "", r.Variant)
+		if r.Refused {
+			body = bytes.Replace(body, []byte("2.0\n"), []byte("3.0\n"), 1) // a format that is not read here
+		}
+		return body
+	}
 	verbatim := "a signed index is served as it was signed: see "
 	formattest.Run(t, formattest.Ecosystem{
 		Format:  Format{},

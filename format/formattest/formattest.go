@@ -77,7 +77,8 @@ type Ecosystem struct {
 type Release struct {
 	Version   string
 	Published time.Time
-	Variant   int // releases that differ in it have other bytes
+	Variant   int  // releases that differ in it have other bytes
+	Refused   bool // its main file is one that publishing refuses for what is in it; of formats that are Inspectors only
 }
 
 // defaults fills in what an ecosystem left empty.
@@ -171,6 +172,7 @@ var rows = []struct {
 	{"a blocked name is refused on every route", blockedName},
 	{"every spelling is one package", spellings},
 	{"reads make no events", noEvents},
+	{"what publishing would refuse is served and flagged", flagged},
 	{"other bytes under a known name", replaced},
 	{"a version that vanishes upstream", vanished},
 	{"a claimed name reaches no upstream", claimed},

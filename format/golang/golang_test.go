@@ -16,10 +16,14 @@ func TestFormat(t *testing.T) {
 		return Path{Kind: kind, Module: pkg, Version: version}.String()
 	}
 	zip := func(pkg string, r formattest.Release) []byte {
-		return []byte(zipOf(t, map[string]string{
+		body := []byte(zipOf(t, map[string]string{
 			pkg + "@" + r.Version + "/go.mod": "module " + pkg + "\n",
 			pkg + "@" + r.Version + "/x.go":   fmt.Sprintf("package x // %d\n", r.Variant),
 		}))
+		if r.Refused {
+			body = append(body, "more"...)
+		}
+		return body
 	}
 	formattest.Run(t, formattest.Ecosystem{
 		Format: Format{},

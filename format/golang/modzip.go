@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"millpond"
+	"millpond/format"
 )
 
 // licenceLimit is how large a LICENSE the go command takes.
@@ -84,7 +85,7 @@ func readZip(ctx context.Context, r io.ReaderAt, size int64, m module.Version) (
 	if err != nil {
 		return nil, refused(m, "the body is no whole zip file: "+err.Error(), howMade)
 	}
-	goMod, err := checkEntries(z, m)
+	goMod, err := checkZip(r, size, z, m)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +134,18 @@ func tooLarge(m module.Version) error {
 		Kind: millpond.TooLarge, Key: millpond.Key{Package: m.Path, Version: m.Version},
 		Why: fmt.Sprintf("the go command takes no module of more than %d MB, packed or unpacked", zipLimit>>20),
 	}
+}
+
+// checkZip refuses a zip that is none of the module, or that two programs could read as two.
+func checkZip(r io.ReaderAt, size int64, z *zip.Reader, m module.Version) (goMod *zip.File, err error) {
+	if goMod, err = checkEntries(z, m); err != nil {
+		return nil, err
+	}
+	if err := format.CheckZip(r, size, z); err != nil {
+		why, _ := format.Words(err)
+		return nil, refused(m, why, howMade)
+	}
+	return goMod, nil
 }
 
 // checkEntries judges the names, kinds and declared sizes of all entries, and returns the go.mod, nil if there is none.

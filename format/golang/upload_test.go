@@ -76,6 +76,8 @@ func TestCase26Upload(t *testing.T) {
 		want int
 	}{
 		{"no zip", formattest.Owner, []byte("hello"), 400},
+		{"bytes behind the end", formattest.Owner, append(bytes.Clone(good), "more"...), 400},
+		{"bytes before the beginning", formattest.Owner, append([]byte("PK\x03\x04"), good...), 400},
 		{"two prefixes", formattest.Owner, zipEntries(t, entry{name: inAcme + "a"}, entry{name: "git.acme.example/y@v1.0.0/b"}), 400},
 		{"go.mod of another", formattest.Owner, zipEntries(t, entry{name: inAcme + "go.mod", body: "module git.acme.example/z\n"}), 400},
 		{"too large unpacked", formattest.Owner, zipEntries(t, entry{name: inAcme + "a", body: "x", size: zipLimit + 1}), 413},

@@ -196,6 +196,9 @@ func tarball(pkg string, r formattest.Release) []byte {
 		{"package.json", fmt.Sprintf(`{"name":%q,"version":%q}`, pkg, r.Version)},
 		{"index.js", fmt.Sprintf("module.exports = %q\n", strings.Repeat(fmt.Sprintf("%s %s %d;", pkg, r.Version, r.Variant), 50))},
 	}
+	if r.Refused {
+		files = append(files, struct{ name, text string }{"../harm.js", ""})
+	}
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
 	w := tar.NewWriter(z)

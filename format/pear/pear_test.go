@@ -65,9 +65,17 @@ func packageXML(channel, name, version, stability, body, deps string) string {
 `, channel, name, version, stability, hex.EncodeToString(sum[:]), deps)
 }
 
-func archiveOf(channel, name, version, stability string, variant int) []byte {
+func archiveOf(channel, name, version, stability string, variant int, more ...member) []byte {
 	body := fmt.Sprintf("<?php // %s %s %d %s\n", name, version, variant, strings.Repeat("hello ", 50))
-	return packed(member{"package.xml", packageXML(channel, name, version, stability, body, "")}, member{name + "-" + version + "/" + name + ".php", body})
+	return packed(append([]member{{"package.xml", packageXML(channel, name, version, stability, body, "")}, {name + "-" + version + "/" + name + ".php", body}}, more...)...)
+}
+
+// harmOf is what publishing refuses a release for.
+func harmOf(r formattest.Release) []member {
+	if r.Refused {
+		return []member{{"../harm.php", ""}}
+	}
+	return nil
 }
 
 func releaseDoc(channel, name, version, stability, scheme string, published time.Time) string {
@@ -103,7 +111,7 @@ func lay(up *faulty.Server, channel, name, scheme string, releases ...formattest
 		up.Put(at+r.Version+".xml", object(releaseDoc(channel, name, r.Version, stability, scheme, r.Published), "application/xml"))
 		up.Put(at+"deps."+r.Version+".txt", object(`a:1:{s:8:"required";a:1:{s:3:"php";a:1:{s:3:"min";s:5:"5.2.0";}}}`, "text/plain"))
 		up.Put(at+"package."+r.Version+".xml", object(packageXML(channel, name, r.Version, stability, "", ""), "application/xml"))
-		o := object(string(archiveOf(channel, name, r.Version, stability, r.Variant)), "application/octet-stream")
+		o := object(string(archiveOf(channel, name, r.Version, stability, r.Variant, harmOf(r)...)), "application/octet-stream")
 		up.Put("/get/"+name+"-"+r.Version+".tgz", o)
 	}
 	const list = `<?xml version="1.0" encoding="UTF-8" ?><a><p>%s</p><c>%s</c>%s</a>`
@@ -137,7 +145,7 @@ func ecosystem() formattest.Ecosystem {
 		return Path{Kind: kind, Name: name(pkg), Version: version}.String()
 	}
 	bytesOf := func(pkg string, r formattest.Release) []byte {
-		return archiveOf(testChannel, name(pkg), r.Version, stabilityOf(r.Version), r.Variant)
+		return archiveOf(testChannel, name(pkg), r.Version, stabilityOf(r.Version), r.Variant, harmOf(r)...)
 	}
 	return formattest.Ecosystem{
 		Format:  Format{},

@@ -32,15 +32,20 @@ func wheel(pkg string, r formattest.Release) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	dir := pkg + "-" + r.Version + ".dist-info/"
-	for _, f := range []struct {
+	type entry struct {
 		name string
 		text []byte
-	}{
+	}
+	entries := []entry{
 		{pkg + ".py", fmt.Appendf(nil, "print(%q, %d)\n", pkg+" "+r.Version, r.Variant)},
 		{dir + "METADATA", coreText(pkg, r)},
 		{dir + "WHEEL", []byte("Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n")},
 		{dir + "RECORD", fmt.Appendf(nil, "%s.py,,\n%sMETADATA,,\n%sWHEEL,,\n%sRECORD,,\n", pkg, dir, dir, dir)},
-	} {
+	}
+	if r.Refused {
+		entries = append(entries, entry{pkg + ".py", []byte("print(2)\n")})
+	}
+	for _, f := range entries {
 		w, err := z.CreateHeader(&zip.FileHeader{Name: f.name, Method: zip.Deflate})
 		if err == nil {
 			_, err = w.Write(f.text)

@@ -100,15 +100,29 @@ func (s *submission) check() error {
 	if err != nil {
 		return err
 	}
-	var p *packed
-	_, end := splitEnd(s.name)
-	switch kind {
-	case "bdist_wheel":
-		p, err = readWheel(s.upload, s.upload.Size())
-	case "sdist":
-		p, err = readSdist(s.upload, s.upload.Size(), strings.ToLower(end))
-	default:
+	if kind == "old" {
 		return s.checkOld()
+	}
+	if err := s.look(s.upload, s.upload.Size(), kind); err != nil {
+		return err
+	}
+	if s.form.has("attestations") {
+		if s.trust, err = format.ReadTrust(s.repo.Option(optRoots)); err == nil {
+			s.attested, err = provenanceOf(s.form.one("attestations"), s.name, s.sums["sha256"], s.repo.Who().Claims, s.trust)
+		}
+	}
+	return err
+}
+
+// look goes through a wheel or a source distribution, and takes from it what it says of itself.
+func (s *submission) look(r io.ReaderAt, size int64, kind string) error {
+	var p *packed
+	var err error
+	if kind == "bdist_wheel" {
+		p, err = readWheel(r, size)
+	} else {
+		_, end := splitEnd(s.name)
+		p, err = readSdist(r, size, strings.ToLower(end))
 	}
 	if err != nil {
 		if bad, ok := errors.AsType[archiveError](err); ok {
@@ -126,21 +140,10 @@ func (s *submission) check() error {
 		}
 	}
 	s.display = s.core.fields["name"][0]
-	version := s.core.fields["version"][0]
-	if err := s.agree(version); err != nil {
+	if err := s.agree(s.core.fields["version"][0]); err != nil || kind != "bdist_wheel" {
 		return err
 	}
-	if kind == "bdist_wheel" {
-		if err := s.checkWheelName(p.dir); err != nil {
-			return err
-		}
-	}
-	if s.form.has("attestations") {
-		if s.trust, err = format.ReadTrust(s.repo.Option(optRoots)); err == nil {
-			s.attested, err = provenanceOf(s.form.one("attestations"), s.name, s.sums["sha256"], s.repo.Who().Claims, s.trust)
-		}
-	}
-	return err
+	return s.checkWheelName(p.dir)
 }
 
 // checkSums compares the digests that the form gives.

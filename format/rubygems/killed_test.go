@@ -12,11 +12,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"millpond"
 	"millpond/blob"
+	"millpond/blob/blobtest"
 	"millpond/blob/disk"
 	"millpond/catalog"
 	"millpond/catalog/sql"
@@ -32,43 +32,18 @@ const (
 	envWrite  = "RUBYGEMS_WRITE"
 )
 
-// writes counts what a pond writes, and ends the process at one of them as kill -9 does.
-type writes struct {
-	at   int64
-	done atomic.Int64
-}
-
-func (s *writes) do(write func() error) error {
-	n := s.done.Add(1)
-	if n == s.at {
-		die()
-	}
-	err := write()
-	if n == -s.at {
-		die()
-	}
-	return err
-}
-
-func die() {
-	if p, err := os.FindProcess(os.Getpid()); err == nil {
-		p.Kill()
-	}
-	select {} // until it takes effect
-}
-
 type countedBlobs struct {
 	*disk.Store
-	writes *writes
+	writes *blobtest.Dying
 }
 
 type countedBlob struct {
 	*disk.Writer
-	writes *writes
+	writes *blobtest.Dying
 }
 
 func (s countedBlobs) Create(ctx context.Context) (w blob.Writer, err error) {
-	err = s.writes.do(func() error { w, err = s.Store.Create(ctx); return err })
+	err = s.writes.Do(func() error { w, err = s.Store.Create(ctx); return err })
 	if err != nil {
 		return nil, err
 	}
@@ -76,30 +51,30 @@ func (s countedBlobs) Create(ctx context.Context) (w blob.Writer, err error) {
 }
 
 func (w countedBlob) Write(b []byte) (n int, err error) {
-	err = w.writes.do(func() error { n, err = w.Writer.Write(b); return err })
+	err = w.writes.Do(func() error { n, err = w.Writer.Write(b); return err })
 	return n, err
 }
 
 func (w countedBlob) Commit(ctx context.Context, want ...millpond.Digest) (d millpond.Digest, err error) {
-	err = w.writes.do(func() error { d, err = w.Writer.Commit(ctx, want...); return err })
+	err = w.writes.Do(func() error { d, err = w.Writer.Commit(ctx, want...); return err })
 	return d, err
 }
 
 type countedCatalog struct {
 	*sql.Catalog
-	writes *writes
+	writes *blobtest.Dying
 }
 
 func (c countedCatalog) Update(ctx context.Context, by millpond.Actor, f func(catalog.Tx) error) error {
-	return c.writes.do(func() error { return c.Catalog.Update(ctx, by, f) })
+	return c.writes.Do(func() error { return c.Catalog.Update(ctx, by, f) })
 }
 
 func (c countedCatalog) PutAnswer(ctx context.Context, a *catalog.Answer) error {
-	return c.writes.do(func() error { return c.Catalog.PutAnswer(ctx, a) })
+	return c.writes.Do(func() error { return c.Catalog.PutAnswer(ctx, a) })
 }
 
 func (c countedCatalog) PutDerived(ctx context.Context, d *catalog.Derived) error {
-	return c.writes.do(func() error { return c.Catalog.PutDerived(ctx, d) })
+	return c.writes.Do(func() error { return c.Catalog.PutDerived(ctx, d) })
 }
 
 // everything is what an owner may.
@@ -117,7 +92,7 @@ type gemPond struct {
 	close func() error
 }
 
-func openGems(ctx context.Context, dir string, count *writes) (*gemPond, error) {
+func openGems(ctx context.Context, dir string, count *blobtest.Dying) (*gemPond, error) {
 	blobs, err := disk.Open(dir, disk.Options{})
 	if err != nil {
 		return nil, err
@@ -169,13 +144,13 @@ func victim(dir string) error {
 	if err != nil {
 		return err
 	}
-	count := &writes{at: 1 << 40}
+	count := &blobtest.Dying{At: at}
+	count.Sleep()
 	p, err := openGems(context.Background(), dir, count)
 	if err != nil {
 		return err
 	}
-	count.done.Store(0)
-	count.at = at
+	count.Wake()
 	first, second := killedVersions(at)
 	for _, one := range []struct {
 		what         string
@@ -194,7 +169,7 @@ func victim(dir string) error {
 		}
 		fmt.Println("did", one.what)
 	}
-	fmt.Println("writes", count.done.Load())
+	fmt.Println("writes", count.Done())
 	return nil
 }
 

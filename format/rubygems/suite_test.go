@@ -112,9 +112,13 @@ func putText(up *faulty.Server, path, text string) string {
 
 // gemBytes is a gem that can be installed.
 func gemBytes(pkg string, r formattest.Release) []byte {
-	return makeGem(metadata(pkg, r.Version, ""), map[string]string{
+	files := map[string]string{
 		"lib/" + pkg + ".rb": fmt.Sprintf("# %s %s %d\n", pkg, r.Version, r.Variant) + strings.Repeat("# a line of a library\n", 40),
-	})
+	}
+	if r.Refused {
+		files["../harm.rb"] = ""
+	}
+	return makeGem(metadata(pkg, r.Version, ""), files)
 }
 
 // metadata is the YAML of a gemspec; more are further lines of it.

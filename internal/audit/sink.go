@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -24,8 +22,8 @@ type Sink interface {
 }
 
 // SinkAt is the sink at an address: "file:///path", "syslog:" (this machine's), "syslog://host:port" (RFC 5424 by UDP, or
-// with "syslog+tcp" by TCP), or an http or https URL that each head is POSTed to, by client and with token as a bearer if it is not "".
-func SinkAt(address, token string, client func(*url.URL) (*http.Client, error)) (Sink, error) {
+// with "syslog+tcp" by TCP), or an http or https URL that each head is POSTed to, by what post makes of it.
+func SinkAt(address string, post func(at *url.URL) (func(ctx context.Context, body []byte) error, error)) (Sink, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
@@ -48,8 +46,8 @@ func SinkAt(address, token string, client func(*url.URL) (*http.Client, error)) 
 		if u.Host == "" {
 			return nil, errors.New("it has no host")
 		}
-		c, err := client(u)
-		return &webSink{at: u, token: token, client: c}, err
+		p, err := post(u)
+		return &webSink{at: u, post: p}, err
 	}
 	return nil, errors.New("it is file:///path, syslog:, syslog://host:port or https://…")
 }
@@ -119,40 +117,11 @@ func (s syslogSink) message(now time.Time, line []byte) []byte {
 }
 
 type webSink struct {
-	at     *url.URL
-	token  string
-	client *http.Client
+	at   *url.URL
+	post func(ctx context.Context, body []byte) error
 }
 
 func (s *webSink) String() string { return s.at.Scheme + "://" + s.at.Host + s.at.EscapedPath() }
 
 // Keep implements Sink.
-func (s *webSink) Keep(ctx context.Context, line []byte) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.at.String(), bytes.NewReader(line))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("User-Agent", "millpond")
-	if s.token != "" {
-		r.Header.Set("Authorization", "Bearer "+s.token)
-	}
-	resp, err := s.client.Do(r)
-	if err != nil {
-		return bare(err)
-	}
-	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // what it says is not read
-	if resp.StatusCode < 200 || resp.StatusCode >= 300 {
-		return fmt.Errorf("it answered %s", resp.Status)
-	}
-	return nil
-}
-
-// bare is an error of a client without the address, whose query may hold a secret.
-func bare(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
-}
+func (s *webSink) Keep(ctx context.Context, line []byte) error { return s.post(ctx, line) }

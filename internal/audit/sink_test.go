@@ -20,12 +20,15 @@ import (
 	"time"
 
 	"millpond/catalog/sql"
+	"millpond/fetch"
 	"millpond/internal/audit"
 )
 
 func sinkAt(t *testing.T, address, token string) audit.Sink {
 	t.Helper()
-	s, err := audit.SinkAt(address, token, func(*url.URL) (*http.Client, error) { return http.DefaultClient, nil })
+	s, err := audit.SinkAt(address, func(at *url.URL) (func(context.Context, []byte) error, error) {
+		return fetch.PostTo(at, token, 10*time.Second)
+	})
 	must(t, err)
 	return s
 }
@@ -78,7 +81,7 @@ func TestSinks(t *testing.T) {
 		var got []string
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			b, _ := io.ReadAll(r.Body)
-			got = append(got, r.Method+" "+r.Header.Get("Authorization")+" "+string(b))
+			got = append(got, r.Method+" "+r.UserAgent()+" "+r.Header.Get("Authorization")+" "+string(b))
 			w.WriteHeader(status)
 		}))
 		defer server.Close()
@@ -88,7 +91,7 @@ func TestSinks(t *testing.T) {
 		if err := s.Keep(t.Context(), line); err == nil || !strings.Contains(err.Error(), "502") {
 			t.Errorf("an answer of 502: got %v", err)
 		}
-		want := "POST Bearer abc " + string(line)
+		want := "POST millpond Bearer abc " + string(line)
 		if !slices.Equal(got, []string{want, want}) {
 			t.Errorf("got %q; want %q twice", got, want)
 		}
@@ -99,7 +102,7 @@ func TestSinks(t *testing.T) {
 		}
 	})
 	for _, bad := range []string{"", "heads", "file://host/x", "syslog://host", "syslog:x", "ftp://host/", "https:///x"} {
-		if s, err := audit.SinkAt(bad, "", func(*url.URL) (*http.Client, error) { return nil, nil }); err == nil {
+		if s, err := audit.SinkAt(bad, func(*url.URL) (func(context.Context, []byte) error, error) { return nil, nil }); err == nil {
 			t.Errorf("%q: got %v; want an error", bad, s)
 		}
 	}

@@ -27,8 +27,25 @@ func (a *Auth) LogIn(ctx context.Context, client, name, password string) (*Sessi
 		a.counts.add("refused", "", "")
 		return nil, err
 	}
-	return a.begin(ctx, i, client)
+	return a.begin(ctx, i, client, a.now())
 }
+
+// ProofLife is for how long after its proof a login session may do what an unlocked browser should not.
+const ProofLife = 10 * time.Minute
+
+// Proved reports whether what a caller came with was proved a moment ago, as every request with a token is: a login session
+// was if its person gave a password, or their provider said that it asked for a proof, within ProofLife.
+func (a *Auth) Proved(c repo.Caller) bool {
+	i := a.who(c)
+	if i.login == nil {
+		return true
+	}
+	since := a.now().Sub(i.login.Proved)
+	return since >= -skew && since <= ProofLife
+}
+
+// skew is how far a provider's clock may be ahead.
+const skew = 30 * time.Second
 
 // person is who a name and a password, a token of theirs, or the setup secret stand for.
 func (a *Auth) person(ctx context.Context, client, name, password string) (*identity, error) {
@@ -46,14 +63,14 @@ func (a *Auth) person(ctx context.Context, client, name, password string) (*iden
 	return a.byPassword(ctx, a.state.Load(), name, password, client)
 }
 
-// begin begins a session of somebody who has proved who they are.
-func (a *Auth) begin(ctx context.Context, i *identity, client string) (*Session, error) {
+// begin begins a session of somebody who has proved who they are, at that time; zero if that is not known.
+func (a *Auth) begin(ctx context.Context, i *identity, client string, proved time.Time) (*Session, error) {
 	if i.token != nil || i.user == nil {
 		return nil, wrong(millpond.Denied, "a token begins no login", "log in with a password or at the identity provider")
 	}
 	value := random(secretChars, base62)
 	hash := sha256.Sum256([]byte(value))
-	l := &session{ID: digest(hash), User: i.name, Born: i.user.Born, Created: a.now().UTC()}
+	l := &session{ID: digest(hash), User: i.name, Born: i.user.Born, Created: a.now().UTC(), Proved: proved.UTC()}
 	end := l.Created.Add(sessionLife)
 	err := a.change(ctx, millpond.Actor{Name: i.name, Client: client}, "login", i.name, nil, func(tx catalog.Tx) error {
 		u, err := get[User](tx, kindUser, i.name)
@@ -147,7 +164,7 @@ func (a *Auth) SetUp(ctx context.Context, client, secret, name, password string)
 	if err != nil {
 		return nil, err
 	}
-	return a.begin(ctx, i, client)
+	return a.begin(ctx, i, client, a.now())
 }
 
 func (a *Auth) setUp(ctx context.Context, client, name, secret string) (*identity, error) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -179,7 +180,7 @@ func TestLocalPath(t *testing.T) {
 }
 
 // loginPond is a rig whose people log in at a provider that answers with claims; "nonce" in them is the right one.
-func loginPond(t *testing.T, claims map[string]any) (*rig, *authority, func() (*Session, error)) {
+func loginPond(t *testing.T, claims map[string]any) (*rig, *authority, func(again ...bool) (*Session, error)) {
 	a, r := newAuthority(t), start(t)
 	r.Auth.http = a.Client()
 	s := settings()
@@ -194,8 +195,8 @@ func loginPond(t *testing.T, claims map[string]any) (*rig, *authority, func() (*
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": a.sign(t, claims)})
 	})
-	return r, a, func() (*Session, error) {
-		to, err := r.BeginOIDC(t.Context(), "192.0.2.7", a.URL, "https://pond.example/-/login/callback", "/-/tokens")
+	return r, a, func(again ...bool) (*Session, error) {
+		to, err := r.BeginOIDC(t.Context(), "192.0.2.7", OIDCLogin{Issuer: a.URL, Callback: "https://pond.example/-/login/callback", Next: "/-/tokens", Again: len(again) > 0})
 		if err != nil {
 			return nil, err
 		}
@@ -204,6 +205,13 @@ func loginPond(t *testing.T, claims map[string]any) (*rig, *authority, func() (*
 		q := u.Query()
 		if challenge = q.Get("code_challenge"); q.Get("code_challenge_method") != "S256" || q.Get("client_id") != "pond" {
 			t.Errorf("the browser is sent to %s", to.URL)
+		}
+		want := []string{"", "43200"}
+		if len(again) > 0 {
+			want = []string{"login", "600"}
+		}
+		if got := []string{q.Get("prompt"), q.Get("max_age")}; !slices.Equal(got, want) {
+			t.Errorf("the provider is asked for the prompt and the age %q, want %q", got, want)
 		}
 		if claims["nonce"] == "" {
 			claims["nonce"] = q.Get("nonce")
@@ -225,6 +233,55 @@ func loginPond(t *testing.T, claims map[string]any) (*rig, *authority, func() (*
 func person(a *authority, now time.Time) map[string]any {
 	return map[string]any{"iss": "", "aud": "pond", "sub": "s-1", "exp": now.Add(time.Minute).Unix(), "iat": now.Unix(), "nonce": "",
 		"preferred_username": "Carl", "email": "carl@acme.example", "email_verified": true, "groups": []string{"dev", "Not A Name"}}
+}
+
+// TestProvedAtAProvider: a login at a provider is as fresh as the provider's own proof, whatever it was told.
+func TestProvedAtAProvider(t *testing.T) {
+	now := time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name    string
+		again   bool
+		ago     time.Duration // auth_time; -1 is none
+		without bool          // without_auth_time
+		want    string
+	}{
+		{"just proved", false, 0, false, "proved"},
+		{"proved in the morning", false, 3 * time.Hour, false, "not proved"},
+		{"nothing said", false, -1, false, "not proved"},
+		{"nothing said, which is known", false, -1, true, "not proved"},
+		{"a proof that is yet to come", false, -time.Hour, false, "not proved"},
+		{"asked again, and proved", true, time.Second, false, "proved"},
+		{"asked again, and not proved", true, 3 * time.Hour, false, "refused"},
+		{"asked again, and nothing said", true, -1, false, "refused"},
+		{"asked again, and nothing said, which is known", true, -1, true, "proved"},
+		{"asked again, and not proved, though it says nothing otherwise", true, 3 * time.Hour, true, "refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			claims := person(nil, now)
+			r, a, login := loginPond(t, claims)
+			claims["iss"] = a.URL
+			if c.ago != -1 {
+				claims["auth_time"] = r.clock.Now().Add(-c.ago).Unix()
+			}
+			s := *r.Auth.state.Load().settings
+			s.Providers[0].WithoutAuthTime = c.without
+			r.must(r.Configure(s))
+			var again []bool
+			if c.again {
+				again = []bool{true}
+			}
+			session, err := login(again...)
+			got := "not proved"
+			if millpond.Is(err, millpond.Unauthenticated) {
+				got = "refused"
+			} else if r.must(err); r.Proved(session.Caller) {
+				got = "proved"
+			}
+			if got != c.want {
+				t.Errorf("got %s, want %s (%v)", got, c.want, err)
+			}
+		})
+	}
 }
 
 func TestProvider(t *testing.T) {

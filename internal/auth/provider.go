@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,9 @@ type Provider struct {
 	// Who is let in: patterns of verified e-mail addresses, or group:NAME as the provider says it. None is everybody whom
 	// the provider lets in.
 	Allow []string
+	// WithoutAuthTime says that the provider does not tell when it asked for a proof: that it was told to ask again, and sent
+	// the browser back, is then taken for one.
+	WithoutAuthTime bool
 }
 
 // providers keep what the providers' discovery documents say.
@@ -63,7 +67,8 @@ type login struct {
 	Next     string    `json:"next"`
 	Nonce    string    `json:"nonce"`
 	Verifier string    `json:"verifier"`
-	Browser  string    `json:"browser"` // hash of the cookie
+	Browser  string    `json:"browser"`        // hash of the cookie
+	Again    time.Time `json:"again,omitzero"` // when the person was to prove anew who they are; zero if any proof will do
 	Expires  time.Time `json:"expires"`
 }
 
@@ -105,9 +110,17 @@ func (a *Auth) oidcContext(ctx context.Context, issuer string) context.Context {
 	return oidc.ClientContext(ctx, a.clientFor(origin))
 }
 
-// BeginOIDC begins a login at a provider. callback is the address of the page that calls FinishOIDC; next is the page of
-// the pond to go to afterwards. Unready if the provider does not answer.
-func (a *Auth) BeginOIDC(ctx context.Context, client, issuer, callback, next string) (*Redirect, error) {
+// An OIDCLogin is what BeginOIDC begins.
+type OIDCLogin struct {
+	Issuer   string
+	Callback string // the address of the page that calls FinishOIDC
+	Next     string // the page of the pond to go to afterwards
+	Again    bool   // the provider shall ask for a proof, though it knows the browser
+}
+
+// BeginOIDC begins a login at a provider. Unready if the provider does not answer.
+func (a *Auth) BeginOIDC(ctx context.Context, client string, o OIDCLogin) (*Redirect, error) {
+	issuer, callback := o.Issuer, o.Callback
 	p, err := a.state.Load().provider(issuer)
 	if err != nil {
 		return nil, err
@@ -121,15 +134,22 @@ func (a *Auth) BeginOIDC(ctx context.Context, client, issuer, callback, next str
 	}
 	state, cookie := random(secretChars, base62), random(secretChars, base62)
 	stateHash, cookieHash := sha256.Sum256([]byte(state)), sha256.Sum256([]byte(cookie))
-	l := login{Issuer: issuer, Callback: callback, Next: LocalPath(next), Nonce: random(secretChars, base62),
+	l := login{Issuer: issuer, Callback: callback, Next: LocalPath(o.Next), Nonce: random(secretChars, base62),
 		Verifier: oauth2.GenerateVerifier(), Browser: digest(cookieHash), Expires: a.now().Add(loginLife).UTC()}
+	options := []oauth2.AuthCodeOption{oidc.Nonce(l.Nonce), oauth2.S256ChallengeOption(l.Verifier)}
+	oldest := sessionLife // with it the provider says when it asked
+	if o.Again {
+		l.Again, oldest = a.now().UTC(), ProofLife
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
+	}
+	options = append(options, oauth2.SetAuthURLParam("max_age", strconv.Itoa(int(oldest/time.Second))))
 	err = a.catalog.Update(ctx, millpond.Actor{Client: client}, func(tx catalog.Tx) error {
 		return add(tx, kindLogin, digest(stateHash), "", l.Expires, l)
 	})
 	if err != nil {
 		return nil, err
 	}
-	to := p.config(provider, callback).AuthCodeURL(state, oidc.Nonce(l.Nonce), oauth2.S256ChallengeOption(l.Verifier))
+	to := p.config(provider, callback).AuthCodeURL(state, options...)
 	return &Redirect{URL: to, Cookie: cookie}, nil
 }
 
@@ -184,13 +204,38 @@ func (a *Auth) FinishOIDC(ctx context.Context, client, cookie, state, code strin
 	if azp, ok := claims["azp"]; checked.Nonce != l.Nonce || ok && azp != p.ClientID || len(checked.Audience) > 1 && !ok {
 		return nil, "", wrong(millpond.Unauthenticated, "the identity provider's answer is to another question", "log in again")
 	}
+	proved, err := l.proved(p, claims)
+	if err != nil {
+		return nil, "", err
+	}
 	i, err := a.arrive(ctx, client, p, checked.Subject, claims)
 	if err != nil {
 		return nil, "", err
 	}
 	a.addresses.forgive(client)
-	s, err = a.begin(ctx, i, client)
+	s, err = a.begin(ctx, i, client, proved)
 	return s, l.Next, err
+}
+
+// proved is when the provider asked for a proof; zero if that is not known. It refuses one that is too old for who was to prove
+// anew who they are.
+func (l *login) proved(p Provider, claims map[string]any) (time.Time, error) {
+	seconds, told := claims["auth_time"].(float64)
+	at := time.Unix(int64(seconds), 0)
+	switch {
+	case l.Again.IsZero() && !told:
+		return time.Time{}, nil
+	case l.Again.IsZero():
+		return at, nil
+	case !told && p.WithoutAuthTime:
+		return l.Again, nil
+	case !told:
+		return time.Time{}, wrong(millpond.Unauthenticated, "the identity provider does not say when it asked for the proof (auth_time)",
+			"its operator can have it say so; or set without_auth_time of the provider, if it is sure to ask when it is told to")
+	case at.Before(l.Again.Add(-ProofLife)):
+		return time.Time{}, wrong(millpond.Unauthenticated, "the identity provider was told to ask for a proof, and did not", "log out there, and log in again")
+	}
+	return at, nil
 }
 
 // scrubbed is an error of the provider without the body that it sent.

@@ -93,6 +93,7 @@ type session struct {
 	User    string    `json:"user"`
 	Born    string    `json:"born"`
 	Created time.Time `json:"created"`
+	Proved  time.Time `json:"proved,omitzero"` // when the person last proved who they are; zero if that is not known
 }
 
 // put keeps a value as an Entry.

@@ -10,6 +10,7 @@ import (
 )
 
 type completionCommand struct {
+	output
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
 
@@ -17,16 +18,21 @@ type completionCommand struct {
 func (c *completionCommand) Run(p *Process, k *kong.Context) error {
 	words := map[string][]string{}
 	collect(k.Model.Node, "", words)
+	var text strings.Builder
 	switch c.Shell {
 	case "bash":
-		bashCompletion(p.Out, words)
+		bashCompletion(&text, words)
 	case "zsh":
-		fmt.Fprintln(p.Out, "#compdef millpond\nautoload -U +X bashcompinit && bashcompinit")
-		bashCompletion(p.Out, words)
+		fmt.Fprintln(&text, "#compdef millpond\nautoload -U +X bashcompinit && bashcompinit")
+		bashCompletion(&text, words)
 	case "fish":
-		fishCompletion(p.Out, words)
+		fishCompletion(&text, words)
 	}
-	return nil
+	if c.JSON {
+		return printJSON(p.Out, map[string]string{"shell": c.Shell, "text": text.String()})
+	}
+	_, err := io.WriteString(p.Out, text.String())
+	return err
 }
 
 // collect notes for each command, by its path ("token add"), what can follow it: commands and flags.

@@ -19,6 +19,7 @@ import (
 
 type initCommand struct {
 	settings
+	output
 	Output string `short:"o" default:"millpond.yaml" help:"The file to write; - prints it." placeholder:"FILE"`
 }
 
@@ -37,6 +38,9 @@ func (c *initCommand) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	if c.Output == "-" {
+		if c.JSON {
+			return printJSON(p.Out, initReport{Text: text.String()})
+		}
 		_, err := p.Out.Write(text.Bytes())
 		return err
 	}
@@ -51,8 +55,17 @@ func (c *initCommand) Run(ctx context.Context, p *Process) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", c.Output, err)
 	}
+	if c.JSON {
+		return printJSON(p.Out, initReport{File: c.Output, Text: text.String()})
+	}
 	fmt.Fprintf(p.Out, "wrote %s\nlook at it, then: millpond serve --config %s\n", c.Output, c.Output)
 	return nil
+}
+
+// An initReport is what 'init' says to programs.
+type initReport struct {
+	File string `json:"file,omitempty"` // that was written
+	Text string `json:"text"`
 }
 
 type configCheckCommand struct {

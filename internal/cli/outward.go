@@ -32,7 +32,9 @@ func (p *plan) checkOutward() error {
 // sinks are where the signed heads of the log go.
 func (p *plan) sinks() (all []audit.Sink, err error) {
 	for i, r := range p.heads {
-		s, err := audit.SinkAt(r.URL, r.Token, func(u *url.URL) (*http.Client, error) { return fetch.Client(u, hookLimit) })
+		s, err := audit.SinkAt(r.URL, func(at *url.URL) (func(context.Context, []byte) error, error) {
+			return fetch.PostTo(at, r.Token, hookLimit)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("heads[%d]: %w", i, err)
 		}
@@ -81,12 +83,12 @@ func (o *outward) begin(ctx context.Context, r *running, p *plan) {
 		if err != nil { // the configuration was checked
 			continue
 		}
-		client, err := fetch.Client(u, hookLimit)
+		post, err := fetch.PostTo(u, one.Token, hookLimit)
 		if err != nil {
 			r.log.Error("those who purge caches cannot be told of takedowns", "error", err)
 			continue
 		}
-		purge := &takedown.Purge{URL: u, Token: one.Token, Client: client, Catalog: r.house.catalog, Places: r.places, Log: r.log}
+		purge := &takedown.Purge{URL: u, Post: post, Catalog: r.house.catalog, Places: r.places, Log: r.log}
 		o.work.Go(func() { purge.Run(ctx) })
 	}
 }

@@ -125,7 +125,7 @@ func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err
 func authOf(c *config.Config, repositories []repo.Config) auth.Settings {
 	s := auth.Settings{PublicURL: c.PublicURL, Passwords: c.Auth.Passwords == "on", LinkKey: c.Auth.LinkKey, Grace: c.Auth.Grace}
 	for _, p := range c.Auth.OIDC {
-		s.Providers = append(s.Providers, auth.Provider{Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret, GroupsClaim: p.GroupsClaim, Allow: p.Allow})
+		s.Providers = append(s.Providers, auth.Provider{Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret, GroupsClaim: p.GroupsClaim, Allow: p.Allow, WithoutAuthTime: p.WithoutAuthTime})
 	}
 	for _, i := range c.Auth.Issuers {
 		s.Issuers = append(s.Issuers, auth.Issuer{URL: i.URL, Kind: i.Kind})

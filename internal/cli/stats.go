@@ -48,6 +48,9 @@ func showStats(w io.Writer, s *server.StatsAnswer) {
 	if f.Corrupt > 0 {
 		line("corrupt", "%d downloads refused: their bytes were not the declared ones", f.Corrupt)
 	}
+	if s.Pond.Flagged > 0 {
+		line("flagged", "%d files of upstreams that publishing here would refuse: 'millpond audit --verb flagged'", s.Pond.Flagged)
+	}
 	if s.Offline {
 		line("offline", "no upstream is asked")
 	}

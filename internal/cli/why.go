@@ -103,6 +103,9 @@ func explain(w io.Writer, e *repo.Explanation) {
 			words = "served"
 		}
 		fmt.Fprintf(t, "  file\t%s\t%s\t%s\t%s\n", f.Name, size, held, words)
+		if f.Flag != "" {
+			fmt.Fprintf(t, "  flagged\t%s\t\t\tpublishing it here would be refused: %s\n", f.Name, f.Flag)
+		}
 	}
 	t.Flush()
 }

@@ -135,6 +135,9 @@ func (p *printer) auth(a *Auth) {
 		if len(o.Allow) > 0 {
 			p.line("      allow: %s", flow(o.Allow))
 		}
+		if o.WithoutAuthTime {
+			p.line("      without_auth_time: true")
+		}
 	}
 	if len(a.Issuers) > 0 {
 		p.line("  issuers:")

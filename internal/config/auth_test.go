@@ -21,6 +21,7 @@ auth:
     client_secret: ${LOGIN_SECRET}
     groups_claim: groups
     allow: ["*@acme.example", group:dev]
+    without_auth_time: true
   issuers:
     - https://ci.example
     - {issuer: "http://127.0.0.1:9000/x", kind: gitlab}
@@ -41,7 +42,7 @@ repositories:
 func TestAuth(t *testing.T) {
 	c := load(t, withAuth, env("LOGIN_SECRET", "hush"))
 	want := Auth{Passwords: "off", LinkKey: "2", Grace: 2 * time.Hour,
-		OIDC:    []OIDC{{"https://login.example", "pond", "hush", "groups", []string{"*@acme.example", "group:dev"}}},
+		OIDC:    []OIDC{{"https://login.example", "pond", "hush", "groups", []string{"*@acme.example", "group:dev"}, true}},
 		Issuers: []Issuer{{URL: "https://ci.example"}, {"http://127.0.0.1:9000/x", "gitlab"}}}
 	if !reflect.DeepEqual(c.Auth, want) {
 		t.Errorf("auth is %+v, want %+v", c.Auth, want)

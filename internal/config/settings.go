@@ -97,6 +97,9 @@ type OIDC struct {
 	GroupsClaim string `key:"groups_claim" type:"text"`
 	// Who is let in: patterns of e-mail addresses, *@acme.example, and group:NAME. None is everybody whom it lets in.
 	Allow []string `key:"allow" type:"list of patterns"`
+	// It does not say when it asked for a proof (auth_time). That it sends somebody back whom it was told to ask again
+	// (prompt=login) is then taken for a proof.
+	WithoutAuthTime bool `key:"without_auth_time" default:"false"`
 }
 
 // An Issuer is one who says which CI job is which.

@@ -3,13 +3,16 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
+	"time"
 
 	"millpond"
 	"millpond/format"
+	"millpond/internal/auth"
 	"millpond/repo"
 )
 
@@ -160,6 +163,17 @@ func refuse(c *repo.Caller, what, hint string) error {
 		return &refusal{status: http.StatusUnauthorized, kind: millpond.Unauthenticated, challenge: challenge, why: what + " wants a credential"}
 	}
 	return &millpond.Error{Kind: millpond.Denied, Why: c.Name + " may not: " + what, Hint: hint}
+}
+
+// provedLately refuses a login session whose person has not proved for a while who they are, as RFC 9470 says it.
+func (s *Server) provedLately(c *call) error {
+	if s.parts.People == nil || s.parts.People.Proved(c.caller) {
+		return nil
+	}
+	again := c.t.base(c.peer).JoinPath("-/login").String() + "?again=1"
+	return &refusal{status: http.StatusUnauthorized, kind: millpond.Unauthenticated,
+		challenge: fmt.Sprintf(`Bearer error="insufficient_user_authentication", max_age=%d`, int(auth.ProofLife/time.Second)),
+		why:       fmt.Sprintf("prove again that you are %s, at %s: for this the last proof may be %d minutes old", c.caller.Name, again, int(auth.ProofLife/time.Minute))}
 }
 
 // may judges a route's verb before anything is looked up.

@@ -224,6 +224,8 @@ func (p *pondCollector) Collect(out chan<- prometheus.Metric) {
 	gauge("fill_waiting", "Readers waiting for a download to begin.", float64(f.Waiting))
 	count("fetched_bytes_total", "Bytes taken from upstreams.", float64(f.Bytes))
 	count("corrupt_total", "Downloads refused because their bytes were not the declared ones.", float64(f.Corrupt))
+	count("flagged_total", "Files of upstreams that were fetched and that publishing would refuse.", float64(stats.Flagged))
+	gauge("inspection_due", "Fetched files that are still to be looked through for what publishing would refuse.", float64(stats.Due))
 	count("upstream_loops_total", "Answers refused because they came from this pond.", float64(f.Loops))
 	gauge("disk_free_bytes", "Free space for bytes; negative if not known.", float64(stats.Free))
 	gauge("disk_low", "1 if the disk is low, so that what is fetched is not kept.", flag(stats.Low))

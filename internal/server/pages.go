@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"millpond"
@@ -23,11 +24,11 @@ func pageRoutes() []route {
 	}
 	return []route{
 		page("GET HEAD", "/-/", "The page of who is logged in.", verbOpen, (*Server).loginPage),
-		page("GET HEAD", "/-/login", "The page to log in at, or to let a client that waits have a token.", verbOpen, (*Server).loginPage).asking("ticket", "next"),
+		page("GET HEAD", "/-/login", "The page to log in at, or to let a client that waits have a token; again asks also who is logged in.", verbOpen, (*Server).loginPage).asking("ticket", "next", "again"),
 		page("POST", "/-/login", "Logs a person in with a password, or with the setup secret.", verbOpen, (*Server).logIn),
-		page("POST", "/-/login/approve", "Lets a client that waits have a token.", verbSelf, (*Server).approveLogin),
+		page("POST", "/-/login/approve", "Lets a client that waits have a token.", verbSelf, (*Server).approveLogin).calmly(),
 		page("POST", "/-/login/out", "Logs out.", verbOpen, (*Server).logOut),
-		page("GET", "/-/login/provider", "Sends the browser to an identity provider.", verbOpen, (*Server).toProvider).asking("issuer", "ticket", "next"),
+		page("GET", "/-/login/provider", "Sends the browser to an identity provider.", verbOpen, (*Server).toProvider).asking("issuer", "ticket", "next", "again"),
 		page("GET", "/-/login/callback", "Where an identity provider sends the browser back to.", verbOpen, (*Server).fromProvider).asking("state", "code", "error"),
 	}
 }
@@ -42,7 +43,7 @@ func nextPage(ticket, next string) string {
 
 func (s *Server) loginPage(c *call) error {
 	q := c.r.URL.Query()
-	p := &ui.Login{Ticket: q.Get("ticket"), Next: q.Get("next")}
+	p := &ui.Login{Ticket: q.Get("ticket"), Next: q.Get("next"), Again: q.Get("again") != ""}
 	return s.drawLogin(c, http.StatusOK, p)
 }
 
@@ -54,7 +55,8 @@ func (s *Server) drawLogin(c *call, status int, p *ui.Login) error {
 	}
 	p.Version, p.Root, p.Name = s.parts.Version, c.t.base(c.peer).Path, c.caller.Name
 	p.Passwords, p.Providers = people.Passwords(), people.Providers()
-	if p.Done == "" && p.Ticket != "" && p.Name != "" {
+	p.Again = p.Again && p.Name != ""
+	if p.Done == "" && p.Ticket != "" && p.Name != "" && !p.Again {
 		w, err := people.Ticket(c.r.Context(), p.Ticket)
 		switch {
 		case err == nil:
@@ -113,9 +115,9 @@ func (s *Server) logIn(c *call) error {
 	}
 	session, err := people.LogIn(c.r.Context(), c.caller.Client, form.Get("name"), form.Get("password"))
 	if err != nil {
-		return s.drawRefusal(c, err, &ui.Login{Ticket: form.Get("ticket"), Next: form.Get("next"), Typed: form.Get("name")})
+		return s.drawRefusal(c, err, &ui.Login{Ticket: form.Get("ticket"), Next: form.Get("next"), Typed: form.Get("name"), Again: strings.EqualFold(form.Get("name"), c.caller.Name)})
 	}
-	return c.enterPages(session, nextPage(form.Get("ticket"), form.Get("next")))
+	return c.enterPages(people, session, nextPage(form.Get("ticket"), form.Get("next")))
 }
 
 // secure refuses to set a cookie where anybody on the way could read it.
@@ -142,7 +144,10 @@ func (c *call) cookie(name, secureName, value string, life int) *http.Cookie {
 }
 
 // enterPages gives the browser its login session, and sends it on.
-func (c *call) enterPages(session *auth.Session, next string) error {
+func (c *call) enterPages(people People, session *auth.Session, next string) error {
+	if err := people.LogOut(c.r.Context(), c.caller); err != nil { // of the login whose place this one takes
+		return err
+	}
 	http.SetCookie(c.response, c.cookie(auth.PlainCookieName, auth.CookieName, session.Cookie, 0)) // ends with the browser
 	return c.sendTo(next)
 }
@@ -167,6 +172,9 @@ func (s *Server) approveLogin(c *call) error {
 	form, err := readForm(c.r)
 	if err != nil {
 		return err
+	}
+	if err := s.provedLately(c); err != nil {
+		return s.drawRefusal(c, plain(err), &ui.Login{Ticket: form.Get("ticket"), Again: true})
 	}
 	if err := people.ApproveTicket(c.r.Context(), c.caller, form.Get("ticket")); err != nil {
 		return s.drawRefusal(c, err, &ui.Login{})
@@ -200,7 +208,8 @@ func (s *Server) toProvider(c *call) error {
 		return err
 	}
 	q := c.r.URL.Query()
-	to, err := people.BeginOIDC(c.r.Context(), c.caller.Client, q.Get("issuer"), c.t.base(c.peer).JoinPath("-/login/callback").String(), nextPage(q.Get("ticket"), q.Get("next")))
+	to, err := people.BeginOIDC(c.r.Context(), c.caller.Client, auth.OIDCLogin{Issuer: q.Get("issuer"), Again: q.Get("again") != "",
+		Callback: c.t.base(c.peer).JoinPath("-/login/callback").String(), Next: nextPage(q.Get("ticket"), q.Get("next"))})
 	if err != nil {
 		return err
 	}
@@ -232,5 +241,5 @@ func (s *Server) fromProvider(c *call) error {
 		return s.drawRefusal(c, err, &ui.Login{})
 	}
 	http.SetCookie(c.response, c.cookie(pageCookie, "__Host-"+pageCookie, "", -1))
-	return c.enterPages(session, auth.LocalPath(next))
+	return c.enterPages(people, session, auth.LocalPath(next))
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"millpond/internal/auth"
 )
@@ -51,9 +52,14 @@ func TestLoginInABrowser(t *testing.T) {
 			t.Errorf("after a login with next=%q the browser goes to %q, want /-/", next, to)
 		}
 	}
-	if again := sessionOf(h.post("/-/login", right, withCookie(cookie))); again == nil || again.Value == cookie.Value {
-		t.Errorf("a second login keeps the session %v", again)
+	again := sessionOf(h.post("/-/login", right, withCookie(cookie)))
+	if again == nil || again.Value == cookie.Value {
+		t.Fatalf("a second login keeps the session %v", again)
 	}
+	if w := h.send("", "GET", "/-/api/users", nil, overTLS, withCookie(cookie)); w.Code != 401 {
+		t.Errorf("the login whose place another has taken: %d, want 401", w.Code)
+	}
+	cookie = again
 	page := h.send("", "GET", "/-/", nil, overTLS, withCookie(cookie))
 	if page.Code != 200 || !strings.Contains(page.Body.String(), "root") || !strings.Contains(page.Body.String(), "Log out") {
 		t.Errorf("the page of who is logged in = %d %s, want root", page.Code, page.Body)
@@ -87,6 +93,80 @@ func TestLoginInABrowser(t *testing.T) {
 	}
 	if w := h.send("", "GET", "/-/login", nil, overTLS, withCookie(cookie)); w.Code != 200 || !strings.Contains(w.Body.String(), "Log in") {
 		t.Errorf("after log out the login page = %d, want it shown", w.Code)
+	}
+}
+
+// TestSensitiveCallsAskAgain: an unlocked browser reads, and changes nothing, once the proof is ten minutes old; a form without
+// any script brings a new one. A token is asked for nothing.
+func TestSensitiveCallsAskAgain(t *testing.T) {
+	h := newHouse(t)
+	password := url.Values{"name": {"root"}, "password": {"correct horse battery"}}
+	cookie := sessionOf(h.post("/-/login", password))
+	asks := map[string]string{} // of every call that changes something, what it answers
+	change := func(who ...func(*http.Request)) {
+		t.Helper()
+		for _, r := range routes() {
+			for _, method := range strings.Fields(r.methods) {
+				if method == "GET" || method == "HEAD" || r.verb == verbOpen || r.path == "/-/api/logout" {
+					continue
+				}
+				path := strings.NewReplacer("{repository}", "priv", "{package}", "widget").Replace(r.path)
+				for strings.Contains(path, "{") {
+					before, rest, _ := strings.Cut(path, "{")
+					_, after, _ := strings.Cut(rest, "}")
+					path = before + "nothing" + after
+				}
+				w := h.send("", method, path, strings.NewReader("{"), append([]func(*http.Request){overTLS, header("Sec-Fetch-Site", "same-origin")}, who...)...)
+				asks[method+" "+r.path] = w.Header().Get("Www-Authenticate") + " " + w.Body.String()
+			}
+		}
+	}
+	const again = "insufficient_user_authentication"
+	h.clock.Add(int64(auth.ProofLife))
+	change(withCookie(cookie))
+	for call, got := range asks {
+		if strings.Contains(got, again) {
+			t.Errorf("%s ten minutes after the login: %s", call, got)
+		}
+	}
+	if len(asks) < 25 {
+		t.Fatalf("only %d calls change something", len(asks))
+	}
+	h.clock.Add(int64(time.Minute))
+	change(withCookie(cookie))
+	for call, got := range asks {
+		if call == "POST /-/login/approve" {
+			if !strings.Contains(got, "Prove again that you are root") || !strings.Contains(got, `type="password"`) || strings.Contains(got, "<script") {
+				t.Errorf("%s does not ask by a form: %s", call, got)
+			}
+		} else if !strings.HasPrefix(got, `Bearer error="`+again+`", max_age=600`) || !strings.Contains(got, "https://pond.example/-/login?again=1") {
+			t.Errorf("%s eleven minutes after the login: %s, want to be asked for a proof", call, got)
+		}
+	}
+	if w := h.send("", "GET", "/-/api/users", nil, overTLS, withCookie(cookie)); w.Code != 200 {
+		t.Errorf("reading = %d %s, want 200: nothing is asked for it", w.Code, w.Body)
+	}
+	change(header("Authorization", h.admin))
+	for call, got := range asks {
+		if strings.Contains(got, again) {
+			t.Errorf("%s with a token: %s", call, got)
+		}
+	}
+
+	page := h.send("", "GET", "/-/login?again=1&next=/-/tokens", nil, overTLS, withCookie(cookie))
+	if page.Code != 200 || !strings.Contains(page.Body.String(), `name="name" value="root"`) || !strings.Contains(page.Body.String(), `name="next" value="/-/tokens"`) {
+		t.Errorf("the page that asks again = %d %s", page.Code, page.Body)
+	}
+	if w := h.post("/-/login", url.Values{"name": {"root"}, "password": {"wrong"}}, withCookie(cookie)); w.Code != 401 || sessionOf(w) != nil || !strings.Contains(w.Body.String(), "Prove again") {
+		t.Errorf("a wrong password = %d %s, want 401 and to be asked again", w.Code, w.Body)
+	}
+	w := h.post("/-/login", url.Values{"name": {"root"}, "password": {"correct horse battery"}, "next": {"/-/tokens"}}, withCookie(cookie))
+	proved := sessionOf(w)
+	if w.Code != 303 || proved == nil || w.Header().Get("Location") != "/-/tokens" {
+		t.Fatalf("the proof = %d %s to %q", w.Code, w.Body, w.Header().Get("Location"))
+	}
+	if w := h.send("", "POST", "/-/api/groups", strings.NewReader(`{"name": "friends"}`), overTLS, withCookie(proved), header("Sec-Fetch-Site", "same-origin"), header("Content-Type", "application/json")); w.Code != 204 {
+		t.Errorf("after the proof = %d %s, want it done", w.Code, w.Body)
 	}
 }
 

@@ -42,6 +42,7 @@ type route struct {
 	in, out any      // zero values of what it takes and gives; nil for neither
 	plain   bool     // answers errors as text, not as JSON
 	large   bool     // takes a body as large as the repository's files
+	calm    bool     // is done for a login session however old its proof is, or asks for a new one by itself
 	atRoot  bool     // answers where a repository is the root of a host or a listener too
 	serve   func(s *Server, c *call) error
 }
@@ -71,6 +72,17 @@ func (c *call) arg(name string) string {
 		i++
 	}
 	return ""
+}
+
+// sensitive reports whether the route changes something that an unlocked browser alone should not: everything that needs a right.
+func (r *route) sensitive(method string) bool {
+	return method != http.MethodGet && method != http.MethodHead && r.verb != verbOpen && !r.calm
+}
+
+// calmly is the route as one that is calm.
+func (r route) calmly() route {
+	r.calm = true
+	return r
 }
 
 // match reports whether an escaped path is one of the route's, and what stands for its {names}. The segments are unescaped

@@ -17,6 +17,8 @@ type Logins interface {
 	// LogIn begins a login session in a browser.
 	LogIn(ctx context.Context, client, name, password string) (*auth.Session, error)
 	LogOut(ctx context.Context, c repo.Caller) error
+	// Proved reports whether what the caller came with was proved lately: all but a login session that has lasted is.
+	Proved(c repo.Caller) bool
 	// SetUp makes the first user.
 	SetUp(ctx context.Context, client, secret, name, password string) (*auth.Session, error)
 	// Ticket is the login that a client waits for.
@@ -25,7 +27,7 @@ type Logins interface {
 	// Passwords and Providers are the ways in which people log in.
 	Passwords() bool
 	Providers() []string
-	BeginOIDC(ctx context.Context, client, issuer, callback, next string) (*auth.Redirect, error)
+	BeginOIDC(ctx context.Context, client string, o auth.OIDCLogin) (*auth.Redirect, error)
 	FinishOIDC(ctx context.Context, client, cookie, state, code string) (s *auth.Session, next string, err error)
 }
 
@@ -88,7 +90,7 @@ func selfRoutes() []route {
 		op("GET", "/-/api/status", verbOpen, inPond, "How the pond is, as far as the caller may know.", (*Server).status),
 		op("POST", "/-/api/login", verbOpen, inPond, "Makes a token of a person who has a password, or the setup secret.", (*Server).login),
 		op("POST", "/-/api/setup", verbOpen, inPond, "Makes the first user, an administrator, and a token of theirs.", (*Server).setup),
-		op("POST", "/-/api/logout", verbSelf, inPond, "Ends the token or the login session that the caller came with.", (*Server).logout),
+		op("POST", "/-/api/logout", verbSelf, inPond, "Ends the token or the login session that the caller came with.", (*Server).logout).calmly(),
 		op("POST", "/-/api/login/tickets", verbOpen, inPond, "Begins a login in a browser.", (*Server).beginLogin),
 		op("GET", "/-/api/login/tickets/{ticket}", verbOpen, inPond, "The token, once the person has logged in; 429 with Retry-After before.", (*Server).pollLogin),
 		op("GET", "/-/api/login/waiting/{code}", verbSelf, inPond, "The client that waits for somebody to log in.", (*Server).waiting),

@@ -261,6 +261,11 @@ func (s *Server) serveRoute(x *response, r *http.Request, t *table, to target) e
 		x.missing = route.verb
 		return err
 	}
+	if route.sensitive(r.Method) {
+		if err := s.provedLately(c); err != nil {
+			return err
+		}
+	}
 	most := t.settings.MaxBody
 	if m := t.mounts[c.arg("repository")]; m != nil && route.large {
 		most = t.mostOf(&x.caller, m)

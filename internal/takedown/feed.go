@@ -259,7 +259,6 @@ func (f *Feed) download(ctx context.Context) (_ *os.File, tag, modified string, 
 	if err != nil {
 		return nil, "", "", err
 	}
-	r.Header.Set("User-Agent", "millpond")
 	for name, value := range map[string]string{"If-None-Match": f.tag, "If-Modified-Since": f.modified} {
 		if value != "" {
 			r.Header.Set(name, value)

@@ -1,17 +1,13 @@
 package takedown
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -24,9 +20,8 @@ import (
 // changes from where it was when the pond last stopped: no takedown is missed, though one may be told twice, and none waits for
 // it. An address that is new is told of all takedowns so far: caches may hold what they had for a year.
 type Purge struct {
-	URL    *url.URL
-	Token  string // sent as a bearer, if it is not ""
-	Client *http.Client
+	URL  *url.URL
+	Post func(ctx context.Context, body []byte) error // sends a Notice to URL, and names it in no error
 
 	Catalog Records
 	// Places are the paths below which repositories of a format are served; of all repositories for format "".
@@ -153,7 +148,7 @@ func (p *Purge) tell(ctx context.Context, n Notice) error {
 		wait = time.Second
 	}
 	for failed := 0; ; wait = min(2*wait, longestWait) {
-		err := p.post(ctx, body)
+		err := p.Post(ctx, body)
 		if err == nil {
 			if failed >= patience {
 				p.event(ctx, "purged", map[string]any{"purge": p.name(), "takedowns": len(n.Takedowns), "tries": failed + 1})
@@ -169,31 +164,6 @@ func (p *Purge) tell(ctx context.Context, n Notice) error {
 		p.Log.WarnContext(ctx, "who purges caches was not told of a takedown; it is tried again", "purge", p.name(), "tries", failed, "again_in", wait.String(), "error", err)
 		sleep(ctx, wait)
 	}
-}
-
-func (p *Purge) post(ctx context.Context, body []byte) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL.String(), bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("User-Agent", "millpond")
-	if p.Token != "" {
-		r.Header.Set("Authorization", "Bearer "+p.Token)
-	}
-	resp, err := p.Client.Do(r)
-	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // the address may hold a secret
-		}
-		return err
-	}
-	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // what it says is not read
-	if resp.StatusCode < 200 || resp.StatusCode >= 300 {
-		return fmt.Errorf("it answered %s", resp.Status)
-	}
-	return nil
 }
 
 // name is the address without what may be secret in it.

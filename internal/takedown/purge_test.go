@@ -15,6 +15,7 @@ import (
 	"millpond"
 	"millpond/catalog"
 	"millpond/catalog/sql"
+	"millpond/fetch"
 	"millpond/internal/takedown"
 	"millpond/repo"
 )
@@ -60,8 +61,10 @@ func TestPurge(t *testing.T) {
 	defer server.Close()
 	at, err := url.Parse(server.URL + "/purge?key=hunter2")
 	must(t, err)
+	post, err := fetch.PostTo(at, "abc", 10*time.Second)
+	must(t, err)
 	run := func() (stop func()) {
-		p := &takedown.Purge{URL: at, Token: "abc", Client: http.DefaultClient, Catalog: c, Log: slog.New(slog.DiscardHandler), Wait: time.Millisecond,
+		p := &takedown.Purge{URL: at, Post: post, Catalog: c, Log: slog.New(slog.DiscardHandler), Wait: time.Millisecond,
 			Places: func(format string) []string { return []string{"/" + format + "/"} }}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})

@@ -17,6 +17,7 @@ type Login struct {
 	Typed     string // the name that was typed before
 	Ticket    string // of the client that waits; "" if none does
 	Next      string // page to go to afterwards
+	Again     bool   // who is logged in shall prove anew who they are
 	Passwords bool
 	Providers []string // issuers
 	Waiting   *Waiting
