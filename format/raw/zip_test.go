@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"millpond/format"
 	"millpond/format/formattest"
 )
 
@@ -88,7 +89,7 @@ func FuzzZip(f *testing.F) {
 	f.Add([]byte("PK\x06\x07" + strings.Repeat("\xff", 16) + "PK\x05\x06" + strings.Repeat("\xff", 18)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		z, err := readZip(bytes.NewReader(b), int64(len(b)))
-		if err == nil && len(z.File) > mostMembers {
+		if err == nil && len(z.File) > format.MostMembers {
 			t.Errorf("%d members", len(z.File))
 		}
 	})
