@@ -47,44 +47,52 @@ var allInstalls = []install{
 	},
 }
 
-// installs: real clients on real packages, from where this machine's clients are set up to read: at first themselves, then
-// through a pond that holds nothing, then through one that holds all. The best of three counts, for networks differ by the
-// minute.
+// installs: real clients on real packages, from where this machine's clients are set up to read: themselves, through a pond that
+// holds nothing, and through one that holds all. The three take turns in who begins, for what a machine has just installed makes
+// the next install of it quicker or slower; the best of three counts, for networks differ by the minute.
 func installs(ctx context.Context, r *rig) error {
 	for _, in := range allInstalls {
-		direct, cold, warm := time.Duration(0), time.Duration(0), time.Duration(0)
-		for range 3 {
-			took, err := r.install(ctx, in, "")
-			if err != nil {
-				return err
-			}
-			direct = least(direct, took)
-			p, err := r.adopting(ctx, "")
-			if err != nil {
-				return err
-			}
-			if took, err = r.install(ctx, in, p.addr); err != nil {
-				return err
-			}
-			cold = least(cold, took)
-			if took, err = r.install(ctx, in, p.addr); err != nil {
-				return err
-			}
-			warm = least(warm, took)
-			r.stop(p.process)
+		full, err := r.adopting(ctx, "")
+		if err != nil {
+			return err
 		}
+		if _, err := r.install(ctx, in, full.addr); err != nil {
+			return err
+		}
+		var direct, cold, warm time.Duration
+		turns := []func() error{
+			func() error { return r.sooner(ctx, &direct, in, "") },
+			func() error {
+				empty, err := r.adopting(ctx, "")
+				if err != nil {
+					return err
+				}
+				defer r.stop(empty.process)
+				return r.sooner(ctx, &cold, in, empty.addr)
+			},
+			func() error { return r.sooner(ctx, &warm, in, full.addr) },
+		}
+		for first := range turns {
+			for i := range turns {
+				if err := turns[(first+i)%len(turns)](); err != nil {
+					return err
+				}
+			}
+		}
+		r.stop(full.process)
 		r.print(Row{What: in.what + ", cold", Unit: "ns", Pond: float64(cold)}.against("direct", float64(direct)).ratioAtMost(1.1))
 		r.print(Row{What: in.what + ", warm", Unit: "ns", Pond: float64(warm)}.against("direct", float64(direct)).ratioAtMost(1))
 	}
 	return nil
 }
 
-// least is the smaller of two times, of which the first may not be known yet.
-func least(a, b time.Duration) time.Duration {
-	if a == 0 {
-		return b
+// sooner runs an install and keeps its time if it is the best so far; 0 is none.
+func (r *rig) sooner(ctx context.Context, best *time.Duration, in install, addr string) error {
+	took, err := r.install(ctx, in, addr)
+	if err == nil && (*best == 0 || took < *best) {
+		*best = took
 	}
-	return min(a, b)
+	return err
 }
 
 // adopting starts a pond without a configuration: it reads from where this machine's clients do. Its data are in dir; "" is a

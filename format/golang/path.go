@@ -104,7 +104,7 @@ func (p *Path) parseModule(s string) bool {
 	if p.Version, err = module.UnescapeVersion(rest[:dot]); err != nil {
 		return false
 	}
-	canonical := isCanonical(p.Module, p.Version)
+	canonical := suits(p.Module, p.Version)
 	switch rest[dot:] {
 	case ".info":
 		p.Kind = Info
@@ -136,7 +136,16 @@ func unescapePath(escaped string) (string, error) {
 // isCanonical reports whether version can be that of an immutable version of the module: v2.0.0 of a module without /v2 is
 // a query, which an upstream may resolve to v2.0.0+incompatible.
 func isCanonical(path, version string) bool {
-	return version != "" && module.CanonicalVersion(version) == version && module.Check(path, version) == nil
+	return suits(path, version) && module.CheckPath(path) == nil
+}
+
+// suits is isCanonical for a path that is known to be one.
+func suits(path, version string) bool {
+	if version == "" || module.CanonicalVersion(version) != version {
+		return false
+	}
+	_, major, ok := module.SplitPathVersion(path)
+	return ok && module.CheckPathMajor(version, major) == nil
 }
 
 // isQuery reports whether s may be asked of an upstream: not the words that the go command resolves by itself, nor what a
@@ -184,7 +193,7 @@ func (p *Path) parseLookup(s string) bool {
 	if p.Version, err = module.UnescapeVersion(version); err != nil {
 		return false
 	}
-	return isCanonical(p.Module, p.Version)
+	return suits(p.Module, p.Version)
 }
 
 // isDatabase reports whether name can be that of a checksum database: a host, or a host and a path.

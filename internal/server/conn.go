@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type conn struct {
 	left  int64     // bytes of the answer's body that are still to be written, if the answer is to leave in one piece; else 0
 	held  []byte    // what was written of such an answer
 	parts [2][]byte // what leaves
+	more  bool      // what is written next is followed by more at once
+	raw   syscall.RawConn
 }
 
 // connKey is under what a request's context has its *conn.
@@ -44,9 +47,17 @@ func connOf(r *http.Request) *conn {
 // net/http hands the connection the first 4096 bytes and then the rest, and each time costs as much as finding the answer.
 func (c *conn) inOnePiece(body int64) { c.left = body }
 
+// withFile says whether the header is what is written next, and a file right after it: then the header waits for the file.
+// Alone it would be a packet, and would wake the client for nothing, which costs as much again as finding the file.
+func (c *conn) withFile(is bool) { c.more = is }
+
 // Write sends bytes, or keeps the beginning of an answer that is to leave in one piece.
 func (c *conn) Write(b []byte) (int, error) {
 	if c.left == 0 {
+		if c.more {
+			c.more = false
+			return c.writeMore(b)
+		}
 		return c.TCPConn.Write(b)
 	}
 	body := int64(len(b))

@@ -7,8 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -40,26 +43,10 @@ func TestSmallAnswersLeaveInOnePiece(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	segments := func() (n uint32) {
-		raw, err := c.(*net.TCPConn).SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw.Control(func(fd uintptr) {
-			info, e := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-			if err = e; e == nil {
-				n = info.Data_segs_in
-			}
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
 	r := bufio.NewReader(c)
 	for _, n := range sizes {
 		for _, method := range []string{"GET", "HEAD"} { // a HEAD leaves nothing behind that would spoil the next answer
-			before := segments()
+			before := segments(t, c)
 			fmt.Fprintf(c, "%s /alpha/x?%d HTTP/1.1\r\nHost: %s\r\n\r\n", method, n, addr)
 			resp, err := http.ReadResponse(r, &http.Request{Method: method})
 			if err != nil {
@@ -73,7 +60,7 @@ func TestSmallAnswersLeaveInOnePiece(t *testing.T) {
 			if err != nil || string(got) != strings.Repeat("b", want) {
 				t.Fatalf("%s of %d bytes: read %d, %v", method, n, len(got), err)
 			}
-			if came := segments() - before; came != 1 {
+			if came := segments(t, c) - before; came != 1 {
 				t.Errorf("%s of %d bytes came in %d pieces; want 1", method, n, came)
 			}
 		}
@@ -86,6 +73,71 @@ func TestSmallAnswersLeaveInOnePiece(t *testing.T) {
 	}
 	if got, err := io.ReadAll(resp.Body); err != nil || len(got) != 5000 {
 		t.Errorf("of the last answer %d bytes came, %v; want 5000", len(got), err)
+	}
+}
+
+// segments is how many segments with data have come on a connection.
+func segments(t *testing.T, c net.Conn) (n uint32) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		info, e := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err = e; e == nil {
+			n = info.Data_segs_in
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestHeaderLeavesWithItsFile: the header of a file's answer is no segment of its own, and waits for nothing but the file.
+func TestHeaderLeavesWithItsFile(t *testing.T) {
+	const size = 30_000 // it fits into one segment of loopback
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, bytes.Repeat([]byte{'b'}, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := start(t, Settings{}, public("alpha", echo{name: "one", serve: func(w http.ResponseWriter, r *http.Request) {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer f.Close()
+		w.Header().Set("Content-Type", "application/octet-stream")
+		if err := format.Serve(w, r, &millpond.Content{ReadSeekCloser: f, Size: size}); err != nil {
+			format.Report(w, err)
+		}
+	}}))
+	addr, _ := serve(t, s, Listening{})
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for _, one := range []struct {
+		span string
+		size int
+	}{{"", size}, {"Range: bytes=10-29999\r\n", size - 10}, {"Range: bytes=0-0\r\n", 1}, {"Range: bytes=1-4096\r\n", 4096}, {"Range: bytes=1-4097\r\n", 4097}} {
+		before, began := segments(t, c), time.Now()
+		fmt.Fprintf(c, "GET /alpha/x HTTP/1.1\r\nHost: %s\r\n%s\r\n", addr, one.span)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(resp.Body); err != nil || len(got) != one.size {
+			t.Fatalf("%q: read %d bytes, %v; want %d", one.span, len(got), err, one.size)
+		}
+		if came := segments(t, c) - before; one.size > headerBuffer && came != 1 {
+			t.Errorf("%q: the answer came in %d pieces; want 1", one.span, came)
+		}
+		t.Logf("%q took %v", one.span, time.Since(began))
 	}
 }
 

@@ -238,6 +238,8 @@ const (
 	chunk = 4 << 20
 	// onePiece is the largest body that leaves in one piece with its header.
 	onePiece = 64 << 10
+	// headerBuffer is how much net/http gathers before it writes: of a longer file something follows the header for certain.
+	headerBuffer = 4 << 10
 	// slowest is the rate, in bytes a second, below which a client counts as dead.
 	slowest = 1 << 10
 )
@@ -255,6 +257,10 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 	under, ok := x.ResponseWriter.(io.ReaderFrom)
 	if _, isFile := file.(syscall.Conn); !ok || !isFile || x.request.TLS != nil || x.counted > 0 {
 		return io.Copy(onlyWriter{x}, src)
+	}
+	if c := connOf(x.request); c != nil && isLimited && left > headerBuffer && x.bytes == 0 {
+		c.withFile(true)
+		defer c.withFile(false)
 	}
 	var sent int64
 	for left > 0 {

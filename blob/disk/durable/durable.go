@@ -57,7 +57,7 @@ type Hook func(c *Call, do func() error) error
 type Dir struct {
 	root *os.Root
 	hook Hook
-	near sync.Map // from name to *os.Root: the directories that files were opened in
+	near sync.Map // from name to *near: the directories that files were opened in
 }
 
 // Open opens a directory. It makes it, and those above it, where they are missing. The Dir's own entry is durable then.
@@ -99,9 +99,9 @@ func makeAll(name string) error {
 // Close ends the use of the Dir; files that were opened in it can be used on.
 func (d *Dir) Close() error {
 	err := d.root.Close()
-	for name, root := range d.near.Range {
+	for name, dir := range d.near.Range {
 		d.near.Delete(name)
-		err = errors.Join(err, root.(*os.Root).Close())
+		err = errors.Join(err, dir.(*near).close())
 	}
 	return err
 }
@@ -165,17 +165,17 @@ func (d *Dir) Open(name string) (*os.File, error) {
 // found so is looked for from the top, for a directory may have been replaced by another of its name.
 func (d *Dir) openNear(name string) (*os.File, error) {
 	above, base := path.Split(name)
-	if near, ok := d.near.Load(above); ok {
-		if f, err := near.(*os.Root).Open(base); err == nil {
+	if dir, ok := d.near.Load(above); ok && base != ".." {
+		if f, err := dir.(*near).open(base, name); err == nil {
 			return f, nil
 		}
 		return d.root.Open(name)
 	}
 	f, err := d.root.Open(name)
 	if err == nil && above != "" {
-		if near, e := d.root.OpenRoot(above); e == nil { // it need not succeed
-			if _, there := d.near.LoadOrStore(above, near); there {
-				near.Close()
+		if dir, e := openDir(d.root, above); e == nil { // it need not succeed
+			if _, there := d.near.LoadOrStore(above, dir); there {
+				dir.close()
 			}
 		}
 	}

@@ -57,4 +57,12 @@ func TestReplacedDirectory(t *testing.T) {
 		f.Close()
 		t.Error("a link that leads out of the directory was followed")
 	}
+	read("in/../in/three", "3")
+	read("away/../in/three", "3")
+	write("top", "0")
+	read("away/../top", "0")
+	if f, err := d.Open("away/../.."); err == nil {
+		f.Close()
+		t.Error("a name that leads out of the directory was opened")
+	}
 }
