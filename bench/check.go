@@ -38,7 +38,9 @@ func check(ctx context.Context, r *rig) error {
 			if said, err := cmd.CombinedOutput(); err != nil {
 				return 0, fmt.Errorf("%s: %w\n%s", filepath.Base(command[0]), err, last(said, 2000))
 			}
-			took = least(took, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
+			if used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(); took == 0 || used < took {
+				took = used
+			}
 		}
 		return float64(size) / took.Seconds(), nil
 	}
