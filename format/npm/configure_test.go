@@ -28,9 +28,9 @@ func TestConfigure(t *testing.T) {
 	npm := desktop{"npm config get userconfig": "/home/ann/.npmrc\n"}
 	for _, c := range []struct {
 		name, client, base, token, ca string
-		m                         desktop
-		before                    string
-		want                      []string // "file: the command", or "file= the text"
+		m                             desktop
+		before                        string
+		want                          []string // "file: the command", or "file= the text"
 	}{
 		{name: "npm", client: "npm", base: "https://pond.example/npm/", token: "mp_x", m: npm, before: "fund=false\n",
 			want: []string{"/home/ann/.npmrc: npm config set registry=https://pond.example/npm/ --location=user",
