@@ -36,7 +36,7 @@ command -v mvn >/dev/null && command -v javac >/dev/null || missing+=(maven defa
 plugins=/usr/share/maven-repo/org/apache/maven/plugins # small; a distribution without them has no such packages either
 for plugin in compiler deploy install jar resources; do [ -d "$plugins/maven-$plugin-plugin" ] || missing+=("libmaven-$plugin-plugin-java"); done
 if [ -n "$long" ]; then # large, or with a wish for rights, and for a script or two each, which are skipped without them
-	for client in vagrant chromium debootstrap reprepro podman buildah gradle; do command -v "$client" >/dev/null || missing+=("$client"); done
+	for client in vagrant chromium debootstrap mmdebstrap reprepro aptly podman buildah gradle; do command -v "$client" >/dev/null || missing+=("$client"); done
 	command -v ctr >/dev/null || missing+=(containerd)
 	command -v dockerd >/dev/null && command -v docker >/dev/null || missing+=(docker.io)
 fi
@@ -87,6 +87,7 @@ tool crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
 if [ -n "$long" ]; then # they take minutes to build; without them their scripts are skipped
 	tool regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
 	tool helm helm.sh/helm/v3/cmd/helm@v3.19.0
+	tool oras oras.land/oras/cmd/oras@v1.3.0
 fi
 tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
@@ -129,7 +130,7 @@ if [ -n "$long" ]; then
 	go test -timeout 10m -run 'InABrowser|ClientsThatNeverAsk' ./internal/server -args -long
 	go test -timeout 10m -run 'TestCase0[1468]' ./format/raw -args -long
 	go test -timeout 10m -run TestP11MemoryAtFullLoad . # which the race detector would be seen in
-	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase0[12]|TestMany' ./format/debian
+	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase0[12]|TestCase11|TestCase23|TestMany' ./format/debian
 else
 	echo "the long loops (a thousand kills, power cuts at every call) and the largest real builds were not run: ./test.sh --long runs them"
 fi

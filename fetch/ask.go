@@ -243,6 +243,9 @@ func (u *Upstream) send(ctx context.Context, q question, to *url.URL) (_ *answer
 		u.failed()
 		return nil, f
 	}
+	if originOf(to) == u.origin {
+		u.allowance.note(resp.Header)
+	}
 	a := &answer{Response: resp, url: to, pass: pass, name: name}
 	a.body = &watched{body: resp.Body, ctx: ctx, cancel: cancel, idle: u.idle, least: u.least, window: u.e.window(),
 		count: func(n int) { u.bytes.Add(int64(n)); u.e.bytes.Add(int64(n)) }}

@@ -125,6 +125,12 @@ func (f *flight) attempt(ctx context.Context) error {
 		if tag := strongTag(a.Header); tag != "" && f.tag != "" && tag != f.tag {
 			return f.otherObject("changed the file while it was read")
 		}
+		if total < 0 {
+			total = f.size
+		}
+		if total < 0 && !f.judged() {
+			return f.otherObject("answered a part of a whole whose size it does not tell")
+		}
 		if f.tag != "" {
 			f.vouch() // If-Range was kept; without a tag only the digest of the whole tells
 		}
@@ -209,8 +215,8 @@ func (f *flight) read(a *answer, from, at, total int64) error {
 	switch {
 	case pos < at:
 		return f.otherObject("changed the file while it was read")
-	case pos < f.size && !f.whole:
-		return a.broke(f.u, io.ErrUnexpectedEOF) // without a frame its end is a connection that broke off
+	case pos < f.size && (!f.whole || f.file.Size < 0):
+		return a.broke(f.u, io.ErrUnexpectedEOF) // whatever its frame says, it is not what was announced
 	}
 	return nil
 }

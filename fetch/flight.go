@@ -86,22 +86,26 @@ const (
 // when the first bytes that may be read are there (all of them, for a small file), or the error with nothing to read.
 func (u *Upstream) Open(ctx context.Context, f File) (Body, error) {
 	e := u.e
-	fl, done, err := u.board(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	if fl == nil {
+	for {
+		fl, done, err := u.board(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if fl != nil {
+			return fl.join(ctx)
+		}
 		if b, err := e.reopen(ctx, done); err == nil {
 			return b, nil
 		}
-		e.mu.Lock()
-		delete(e.ended, f.ID) // its blob is gone: download it again
-		e.mu.Unlock()
-		if fl, _, err = u.board(ctx, f); err != nil {
-			return nil, err
+		if err := ctx.Err(); err != nil {
+			return nil, canceled(ctx)
 		}
+		e.mu.Lock()
+		if e.ended[f.ID] == done {
+			delete(e.ended, f.ID) // its blob is gone: download it again, unless somebody has meanwhile
+		}
+		e.mu.Unlock()
 	}
-	return fl.join(ctx)
 }
 
 // A boarding is a flight, and whether another reader began it.

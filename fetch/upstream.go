@@ -47,6 +47,7 @@ type Upstream struct {
 	mu       sync.Mutex          // guards breakers
 	breakers map[string]*breaker // by origin
 
+	allowance                           allowance
 	alarm                               atomic.Pointer[string]
 	requests, failures, bytes, inFlight atomic.Int64
 }
@@ -63,6 +64,10 @@ type State struct {
 	Failures int64     `json:"failures"`
 	Bytes    int64     `json:"bytes"`
 	InFlight int       `json:"in_flight"`
+	// Limit and Left are how many requests the upstream takes in a time of its own, and how many of them are left, as it last
+	// said; a Limit of 0 is none that was said.
+	Limit int64 `json:"limit,omitzero"`
+	Left  int64 `json:"left,omitzero"`
 }
 
 const (
@@ -219,7 +224,7 @@ func (u *Upstream) Settings() Settings { return u.settings.clone() }
 // State tells how the upstream is.
 func (u *Upstream) State() State {
 	s := State{Name: u.settings.Name, URL: safe(u.settings.URL), Requests: u.requests.Load(), Failures: u.failures.Load(),
-		Bytes: u.bytes.Load(), InFlight: int(u.inFlight.Load())}
+		Bytes: u.bytes.Load(), InFlight: int(u.inFlight.Load()), Limit: u.allowance.limit.Load(), Left: u.allowance.left.Load()}
 	if words := u.alarm.Load(); words != nil {
 		s.Alarm = *words
 	}

@@ -22,6 +22,8 @@ type ClientSetup struct {
 	Base   *url.URL // the repository, ending in a slash
 	CA     string   // a file with the authority to trust for Base, by its whole path; "" if those of the machine do
 	Token  string   // to be sent; "" if the repository is read and never written by this client, by anybody
+	// Read reads a small document of the repository, by its path below Base, as whoever sets the client up.
+	Read func(ctx context.Context, path string) ([]byte, error)
 }
 
 // A Rewrite is one file of a client's that changes, by the client's own command or, where it has none, by Edit.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -237,7 +238,7 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 			f.answer = l.answeredSince(ctx, q, kept)
 		}
 		if f.answer == nil {
-			f.answer, f.bump, f.err = l.inquire(ctx, q, kept)
+			f.answer, f.bump, f.err = l.guarded(ctx, q, kept)
 		}
 		l.flights.mu.Lock()
 		delete(l.flights.running, q.Question)
@@ -274,6 +275,19 @@ func (l *upstream) answeredSince(ctx context.Context, q inquiry, kept *catalog.A
 		return nil
 	}
 	return a
+}
+
+// guarded is inquire, whatever a format does on an answer that it did not expect.
+func (l *upstream) guarded(ctx context.Context, q inquiry, kept *catalog.Answer) (a *catalog.Answer, bump uint64, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &millpond.Error{Kind: millpond.Internal, Key: millpond.Key{Package: q.Package},
+				Why: "reading an answer of " + l.name + " panicked", Err: fmt.Errorf("%v\n%s", p, debug.Stack())}
+			l.pond.log.ErrorContext(ctx, "reading an answer panicked", "repository", l.repo.config.Name, "upstream", l.name,
+				"kind", q.Kind, "package", q.Package, "error", err)
+		}
+	}()
+	return l.inquire(ctx, q, kept)
 }
 
 // inquire asks the upstream and records what it said.

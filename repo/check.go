@@ -17,7 +17,7 @@ import (
 // CheckOptions choose how thoroughly Check looks.
 type CheckOptions struct {
 	ReadData bool                  // read every byte of every blob
-	Repair   bool                  // set aside what is damaged and forget that it was held: it is fetched again when asked for
+	Repair   bool                  // set aside what is damaged and forget that it was held: it is fetched again when asked for, or published
 	Progress func(done, all int64) // told of each blob; nil is silent. all is 0 while it is not known
 }
 
@@ -38,6 +38,7 @@ type Damage struct {
 	Names   []string        `json:"names,omitzero"` // what the blob is to readers, at most a few
 	Mending string          `json:"mending"`        // what was, or can be, done
 	Hosted  bool            `json:"hosted"`         // it was published here, so that nobody else can be asked for it
+	rotten  bool            // the bytes were read, and are others than were sealed
 }
 
 // Check looks for damage: records without blobs, blobs of another size or with other bytes, a catalog that is unsound. It
@@ -121,6 +122,8 @@ func (p *Pond) checkBlobs(ctx context.Context, o CheckOptions, r *Report, seen m
 	return nil
 }
 
+const rotten = "the bytes are others than were sealed"
+
 // checkBlob returns what is wrong with one blob, "" if nothing is.
 func (p *Pond) checkBlob(ctx context.Context, o CheckOptions, r *Report, d millpond.Digest, size int64) (string, error) {
 	info, err := p.blobs.Stat(ctx, d)
@@ -151,7 +154,7 @@ func (p *Pond) checkBlob(ctx context.Context, o CheckOptions, r *Report, d millp
 		return "the bytes cannot be read: " + err.Error(), nil
 	}
 	if got, err := millpond.NewDigest("sha256", sum.Sum(nil)); err != nil || got != d {
-		return "the bytes are others than were sealed", err
+		return rotten, err
 	}
 	return "", nil
 }
@@ -161,7 +164,7 @@ func (p *Pond) found(ctx context.Context, o CheckOptions, r *Report, d Damage) e
 	if d.Mending == "" {
 		d.Mending = "it is fetched again when it is asked for, after check --repair"
 	}
-	if o.Repair && !d.Hosted {
+	if o.Repair && (!d.Hosted || d.rotten) {
 		if err := p.catalog.LoseBlob(ctx, d.Digest); err != nil {
 			return err
 		}
@@ -169,8 +172,12 @@ func (p *Pond) found(ctx context.Context, o CheckOptions, r *Report, d Damage) e
 			return err
 		}
 		p.forgetBlob(d.Digest)
-		d.Mending = "set aside; it is fetched again when it is asked for"
-		r.Repaired++
+		if d.Hosted {
+			d.Mending = "set aside; " + d.Mending // no reader gets it, and its bytes sealed again take its place
+		} else {
+			d.Mending = "set aside; it is fetched again when it is asked for"
+			r.Repaired++
+		}
 	}
 	r.Damage = append(r.Damage, d)
 	return nil

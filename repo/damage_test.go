@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -215,6 +216,27 @@ func TestF36CheckFindsAllDamage(t *testing.T) {
 	r.pass(time.Hour)
 	r.good("the page", r.index("alpha"), nil)
 	r.check("after all was fetched again")
+}
+
+// What was published and rots is given to nobody once a check has found and set it aside, and publishing it again mends it.
+func TestF36RottenHostedBytes(t *testing.T) {
+	r := newRig(t, onDisk(disk.Options{}))
+	to, body := r.ours("r"), strings.Repeat("x", 200*kib)
+	r.published(to, "widget", "1.0", body)
+	d := millpond.SHA256([]byte(body))
+	r.rotOnDisk(d, flip)
+	report, err := r.pond.Check(t.Context(), repo.CheckOptions{ReadData: true, Repair: true})
+	if err != nil || len(report.Damage) != 1 || !report.Damage[0].Hosted || report.Repaired != 0 {
+		t.Errorf("check: %+v, %v", report, err)
+	}
+	if _, err := bodyOf(t, to, "widget", "1.0"); err == nil || millpond.KindOf(err).Status() != http.StatusServiceUnavailable {
+		t.Errorf("rotten bytes: %v", err)
+	}
+	r.published(to, "widget", "1.0", body)
+	if got, err := bodyOf(t, to, "widget", "1.0"); err != nil || got != body {
+		t.Errorf("published again: %d bytes, %v, right %t", len(got), err, got == body)
+	}
+	r.check("after it was published again")
 }
 
 // document is the kept form of a package's listing.

@@ -59,30 +59,50 @@ func (b *bound) Derive(ctx context.Context, d format.Derivation, write func(io.W
 		}
 		p.derived.Invalidate(key) // its bytes are gone: write it anew
 	}
-	p.deriving.mu.Lock()
-	run := p.deriving.running[key]
-	if run == nil {
-		run = &derivation{done: make(chan struct{})}
-		p.deriving.running[key] = run
-		p.deriving.mu.Unlock()
-		// The reader that came first writes for all who wait, so it is not stopped when its client leaves.
-		run.d, run.err = p.write(context.WithoutCancel(ctx), key, d, write)
-		p.deriving.mu.Lock()
-		delete(p.deriving.running, key)
-		p.deriving.mu.Unlock()
-		close(run.done)
-	} else {
-		p.deriving.mu.Unlock()
-		select {
-		case <-run.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+	for {
+		run, first := p.deriving.join(key)
+		if first {
+			// The reader that came first writes for all who wait, so it is not stopped when its client leaves.
+			p.deriving.run(key, run, func() (*derived, error) { return p.write(context.WithoutCancel(ctx), key, d, write) })
+		} else {
+			select {
+			case <-run.done:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+			if millpond.Is(run.err, millpond.Canceled) && ctx.Err() == nil {
+				continue // what it wrote from was read for the one who left
+			}
 		}
+		if run.err != nil {
+			return nil, run.err
+		}
+		return p.openDerived(ctx, run.d)
 	}
-	if run.err != nil {
-		return nil, run.err
+}
+
+// join finds the writing of a document that is under way, or notes that the caller begins it.
+func (ds *derivations) join(key derivedKey) (run *derivation, first bool) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if run = ds.running[key]; run == nil {
+		run, first = &derivation{done: make(chan struct{}), err: errUnwritten}, true
+		ds.running[key] = run
 	}
-	return p.openDerived(ctx, run.d)
+	return run, first
+}
+
+var errUnwritten = &millpond.Error{Kind: millpond.Internal, Why: "the document could not be written"}
+
+// run writes a document for all who joined.
+func (ds *derivations) run(key derivedKey, run *derivation, write func() (*derived, error)) {
+	defer func() { // also when writing panics: nobody may wait for ever
+		ds.mu.Lock()
+		delete(ds.running, key)
+		ds.mu.Unlock()
+		close(run.done)
+	}()
+	run.d, run.err = write()
 }
 
 func (p *Pond) openDerived(ctx context.Context, d *derived) (*millpond.Content, error) {

@@ -198,6 +198,14 @@ func (l *upstream) noteAbsence(ctx context.Context, k millpond.Key, err error) e
 	return err
 }
 
+// forgetAbsence makes an older word of the upstream, that it has no such file, one that nobody turns to: it has.
+func (l *upstream) forgetAbsence(ctx context.Context, k millpond.Key) error {
+	if _, err := l.pond.catalog.Answer(ctx, l.absence(k)); err != nil {
+		return others(err)
+	}
+	return l.pond.catalog.Confirm(ctx, l.absence(k), time.Time{}, time.Time{})
+}
+
 // stat asks for the facts of a file that is not held: from the record, else by HEAD.
 func (l *upstream) stat(ctx context.Context, k millpond.Key, f *millpond.File, h *catalog.Holding) (*millpond.Content, error) {
 	c := &millpond.Content{Size: f.Size, Type: f.Type}
@@ -380,6 +388,9 @@ func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File,
 		return err
 	}
 	l.pond.used(got.Blob, got.Size)
+	if err := l.pond.spare(ctx, "that "+l.name+" has "+k.String(), l.forgetAbsence(ctx, k)); err != nil {
+		return err
+	}
 	if f.Corrupt {
 		if err := l.mark(ctx, k, false); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/url"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -206,14 +207,22 @@ func (p *Pond) flightsOf(layer string) *flights {
 	return p.flights[layer]
 }
 
-// goes runs f in a goroutine that belongs to the pond. It reports false, and runs nothing, once the pond is being closed.
+// goes runs f in a goroutine that belongs to the pond. It reports false, and runs nothing, once the pond is being closed. If f
+// panics, that is said in the log.
 func (p *Pond) goes(f func(context.Context)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return false
 	}
-	p.work.Go(func() { f(p.life) })
+	p.work.Go(func() {
+		defer func() {
+			if cause := recover(); cause != nil {
+				p.log.ErrorContext(p.life, "work of the pond's own panicked", "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			}
+		}()
+		f(p.life)
+	})
 	return true
 }
 

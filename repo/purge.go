@@ -120,7 +120,7 @@ func (p *Pond) checkHosted(ctx context.Context, o CheckOptions, r *Report, seen 
 				continue
 			}
 			k := millpond.Key{Package: pkg, Version: v.Name, File: f.Name}
-			d := Damage{What: what, Digest: f.Blob, Names: []string{repository + " " + k.String()}, Hosted: true,
+			d := Damage{What: what, Digest: f.Blob, Names: []string{repository + " " + k.String()}, Hosted: true, rotten: what == rotten,
 				Mending: "restore its bytes from a backup, or have them published again"}
 			if err := p.found(ctx, o, r, d); err != nil {
 				return err

@@ -78,6 +78,9 @@ func (l *upstream) expire(ctx context.Context, name string) error {
 	if millpond.Is(err, millpond.NotFound) || err == nil && a.Absent {
 		return nil
 	}
+	if err == nil && !a.Doubt.IsZero() {
+		return nil // it is asked for each minute, and to confirm it would begin the doubt anew
+	}
 	if err == nil {
 		err = l.pond.catalog.Confirm(ctx, q, a.Checked, time.Time{})
 	}

@@ -87,6 +87,7 @@ func (a *aptRoot) installed(name string) string {
 
 // TestAPT: update and install, cold, warm with the upstream dead, and offline, by the archive's own key.
 func TestAPT(t *testing.T) {
+	t.Parallel()
 	key := aKey(t, "upstream")
 	h, a := house(t, nil)
 	a.Key = key

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"millpond"
 	"millpond/fetch/faulty"
 )
 
@@ -90,6 +91,12 @@ func packed(t testing.TB, b []byte) []byte {
 
 func hexSHA(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
 
+func hexOf(algorithm string, b []byte) string {
+	h := millpond.NewHash(algorithm)
+	h.Write(b)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // An archive is an upstream's suite, laid onto a faulty server.
 type archive struct {
 	Up     *faulty.Server
@@ -99,6 +106,7 @@ type archive struct {
 	Key    signer // zero leaves it unsigned
 	Valid  time.Duration
 	NoDist bool // in place of InRelease, Release and Release.gpg
+	More   bool // lists SHA512 and MD5Sum too
 
 	mu    sync.Mutex
 	debs  map[string][]byte // by path
@@ -191,6 +199,20 @@ func (a *archive) Objects(t testing.TB, date time.Time) map[string]faulty.Object
 			put(at+join(dir, "by-hash/SHA256/"+hexSHA(b)), b)
 		}
 	}
+	for _, list := range hashFolders {
+		if !a.More || list.algorithm == "sha256" || list.algorithm == "sha1" {
+			continue
+		}
+		r.WriteString(list.folder + ":\n")
+		for _, path := range slices.Sorted(maps.Keys(files)) {
+			sum := hexOf(list.algorithm, files[path])
+			fmt.Fprintf(&r, " %s %d %s\n", sum, len(files[path]), path)
+			if a.ByHash {
+				dir, _ := split(path)
+				put(at+join(dir, "by-hash/"+list.folder+"/"+sum), files[path])
+			}
+		}
+	}
 	text := []byte(r.String())
 	if a.Key.keys == nil {
 		put(at+"InRelease", text)
@@ -212,7 +234,7 @@ func (a *archive) Objects(t testing.TB, date time.Time) map[string]faulty.Object
 // aKey makes a key.
 func aKey(t testing.TB, name string) signer {
 	t.Helper()
-	b, err := newKey(name, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
+	b, err := newKey(name, 0, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"millpond"
 	"millpond/format"
@@ -25,8 +26,38 @@ import (
 type span struct {
 	Component, Architecture string `json:",omitempty"`
 	Path                    string `json:",omitempty"`
-	Plain, PlainSize        int64
-	Packed, PackedSize      int64
+	Forms                   [len(madeForms)]stretch
+}
+
+// A stretch is a part of a document.
+type stretch struct{ Offset, Size int64 }
+
+// madeForms are the endings of the forms that an index of our own is made in; unpacking two pieces, one behind the other, gives
+// what both were, in each of them. Never changed.
+var madeForms = [...]string{"", ".gz", ".zst"}
+
+// pack appends the form of a text to what is there.
+func pack(to *bytes.Buffer, form string, text []byte) error {
+	switch form {
+	case ".gz":
+		z := gzip.NewWriter(to)
+		if _, err := z.Write(text); err != nil {
+			return err
+		}
+		return z.Close()
+	case ".zst":
+		// Of nothing too there is a frame: an empty file is no packed one.
+		z, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true))
+		if err != nil {
+			return err
+		}
+		if _, err := z.Write(text); err != nil {
+			return err
+		}
+		return z.Close()
+	}
+	_, err := to.Write(text)
+	return err
 }
 
 // A bucket is some of the packages of a suite, or what is left of an upstream's index.
@@ -64,7 +95,7 @@ func (h handler) buckets(ctx context.Context, word, rules string) ([]*bucket, er
 	for i := range out {
 		out[i] = &bucket{name: fmt.Sprintf("bucket/%s/%d.%d", word, n, i)}
 		stamps[i] = sha256.New()
-		fmt.Fprintf(stamps[i], "%s\n", rules)
+		fmt.Fprintf(stamps[i], "%s %s\n", madeForms, rules)
 	}
 	for _, one := range all {
 		i := int(pathHash(one.name) % uint64(n))
@@ -99,8 +130,9 @@ func (b *bucket) readHead(c *millpond.Content) error {
 		return err
 	}
 	for i := range b.Spans { // which are counted from the end of the head
-		b.Spans[i].Plain += int64(8 + n)
-		b.Spans[i].Packed += int64(8 + n)
+		for form := range b.Spans[i].Forms {
+			b.Spans[i].Forms[form].Offset += int64(8 + n)
+		}
 	}
 	return nil
 }
@@ -191,24 +223,22 @@ func (s *stanzas) write(w io.Writer) error {
 	slices.SortFunc(keys, func(a, b span) int {
 		return strings.Compare(a.Component+"/"+a.Architecture+"/"+a.Path, b.Component+"/"+b.Architecture+"/"+b.Path)
 	})
-	var packed bytes.Buffer
 	spans, at := slices.Clone(keys), int64(0)
-	for i := range spans {
-		text := s.texts[keys[i]].Bytes()
-		spans[i].Plain, spans[i].PlainSize = at, int64(len(text))
-		at += int64(len(text))
-		before := packed.Len()
-		z := gzip.NewWriter(&packed)
-		if _, err := z.Write(text); err != nil {
-			return err
+	var packed bytes.Buffer // but for the plain texts, which come first
+	for form, ending := range madeForms {
+		for i, key := range keys {
+			text := s.texts[key].Bytes()
+			before := packed.Len()
+			if form > 0 {
+				if err := pack(&packed, ending, text); err != nil {
+					return err
+				}
+				spans[i].Forms[form] = stretch{at + int64(before), int64(packed.Len() - before)}
+				continue
+			}
+			spans[i].Forms[form] = stretch{at, int64(len(text))}
+			at += int64(len(text))
 		}
-		if err := z.Close(); err != nil {
-			return err
-		}
-		spans[i].Packed, spans[i].PackedSize = int64(before), int64(packed.Len()-before)
-	}
-	for i := range spans {
-		spans[i].Packed += at
 	}
 	head, err := json.Marshal(bucketHead{spans, s.until})
 	if err != nil {

@@ -1,10 +1,11 @@
 package debian
 
 // The numbered cases of the format's page, and where they are shown: 01 apt_test.go, 02 crash_test.go, 03 08 09 12 14 client_test.go,
-// 04 05 06 10 11 13 15 19 here, 07 resume_test.go, 16 unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script
-// proxy, 18 and 19 curate_test.go, flat_test.go and hosted_test.go, 20 here, 21 and 23 hosted_test.go, 22 twice_test.go, 23 and 24
-// incoming_test.go, 25 unit_test.go and the script publish, 26 the scripts real_debootstrap and proxy, 27 chain_test.go, 28
-// ponds_test.go (edges are not built), 29 the script setup_sources.
+// 04 05 06 10 11 13 19 here, 07 resume_test.go, 11 20 24 also many_suites_test.go, 13 and 23 signatures_test.go, 15 byhash_test.go, 16
+// unit_test.go, 17 proxy_test.go, internal/server/tunnel_test.go and the script proxy, 18 and 19 curate_test.go, flat_test.go and
+// hosted_test.go, 21 hosted_test.go, 22 twice_test.go, 23 and 24 incoming_test.go, 25 unit_test.go and the script publish, 26 the
+// scripts real_debootstrap, proxy and made_by_others, 27 chain_test.go, 28 ponds_test.go (edges are not built), 29 setup_test.go and
+// the script setup_sources.
 
 import (
 	"bytes"
@@ -350,33 +351,28 @@ func TestCase13Signatures(t *testing.T) {
 	}
 }
 
-// TestCase15ByHash: an index is found by every digest that its Release lists, and by no other.
-func TestCase15ByHash(t *testing.T) {
-	for name, byHash := range map[string]bool{"an archive that says yes": true, "an archive that says no": false} {
-		h, a := stocked(t, nil)
-		a.ByHash = byHash
-		a.Lay(t, formattest.Epoch().AddDate(0, -2, 0))
-		index := good(t, h, packages, nil).Body
-		good(t, h, "/dists/stable/main/binary-amd64/by-hash/SHA256/"+hexSHA(index), index)
-		for _, wrong := range []string{"SHA256/" + hexSHA([]byte("x")), "SHA256/abc", "SHA3/" + hexSHA(index), "SHA512/" + hexSHA(index)} {
-			h.Want(name+", "+wrong, h.Get("/dists/stable/main/binary-amd64/by-hash/"+wrong), http.StatusNotFound)
-		}
+// TestAdvice: what a feed of advisories says of a source package takes the versions down that it means, whichever release of the
+// distribution it is about: their files are refused, and curated suites leave them out.
+func TestAdvice(t *testing.T) {
+	h, a := curated(t, nil)
+	next := "pool/main/h/hello/hello_1.0-1_amd64.deb"
+	a.Set(next, deb(t, "hello", "1.0-1", "amd64", "", 0))
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
+	good(t, h, inRelease, nil)
+	advice := func(yield func(*repo.Advice, error) bool) {
+		yield(&repo.Advice{ID: "MAL-2026-1", Why: "it mines coins", Affected: []repo.AdviceOf{
+			{Ecosystem: "Debian:12", Package: "hello", Spans: []repo.Span{{From: "0", Before: "1.0-1"}}},
+			{Ecosystem: "npm", Package: "hello"},
+		}}, nil)
 	}
-}
-
-// TestCase20Archives: two archives below one address have suites and packages of the same names, and never mix.
-func TestCase20Archives(t *testing.T) {
-	h, _ := house(t, map[string]string{"archives": "*"})
-	var want [2][]byte
-	for i, root := range []string{"alice/tools/ubuntu/", "bob/tools/ubuntu/"} {
-		a := &archive{Up: h.Up, Root: "/debian/" + root, Suite: "dists/noble", ByHash: true}
-		want[i] = deb(t, "hello", "1.0", "amd64", "", i+5)
-		a.Set(helloPath, want[i])
-		a.Lay(t, formattest.Epoch().AddDate(0, -1, 0))
+	if out, err := h.Pond.TakeAdvice(t.Context(), "feed of the tests", advice); err != nil || out.Taken != 1 {
+		t.Fatalf("%+v, %v, want one takedown", out, err)
 	}
-	for i, root := range []string{"alice/tools/ubuntu/", "bob/tools/ubuntu/"} {
-		good(t, h, "/"+root+"dists/noble/InRelease", nil)
-		good(t, h, "/"+root+"dists/noble/main/binary-amd64/Packages.gz", nil)
-		good(t, h, "/"+root+helloPath, want[i])
+	if r := h.Want("a version that an advisory means", h.Get("/"+helloPath), http.StatusForbidden); !strings.Contains(string(r.Body), "mines coins") {
+		t.Errorf("it is not said why: %s", r)
+	}
+	good(t, h, "/"+next, nil)
+	if index := string(good(t, h, packages, nil).Body); strings.Contains(index, "Version: 1.0\n") || !strings.Contains(index, "Version: 1.0-1\n") {
+		t.Errorf("the curated index is\n%s", index)
 	}
 }

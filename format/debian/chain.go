@@ -177,7 +177,7 @@ func (h handler) make(ctx context.Context, pkg *millpond.Package) (*madeRelease,
 	}
 	for waited := false; ; waited = true {
 		// Others may have had their turn before: what it is made of is looked at now, so that no Release takes back the one before.
-		if pkg, err = h.repo.Package(ctx, pkg.Name); err != nil {
+		if pkg, err = h.pkg(ctx, pkg.Name); err != nil {
 			return nil, err
 		}
 		if inputs, err = h.inputs(ctx, pkg, seal); err != nil {

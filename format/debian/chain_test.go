@@ -53,6 +53,36 @@ func TestMadeHistory(t *testing.T) {
 	good(t, h, inRelease, all[3].release)
 }
 
+// TestSnapshots: a Release of our own says where its snapshots are, if it is told; at that address, with a time in the place that apt
+// puts it, is what the suite was then.
+func TestSnapshots(t *testing.T) {
+	h, _ := house(t, nil)
+	first, index := publishInto(t, h, "hello", "1.0")
+	if strings.Contains(string(first), "Snapshots:") {
+		t.Errorf("nobody said where they are:\n%s", first)
+	}
+	h.Pass(time.Minute)
+	at := h.URL + "/r/snapshot/" + snapshotID + "/"
+	h.Configure(repo.Settings{}, with(h, map[string]string{"snapshots": at}))
+	second, _ := publishInto(t, h, "hello", "2.0")
+	field := ""
+	for line := range strings.Lines(string(second)) {
+		if value, ok := strings.CutPrefix(line, "Snapshots: "); ok {
+			field = strings.TrimSpace(value)
+		}
+	}
+	if field != at {
+		t.Fatalf("the Release says %q, want %q:\n%s", field, at, second)
+	}
+	below := strings.TrimPrefix(strings.Replace(field, snapshotID, dateOf(t, first).Format(snapshotTime), 1), h.URL+"/r")
+	good(t, h, strings.TrimSuffix(below, "/")+inRelease, first)
+	good(t, h, strings.TrimSuffix(below, "/")+packages, index)
+	for _, wrong := range []string{"https://pond.example/", "nowhere/" + snapshotID, "https://pond.example/" + snapshotID + "\nEvil: 1"} {
+		h.Configure(repo.Settings{}, with(h, map[string]string{"snapshots": wrong}))
+		h.Want(wrong, h.Get(inRelease), http.StatusServiceUnavailable)
+	}
+}
+
 // TestMadeLingers: of very many Releases the last ones are kept, and all that were current within minutes; the clock does not
 // outrun apt's patience.
 func TestMadeLingers(t *testing.T) {

@@ -44,6 +44,38 @@ func TestCase03Herd(t *testing.T) {
 	herd("no longer fresh", 1)
 }
 
+// TestSecuritySuites: a suite of security updates is looked at twice as often as others, unless the operator says how often.
+func TestSecuritySuites(t *testing.T) {
+	h, _ := stocked(t, nil)
+	a := &archive{Up: h.Up, Root: "/debian/", Suite: "dists/stable-security", ByHash: true}
+	a.Lay(t, formattest.Epoch().AddDate(0, -1, 0))
+	looks := func(what string, stable, security int) {
+		t.Helper()
+		h.Up.Forget()
+		for suite, want := range map[string]int{"stable": stable, "stable-security": security} {
+			good(t, h, "/dists/"+suite+"/InRelease", nil)
+			if n := h.Up.Count("GET", "/debian/dists/"+suite+"/InRelease"); n != want {
+				t.Errorf("%s: %s was looked at %d times, want %d", what, suite, n, want)
+			}
+		}
+	}
+	looks("cold", 1, 1)
+	h.Pass(29 * time.Second)
+	looks("after 29 seconds", 0, 0)
+	h.Pass(2 * time.Second)
+	looks("after 31 seconds", 0, 1)
+	h.Pass(31 * time.Second)
+	looks("after a minute", 1, 1)
+	c := h.Config("r", h.Up)
+	c.Fresh = time.Hour
+	h.Configure(repo.Settings{}, c)
+	looks("now it is an hour", 0, 0)
+	h.Pass(61 * time.Second)
+	looks("what was said before still counts", 1, 1)
+	h.Pass(59 * time.Minute)
+	looks("nearly an hour", 0, 0)
+}
+
 // TestCase08Corrupt: apt gets the right bytes in one run though the upstream's first answer was wrong, and a web page in place of
 // an InRelease is not taken for one.
 func TestCase08Corrupt(t *testing.T) {

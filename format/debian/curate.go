@@ -76,15 +76,19 @@ func (h handler) curate(ctx context.Context, pkg *millpond.Package) (*plan, erro
 			architectures[a] = true
 		}
 		b := &bucket{name: "curated/" + pkg.Name + "/" + one.path,
-			stamp: hashOf(strongest(one.file).String(), readSightings(one.file, v).meaning(), h.judging(), own.id),
+			stamp: hashOf(fmt.Sprint(madeForms), strongest(one.file).String(), readSightings(one.file, v).meaning(), h.judging(), own.id),
 			write: func(w io.Writer) error { return h.filter(ctx, w, pkg.Name, v, one, own) }}
 		if err := h.look(ctx, b); err != nil {
 			return nil, err
 		}
 		out.buckets = append(out.buckets, b)
 	}
+	algorithms, err := releaseDigests(h.repo.Option("release_digests"))
+	if err != nil {
+		return nil, err
+	}
 	for i := range v.Files {
-		if f := relayed(&v.Files[i], v.Name); f != nil {
+		if f := relayed(&v.Files[i], v.Name, algorithms); f != nil {
 			out.relayed = append(out.relayed, *f)
 		}
 	}
@@ -152,18 +156,22 @@ func (h handler) upstreamIndexes(ctx context.Context, suite string, v *millpond.
 }
 
 // relayed is an index of an upstream that stays as it is; nil if it is one that is made here, or tells of such.
-func relayed(f *millpond.File, version string) *madeFile {
+func relayed(f *millpond.File, version string, algorithms []string) *madeFile {
 	plain, _ := unpackedName(f.Name)
 	dir, file := split(plain)
 	if isRelease(file) || file == "Packages" || file == "Sources" || strings.HasSuffix(dir, ".diff") {
 		return nil
 	}
+	out := &madeFile{Path: f.Name, Size: f.Size, From: version}
 	for _, d := range f.Digests {
-		if d.Algorithm() == "sha256" {
-			return &madeFile{Path: f.Name, Size: f.Size, SHA256: d.Hex(), From: version}
+		if slices.Contains(algorithms, d.Algorithm()) {
+			out.setDigest(d.Algorithm(), d.Hex())
 		}
 	}
-	return nil
+	if out.SHA256 == "" {
+		return nil
+	}
+	return out
 }
 
 // own are the source packages and versions that are published here into a suite, and hide an upstream's.

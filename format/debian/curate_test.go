@@ -209,6 +209,7 @@ func TestCuratedTorn(t *testing.T) {
 // TestCuratedAPT: apt takes a curated suite by the key of setup.sources, does not see what is held, and sees it when it is not
 // held any more.
 func TestCuratedAPT(t *testing.T) {
+	t.Parallel()
 	h, a := curated(t, nil, map[string]any{"hold": "7d"})
 	h.Pass(-48 * time.Hour) // apt has a clock of its own
 	a.Lay(t, h.Now().AddDate(0, -1, 0))

@@ -2,7 +2,6 @@ package debian
 
 import (
 	"archive/tar"
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 
 	"millpond"
 )
@@ -111,7 +109,7 @@ func readControlTar(ending string, b []byte) (*control, error) {
 	case ".gz":
 		r, err = gzip.NewReader(r)
 	case ".xz":
-		r, err = xz.ReaderConfig{DictCap: 16 << 20}.NewReader(bufio.NewReader(r))
+		r, err = unxz(r)
 	case ".zst":
 		var z *zstd.Decoder
 		if z, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(16<<20), zstd.WithDecoderMaxMemory(64<<20)); err == nil {

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -26,9 +27,72 @@ func TestFlat(t *testing.T) {
 	}
 }
 
+// TestFlatHosted: a suite that is hosted here is a flat one too, of all its components and architectures, which apt installs from;
+// it moves with the other.
+func TestFlatHosted(t *testing.T) {
+	t.Parallel()
+	h, _ := house(t, nil)
+	h.Pass(-48 * time.Hour) // the clock of apt is the machine's
+	put := func(component, name string, body []byte) {
+		t.Helper()
+		h.Published(name, h.As(formattest.Owner).Do("PUT", "/pool/stable/"+component+"/"+name, nil, body))
+	}
+	h.Want("before it is there", h.Get("/stable/InRelease"), http.StatusNotFound)
+	h.Want("an index of it", h.Get("/stable/Packages"), http.StatusNotFound)
+	put("main", "hello.deb", deb(t, "hello", "1.0", "amd64", "Depends: common\n", 0))
+	put("extra", "common.deb", deb(t, "common", "1.0", "all", "", 0))
+	put("extra", "other.deb", deb(t, "other", "1.0", "arm64", "", 0))
+	put("main", "setup.udeb", deb(t, "setup", "1.0", "amd64", "", 0))
+	orig := tarGz(t, "./x", "y")
+	put("main", "tool_1.0.tar.gz", orig)
+	put("main", "tool_1.0.dsc", []byte(fmt.Sprintf("Source: tool\nVersion: 1.0\nChecksums-Sha256:\n %s %d tool_1.0.tar.gz\n", hexSHA(orig), len(orig))))
+	index := good(t, h, "/stable/./Packages", nil).Body
+	if got := strings.Count(string(index), "Package: "); got != 3 || strings.Contains(string(index), "Package: setup\n") {
+		t.Errorf("the index lists %d packages, want hello, common and other:\n%s", got, index)
+	}
+	if sources := good(t, h, "/stable/Sources", nil).Body; !strings.Contains(string(sources), "Package: tool\n") {
+		t.Errorf("Sources is\n%s", sources)
+	}
+	text, _, signatures, err := splitSigned(good(t, h, "/stable/./InRelease", nil).Body)
+	if err != nil || len(signatures) != 1 {
+		t.Fatalf("the Release is signed by %d, %v", len(signatures), err)
+	}
+	r, err := parseRelease(text)
+	if err != nil || len(r.Files) != 2*len(madeForms) || r.Fields["Components"] != "" {
+		t.Errorf("the Release lists %d indexes, %v:\n%s", len(r.Files), err, text)
+	}
+	for _, f := range r.Files {
+		body := good(t, h, "/stable/"+f.Path, nil).Body
+		if hexSHA(body) != f.Digests[0].Hex() {
+			t.Errorf("%s is not what the Release says", f.Path)
+		}
+		good(t, h, "/stable/by-hash/SHA256/"+hexSHA(body), body)
+	}
+	for _, path := range []string{"/stable/Contents", "/stable/Packages.xz", "/stable/main/Packages", "/testing/Packages"} {
+		h.Want(path, h.Get(path), http.StatusNotFound)
+	}
+	root := newAPT(t, "")
+	root.write("etc/apt/sources.list.d/pond.sources", string(good(t, h, "/setup.sources?suite=stable/", nil).Body))
+	root.must("update")
+	root.must("install", "hello")
+	if a, b := root.installed("hello"), root.installed("common"); a != "1.0" || b != "1.0" {
+		t.Errorf("installed are hello %q and common %q", a, b)
+	}
+	h.Pass(2 * time.Second)
+	put("main", "hello.deb", deb(t, "hello", "1.1", "amd64", "Depends: common\n", 0))
+	root.must("update")
+	root.must("upgrade")
+	if a := root.installed("hello"); a != "1.1" {
+		t.Errorf("after the upgrade hello is %q, want 1.1", a)
+	}
+	good(t, h, "/stable/by-hash/SHA256/"+hexSHA(index), index)
+	good(t, h, packages, nil)
+}
+
 // TestCase18FlatCurated: a flat suite is curated as others are, at the root and below a folder, and apt installs of it what the
 // rules leave, by the pond's key.
 func TestCase18FlatCurated(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ root, suite, dir, pool string }{
 		"at the root":                       {"", "./", "", ""},
 		"a suite that is a folder":          {"", "extra/", "extra/", "extra/"}, // whose files are named from above it
@@ -58,8 +122,8 @@ func TestCase18FlatCurated(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(r.Files) != 2 {
-				t.Errorf("the Release lists %d indexes, want Packages and Packages.gz:\n%s", len(r.Files), text)
+			if len(r.Files) != len(madeForms) {
+				t.Errorf("the Release lists %d indexes, want Packages in each form:\n%s", len(r.Files), text)
 			}
 			for _, f := range r.Files {
 				body := good(t, h, "/"+dir+"./"+f.Path, nil).Body

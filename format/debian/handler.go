@@ -129,10 +129,12 @@ func (h handler) proxied(r *http.Request) (string, error) {
 		return "", refusal
 	}
 	if _, err := h.repo.Stat(r.Context(), millpond.Key{Package: probe, File: host + "/" + plain}); err != nil {
-		if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Offline) {
+		if millpond.Is(err, millpond.NotFound) {
 			return "", refusal
 		}
-		return "", err
+		if !millpond.Is(err, millpond.Offline) { // where nobody is asked, what is held of the archive is all that can be reached
+			return "", err
+		}
 	}
 	return "/" + host + path, nil
 }
@@ -142,7 +144,7 @@ func (h handler) suite(ctx context.Context, name string, at time.Time) (*millpon
 	if _, err := (Format{}).Canon(name); err != nil {
 		return nil, nil, &millpond.Error{Kind: millpond.NotFound, Why: "no suite can be called " + name}
 	}
-	p, err := h.repo.Package(ctx, name)
+	p, err := h.pkg(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}

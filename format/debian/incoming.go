@@ -125,7 +125,7 @@ func (h handler) putChanges(w http.ResponseWriter, r *http.Request, name string)
 	if c.source != source {
 		return invalid("%s is an upload of %s, and should be called after it", name, c.source)
 	}
-	if err := enter(r.Context(), h.repo, c.suite); err != nil {
+	if err := enter(r.Context(), h.repo, c.suite, ""); err != nil {
 		return err
 	}
 	looser, ok := h.repo.(format.Looser)
@@ -185,6 +185,9 @@ func (h handler) taken(ctx context.Context, c *changes, name string, f millpond.
 		ctl := &control{text: meta.Control, fields: fieldsOf([]byte(meta.Control))}
 		if source, version := ctl.source(); source != c.source || version != c.version {
 			return nil, invalid("%s is of %s %s, and the upload is one of %s %s", name, source, version, c.source, c.version)
+		}
+		if err := enter(ctx, h.repo, c.suite, ctl.fields["Architecture"]); err != nil {
+			return nil, err
 		}
 		if err := placeDeb(&f, ctl, c.suite, component, name); err != nil {
 			return nil, err

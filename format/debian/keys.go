@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +25,9 @@ const (
 	keyAge = 24 * time.Hour
 )
 
+// snapshotID is what apt puts the time in the place of.
+const snapshotID = "@SNAPSHOTID@"
+
 // A seal is what the options say of signing.
 type seal struct {
 	word  string        // changes when a Release has to be signed anew
@@ -32,6 +37,18 @@ type seal struct {
 // seal reads the options. A Release that is good for a time is signed anew when half of it has passed, by the next reader.
 func (h handler) seal(context.Context) (*seal, error) {
 	s := &seal{word: strings.Join(keyNumbers(h.repo), " ")}
+	if digests := h.repo.Option("release_digests"); digests != "" {
+		if _, err := releaseDigests(digests); err != nil {
+			return nil, err
+		}
+		s.word += " " + digests
+	}
+	if at := h.repo.Option("snapshots"); at != "" {
+		if u, err := url.Parse(at); err != nil || u.Host == "" || !strings.Contains(at, snapshotID) || strings.ContainsAny(at, " \t\r\n") {
+			return nil, &millpond.Error{Kind: millpond.Unready, Why: "the option snapshots is " + strconv.Quote(at) + ": not an address with " + snapshotID + " in it"}
+		}
+		s.word += " " + at
+	}
 	text := h.repo.Option("valid")
 	if text == "" || text == "0" {
 		return s, nil
@@ -95,7 +112,14 @@ func keysOf(ctx context.Context, repo format.Repo, expected map[string]string) (
 			if expected[n] != "" {
 				return nil, lost
 			}
-			return newKey(repo.Name(), repo.Now().Add(-keyAge))
+			switch kind := repo.Option("key_type"); kind {
+			case "", "ed25519":
+				return newKey(repo.Name(), 0, repo.Now().Add(-keyAge))
+			case "rsa4096":
+				return newKey(repo.Name(), 4096, repo.Now().Add(-keyAge))
+			default:
+				return nil, &millpond.Error{Kind: millpond.Unready, Why: "the option key_type is " + strconv.Quote(kind) + ": not ed25519 or rsa4096"}
+			}
 		})
 		if err != nil {
 			return nil, err
@@ -169,7 +193,9 @@ func (h handler) getKey(w http.ResponseWriter, r *http.Request, p Path) error {
 	return h.send(w, r, &millpond.Content{ReadSeekCloser: textBody(b), Size: int64(len(b)), Digest: millpond.SHA256(b)}, typeKey, "max-age=300")
 }
 
-// getSources answers with a deb822 source of a suite of our own: ?suite= and ?component= choose, else the option suite.
+// getSources answers with a deb822 source of a suite: ?suite= and ?component= choose, else the option suite. One that is made here,
+// or is going to be, has the repository's key in it; an upstream's, whose Release is served as it was signed, that of the option
+// keyring, if there is one, and By-Hash where its Release does not tell apt of it.
 func (h handler) getSources(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	suite, components := q.Get("suite"), q["component"]
@@ -190,31 +216,77 @@ func (h handler) getSources(w http.ResponseWriter, r *http.Request) error {
 			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%.60q is no suite or component", word)}
 		}
 	}
-	s, err := h.keysOfSuite(r.Context(), name)
-	if err != nil {
+	out := deb822{uri: strings.TrimSuffix(h.repo.Base(r).String(), "/"), suite: suite, components: components}
+	_, versions, err := h.suite(r.Context(), name, time.Time{})
+	if err != nil && !millpond.Is(err, millpond.NotFound) {
 		return err
 	}
-	key, err := s.public(true)
-	if err != nil {
-		return err
+	if len(versions) > 0 && !h.curates(name) {
+		if err := out.verbatim(&versions[0], h.repo.Option("keyring"), len(q["component"]) > 0); err != nil {
+			return err
+		}
+	} else {
+		s, err := h.keysOfSuite(r.Context(), name)
+		if err != nil {
+			return err
+		}
+		key, err := s.public(true)
+		if err != nil {
+			return err
+		}
+		out.key = string(key)
 	}
-	b := []byte(deb822(strings.TrimSuffix(h.repo.Base(r).String(), "/"), suite, components, string(key)))
+	b := []byte(out.String())
 	return h.send(w, r, &millpond.Content{ReadSeekCloser: textBody(b), Size: int64(len(b)), Digest: millpond.SHA256(b)}, typeText, "no-cache")
 }
 
-// deb822 is a source as apt reads it from a file of /etc/apt/sources.list.d, with the key in it.
-func deb822(uri, suite string, components []string, key string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Types: deb\nURIs: %s\nSuites: %s\n", uri, suite)
-	if len(components) > 0 { // a flat suite has none
-		fmt.Fprintf(&b, "Components: %s\n", strings.Join(components, " "))
+// A deb822 is a source as apt reads it from a file of /etc/apt/sources.list.d.
+type deb822 struct {
+	uri, suite string
+	components []string
+	key        string // in armor
+	keyring    string // the names of files that have it, where key is ""
+	forced     bool   // indexes are asked for by hash, whatever the Release says
+}
+
+// verbatim fills in what is known of an upstream's suite.
+func (d *deb822) verbatim(v *millpond.Version, keyring string, chosen bool) error {
+	fields := map[string]string{}
+	if err := json.Unmarshal(v.Meta, &fields); err != nil {
+		return fmt.Errorf("read the fields of %s: %w", d.suite, err)
 	}
-	b.WriteString("Signed-By:\n")
-	for line := range strings.Lines(strings.TrimRight(key, "\n")) {
-		if line = strings.TrimRight(line, "\n"); line == "" {
-			line = "."
+	d.forced = !strings.EqualFold(fields["Acquire-By-Hash"], "yes")
+	if listed := strings.Fields(fields["Components"]); !chosen && len(listed) > 0 && !slices.Contains(listed, "main") {
+		d.components = listed
+	}
+	if strings.Contains(keyring, "-----BEGIN PGP") {
+		d.key = keyring
+	} else {
+		d.keyring = strings.Join(strings.Fields(keyring), " ")
+	}
+	return nil
+}
+
+func (d *deb822) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Types: deb\nURIs: %s\nSuites: %s\n", d.uri, d.suite)
+	if len(d.components) > 0 { // a flat suite has none
+		fmt.Fprintf(&b, "Components: %s\n", strings.Join(d.components, " "))
+	}
+	if d.forced {
+		b.WriteString("By-Hash: force\n")
+	}
+	switch {
+	case d.key != "":
+		b.WriteString("Signed-By:\n")
+		for line := range strings.Lines(strings.TrimSpace(d.key)) {
+			if line = strings.TrimRight(line, "\r\n \t"); line == "" {
+				line = "."
+			}
+			b.WriteString(" " + line + "\n")
 		}
-		b.WriteString(" " + line + "\n")
+	case d.keyring != "":
+		b.WriteString("Signed-By: " + d.keyring + "\n")
 	}
 	return b.String()
 }

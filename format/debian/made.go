@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-
 	"millpond"
 	"millpond/format"
 )
@@ -49,6 +47,8 @@ type madeFile struct {
 	Path   string  `json:"path"`
 	Size   int64   `json:"size"`
 	SHA256 string  `json:"sha256"`
+	SHA512 string  `json:"sha512,omitempty"` // by the option release_digests, and so is the next
+	MD5    string  `json:"md5,omitempty"`
 	Pieces []piece `json:"pieces,omitempty"`
 	From   string  `json:"from,omitempty"` // the upstream's snapshot that has it, where it is relayed as it is
 }
@@ -119,7 +119,18 @@ type plan struct {
 // are of that very path.
 type plannedIndex struct {
 	path, component string
-	architectures   []string
+	architectures   []string // none are those of all packages
+}
+
+// takes reports whether the stanzas of a span belong into the index.
+func (one *plannedIndex) takes(s *span) bool {
+	switch {
+	case s.Path != "":
+		return s.Path == one.path
+	case one.component != "":
+		return s.Component == one.component && slices.Contains(one.architectures, s.Architecture)
+	}
+	return s.Architecture != "source" == (len(one.architectures) == 0) && !strings.Contains(s.Component, "/") // of a flat suite, which has no installer's
 }
 
 // recordOf is the record of a hosted suite; of an upstream's it is empty.
@@ -138,7 +149,7 @@ func (h handler) plan(ctx context.Context, pkg *millpond.Package) (*plan, error)
 	if err != nil {
 		return nil, err
 	}
-	word := strings.TrimPrefix(pkg.Name, distsDir+"/")
+	word := wordOf(pkg.Name)
 	out := &plan{}
 	if out.buckets, err = h.buckets(ctx, word, pkg.Stamp); err != nil {
 		return nil, err
@@ -166,6 +177,13 @@ func (h handler) plan(ctx context.Context, pkg *millpond.Package) (*plan, error)
 	if len(architectures) == 0 {
 		architectures = []string{"amd64"}
 	}
+	if isFlat(pkg.Name) {
+		out.indexes = append(out.indexes, plannedIndex{path: "Packages"})
+		if len(sources) > 0 {
+			out.indexes = append(out.indexes, plannedIndex{path: "Sources", architectures: []string{"source"}})
+		}
+		components = nil
+	}
 	for _, c := range components {
 		for _, a := range architectures {
 			out.indexes = append(out.indexes, plannedIndex{c + "/binary-" + a + "/Packages", c, []string{a, "all"}})
@@ -186,9 +204,12 @@ func (rec suiteRecord) render(word, repository string, components, architectures
 		}
 		return s
 	}
-	return fmt.Sprintf("Origin: %s\nLabel: %s\nSuite: %s\nCodename: %s\nNo-Support-for-Architecture-all: Packages\nArchitectures: %s\nComponents: %s\n",
-		or(rec.Origin, repository), or(rec.Label, repository), or(rec.Suite, word), or(rec.Codename, word),
-		strings.Join(append([]string{"all"}, architectures...), " "), strings.Join(components, " "))
+	text := fmt.Sprintf("Origin: %s\nLabel: %s\nSuite: %s\nCodename: %s\n", or(rec.Origin, repository), or(rec.Label, repository), or(rec.Suite, word), or(rec.Codename, word))
+	listed := strings.Join(append([]string{"all"}, architectures...), " ")
+	if len(components) == 0 { // of a flat suite
+		return text + "Architectures: " + listed + "\n"
+	}
+	return text + fmt.Sprintf("No-Support-for-Architecture-all: Packages\nArchitectures: %s\nComponents: %s\n", listed, strings.Join(components, " "))
 }
 
 // text is the text of a Release.
@@ -199,9 +220,24 @@ func (m *madeRelease) text(valid time.Duration) string {
 	if valid > 0 {
 		fmt.Fprintf(&b, "Valid-Until: %s\n", m.Date.Add(valid).Format(time.RFC1123))
 	}
-	b.WriteString("Acquire-By-Hash: yes\nSHA256:\n")
-	for _, f := range m.Files {
-		fmt.Fprintf(&b, " %s %d %s\n", f.SHA256, f.Size, f.Path)
+	b.WriteString("Acquire-By-Hash: yes\n")
+	for _, list := range []struct{ field, algorithm string }{{"MD5Sum", "md5"}, {"SHA256", "sha256"}, {"SHA512", "sha512"}} {
+		some := false
+		for i := range m.Files {
+			f := &m.Files[i]
+			hex := f.digest(list.algorithm)
+			if hex == "" {
+				continue
+			}
+			if !some {
+				fmt.Fprintf(&b, "%s:\n", list.field)
+			}
+			some = true
+			fmt.Fprintf(&b, " %s %d %s\n", hex, f.Size, f.Path)
+		}
+		if !some && list.algorithm == "sha256" { // of a suite without indexes
+			b.WriteString("SHA256:\n")
+		}
 	}
 	return b.String()
 }
@@ -217,6 +253,9 @@ func (h handler) assemble(ctx context.Context, pkg *millpond.Package, last, m *m
 		return err
 	}
 	m.Fields = p.fields
+	if at := h.repo.Option("snapshots"); at != "" {
+		m.Fields += "Snapshots: " + at + "\n"
+	}
 	bodies := make([]*millpond.Content, len(p.buckets))
 	defer func() {
 		for _, c := range bodies {
@@ -243,74 +282,80 @@ func (h handler) assemble(ctx context.Context, pkg *millpond.Package, last, m *m
 	return nil
 }
 
-// addIndex puts an index together out of the pieces of all buckets, as text and packed.
+// addIndex puts an index together out of the pieces of all buckets, in each of its forms.
 func (h handler) addIndex(ctx context.Context, m *madeRelease, buckets []*bucket, bodies []*millpond.Content, one plannedIndex) error {
-	plain, packed := madeFile{Path: one.path}, madeFile{Path: one.path + ".gz"}
-	sums := [2]hash.Hash{sha256.New(), sha256.New()}
-	for n, b := range buckets {
-		for _, s := range b.Spans {
-			if s.Path != one.path && (s.Path != "" || s.Component != one.component || !slices.Contains(one.architectures, s.Architecture)) {
-				continue
-			}
-			for i, half := range []struct {
-				f           *madeFile
-				off, length int64
-			}{{&plain, s.Plain, s.PlainSize}, {&packed, s.Packed, s.PackedSize}} {
-				half.f.Pieces = append(half.f.Pieces, piece{n, half.off, half.length})
-				half.f.Size += half.length
-				if _, err := bodies[n].Seek(half.off, io.SeekStart); err != nil {
+	algorithms, err := releaseDigests(h.repo.Option("release_digests"))
+	if err != nil {
+		return err
+	}
+	for form, ending := range madeForms {
+		f := madeFile{Path: one.path + ending}
+		sums := make([]hash.Hash, len(algorithms))
+		all := make([]io.Writer, len(algorithms))
+		for i, algorithm := range algorithms {
+			sums[i] = millpond.NewHash(algorithm)
+			all[i] = sums[i]
+		}
+		to := io.MultiWriter(all...)
+		for n, b := range buckets {
+			for _, s := range b.Spans {
+				if !one.takes(&s) {
+					continue
+				}
+				at := s.Forms[form]
+				f.Pieces = append(f.Pieces, piece{n, at.Offset, at.Size})
+				f.Size += at.Size
+				if _, err := bodies[n].Seek(at.Offset, io.SeekStart); err != nil {
 					return err
 				}
-				if _, err := io.CopyN(sums[i], bodies[n], half.length); err != nil {
+				if _, err := io.CopyN(to, bodies[n], at.Size); err != nil {
 					return err
 				}
 			}
 		}
-	}
-	if len(packed.Pieces) == 0 { // an empty file is no gzip
-		empty, err := h.emptyPiece(ctx, m)
-		if err != nil {
-			return err
+		if len(f.Pieces) == 0 && ending != "" { // an empty file is not what unpacks to one
+			empty, err := h.emptyPiece(ctx, m, ending, to)
+			if err != nil {
+				return err
+			}
+			f.Pieces, f.Size = []piece{empty}, empty.Length
 		}
-		packed.Pieces, packed.Size = []piece{empty}, empty.Length
-		sums[1].Write(emptyGzip())
+		for i, algorithm := range algorithms {
+			f.setDigest(algorithm, hex.EncodeToString(sums[i].Sum(nil)))
+		}
+		m.Files = append(m.Files, f)
 	}
-	plain.SHA256, packed.SHA256 = hex.EncodeToString(sums[0].Sum(nil)), hex.EncodeToString(sums[1].Sum(nil))
-	m.Files = append(m.Files, plain, packed)
 	return nil
 }
 
-func emptyGzip() []byte {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if err := z.Close(); err != nil {
-		return nil // memory does not fail
-	}
-	return b.Bytes()
-}
+// emptyName begins the names of the buckets of nothing, one for each form, which are derived again whenever they are wanted.
+const emptyName = "empty"
 
-// emptyRef is the bucket of nothing, which is derived again whenever it is wanted.
-var emptyRef = bucketRef{"empty.gz", "1"} // never changed
-
-func (h handler) emptyPiece(ctx context.Context, m *madeRelease) (piece, error) {
-	c, err := h.openBucket(ctx, emptyRef)
+func (h handler) emptyPiece(ctx context.Context, m *madeRelease, ending string, to io.Writer) (piece, error) {
+	ref := bucketRef{emptyName + ending, "1"}
+	c, err := h.openBucket(ctx, ref)
 	if err != nil {
 		return piece{}, err
 	}
-	c.Close()
-	n := slices.Index(m.Buckets, emptyRef)
+	defer c.Close()
+	n := slices.Index(m.Buckets, ref)
 	if n < 0 {
 		n = len(m.Buckets)
-		m.Buckets = append(m.Buckets, emptyRef)
+		m.Buckets = append(m.Buckets, ref)
 	}
-	return piece{n, 0, c.Size}, nil
+	_, err = io.Copy(to, c)
+	return piece{n, 0, c.Size}, err
 }
 
 // openBucket opens what a bucket was when a Release was made of it.
 func (h handler) openBucket(ctx context.Context, ref bucketRef) (*millpond.Content, error) {
-	if ref == emptyRef {
+	if ending, ok := strings.CutPrefix(ref.Name, emptyName); ok {
 		return h.repo.Derive(ctx, format.Derivation{Name: ref.Name, Stamp: ref.Stamp, Type: typeAny}, func(w io.Writer) error {
-			_, err := w.Write(emptyGzip())
+			var b bytes.Buffer
+			if err := pack(&b, ending, nil); err != nil {
+				return err
+			}
+			_, err := w.Write(b.Bytes())
 			return err
 		})
 	}

@@ -34,7 +34,7 @@ func (h handler) getMadeHash(w http.ResponseWriter, r *http.Request, pkg *millpo
 	if err != nil {
 		return err
 	}
-	is := func(f madeFile) bool { return f.SHA256 == d.Hex() }
+	is := func(f madeFile) bool { return f.digest(d.Algorithm()) == d.Hex() }
 	if i := slices.IndexFunc(m.Files, is); i >= 0 {
 		return h.sendMade(w, r, pkg.Name, m, m.Files[i], format.Immutable(h.repo))
 	}

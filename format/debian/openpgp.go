@@ -186,9 +186,12 @@ func dearmor(b []byte) (armored []string, binary []byte) {
 // A signer signs what the repository makes itself.
 type signer struct{ keys openpgp.EntityList }
 
-// newKey makes the key of a repository: Ed25519, version 4, without an end.
-func newKey(name string, now time.Time) ([]byte, error) {
+// newKey makes the key of a repository, version 4, without an end: Ed25519, or RSA of so many bits, for clients that know no other.
+func newKey(name string, rsaBits int, now time.Time) ([]byte, error) {
 	config := &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, DefaultHash: crypto.SHA512, Time: func() time.Time { return now }}
+	if rsaBits > 0 {
+		config.Algorithm, config.RSABits = packet.PubKeyAlgoRSA, rsaBits
+	}
 	e, err := openpgp.NewEntity(name, "signs its Releases", "", config)
 	if err != nil {
 		return nil, err

@@ -60,6 +60,15 @@ func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, 
 	if !ok || strings.HasSuffix(p.File, ".deb") { // what is asked for most is no index, and what is known is not for nothing
 		return false, nil
 	}
+	if word, file, ok := strings.Cut(p.File, "/"); ok && isSuiteWord(word) && isFlatIndex(file) { // of one of our own
+		own, err := hostedSuite(r.Context(), h.repo, distsDir+"/"+word)
+		if err == nil && own != nil {
+			err = h.getListed(w, r, word+"/", file, p.At)
+		}
+		if err != nil || own != nil {
+			return true, err
+		}
+	}
 	known, err := knower.Known(r.Context())
 	if err != nil {
 		return true, err
@@ -86,6 +95,12 @@ func (h handler) getFlat(w http.ResponseWriter, r *http.Request, p Path) (bool, 
 		}
 	}
 	return false, nil
+}
+
+// isFlatIndex reports whether a file is one of the indexes that a flat suite of our own has.
+func isFlatIndex(file string) bool {
+	plain, n := unpackedName(file)
+	return n >= 0 && (plain == "Packages" || plain == "Sources")
 }
 
 // packedOtherwise reports whether an index is listed in another form than that of the path.

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
+
+	"millpond/repo"
 )
 
 // TestCase17Proxy: a request with an absolute URL reaches the upstreams that are configured, and nothing else is asked.
@@ -65,5 +67,32 @@ func TestCase17Proxy(t *testing.T) {
 	}
 	if n := h.Up.Count("", ""); n != 0 {
 		t.Errorf("refused requests cost %d upstream requests: %v", n, h.Up.Requests(""))
+	}
+
+	// The same file by the repository's own address is not downloaded again.
+	good(t, h, packages, nil)
+	h.Up.Forget()
+	good(t, h, "/"+helloPath, nil)
+	for _, r := range h.Up.Requests("/debian/" + helloPath) {
+		if r.Method == "GET" && r.Header.Get("Range") != "bytes=0-0" {
+			t.Errorf("what is held by way of the proxy was downloaded again: %s %v", r.Method, r.Header)
+		}
+	}
+
+	// Offline, what is held is given, and nobody is asked for the rest.
+	h.Configure(repo.Settings{Offline: true}, h.Config("r", h.Up))
+	h.Up.Forget()
+	for _, path := range []string{inRelease, packages, "/" + helloPath} {
+		if status, b := get("http://" + up.Host + "/debian" + path); status != 200 {
+			t.Errorf("offline, %s: got %d %q", path, status, b)
+		}
+	}
+	for _, address := range []string{"http://" + up.Host + "/debian" + packages + ".gz", "http://evil.example/debian" + inRelease, "http://evil.example/debian/" + helloPath} {
+		if status, b := get(address); status < 400 {
+			t.Errorf("offline, %s: got %d %q", address, status, b)
+		}
+	}
+	if n := h.Up.Count("", ""); n != 0 {
+		t.Errorf("offline, the upstream was asked %d times: %v", n, h.Up.Requests(""))
 	}
 }

@@ -254,7 +254,7 @@ func arriveDeb(ctx context.Context, repo format.Repo, suite, component, name str
 		return nil, err
 	}
 	source, sourceVersion := c.source()
-	up, err := begin(ctx, repo, suite, source, size)
+	up, err := begin(ctx, repo, suite, source, c.fields["Architecture"], size)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ const (
 	keptFor       = 72 * time.Hour // and all that are not older,
 	mostSnapshots = 24             // but no more
 
+	securityFresh = 30 * time.Second // half of Info.Fresh: of these suites people wait for what is new
+
 	ahead = 10 * time.Second // what apt takes of a Release that is of a time to come
 )
 
@@ -35,6 +37,7 @@ var (
 	_ format.Successor = source{}
 	_ format.Elsewhere = source{}
 	_ format.Sniffer   = source{}
+	_ format.Asker     = source{}
 )
 
 // Source reads an archive.
@@ -98,6 +101,9 @@ func (s source) Succeed(ctx context.Context, name string, before *millpond.Packa
 	at, ok := s.suiteURL(name)
 	if !ok {
 		return nil, absent(name, s.remote.Name()+" is not the archive of "+name)
+	}
+	if f, ok := s.remote.(format.Fresher); ok && strings.HasSuffix(name, "-security") {
+		f.Fresh(securityFresh)
 	}
 	p, err := s.succeed(ctx, name, at, before, k, false)
 	if millpond.Is(err, millpond.Corrupt) || errors.Is(err, errTorn) {
@@ -326,6 +332,13 @@ func (s source) File(_ context.Context, k millpond.Key) (*millpond.File, error) 
 		f.Digests = []millpond.Digest{n.digest}
 	}
 	return f, nil
+}
+
+// Asks says that a package's file, by its digest, is the same by whatever address clients know its archive: by that of the
+// repository, or by the archive's own, through a proxy.
+func (s source) Asks(k millpond.Key) format.Asking {
+	n, ok := parsePoolName(k.File)
+	return format.Asking{Shared: ok && !IsSuite(k.Package) && n.digest.Strong()}
 }
 
 // names reports whether a path begins with the host and path of this upstream.

@@ -35,7 +35,7 @@ func arriveSource(ctx context.Context, repo format.Repo, suite, component, name 
 	if err != nil {
 		return nil, err
 	}
-	up, err := begin(ctx, repo, suite, source, size)
+	up, err := begin(ctx, repo, suite, source, "", size)
 	if err != nil {
 		return nil, err
 	}

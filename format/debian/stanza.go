@@ -11,7 +11,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 
 	"millpond"
 )
@@ -66,7 +65,7 @@ func unpack(path string, r io.Reader, limit int64) (io.Reader, func(), error) {
 	case 3:
 		out = bzip2.NewReader(r)
 	case 4:
-		out, err = xz.ReaderConfig{DictCap: 64 << 20}.NewReader(bufio.NewReaderSize(r, 1<<20))
+		out, err = unxz(r)
 	default:
 		err = fmt.Errorf("%s is packed in a way that is not read here", path)
 	}

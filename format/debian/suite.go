@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,6 +136,28 @@ func setSuite(ctx context.Context, repo format.Repo, suite string, edit func(*su
 // made reports whether a suite is one of this repository's own.
 func made(p *millpond.Package) bool { return len(p.Parts) > 0 && p.Parts[0].Layer == "" }
 
+// wordOf is the name of a suite that is made of what is published here, as it is published into: "stable" of "dists/stable", and
+// of "stable/", which is the same as a flat suite.
+func wordOf(suite string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(suite, distsDir+"/"), "/")
+}
+
+// pkg is a suite as its readers see it. A flat one that is called as a hosted one is that, under its flat name.
+func (h handler) pkg(ctx context.Context, name string) (*millpond.Package, error) {
+	if word := wordOf(name); isFlat(name) && isSuiteWord(word) {
+		hosted, err := hostedSuite(ctx, h.repo, distsDir+"/"+word)
+		if err != nil {
+			return nil, err
+		}
+		if hosted != nil {
+			flat := *hosted
+			flat.Name = name
+			return &flat, nil
+		}
+	}
+	return h.repo.Package(ctx, name)
+}
+
 // hostedSuite is a suite that is hosted here, nil if it is not, asking nobody.
 func hostedSuite(ctx context.Context, repo format.Repo, suite string) (*millpond.Package, error) {
 	p, err := repo.Held().Package(ctx, suite)
@@ -144,8 +167,9 @@ func hostedSuite(ctx context.Context, repo format.Repo, suite string) (*millpond
 	return p, err
 }
 
-// enter makes the suite that something is published into, if need be. Where its Release could not be signed nothing is taken.
-func enter(ctx context.Context, repo format.Repo, suite string) error {
+// enter makes the suite that something is published into, if need be. Where its Release could not be signed nothing is taken, nor
+// is what is of an architecture that a suite which says what it has does not have.
+func enter(ctx context.Context, repo format.Repo, suite, architecture string) error {
 	name := distsDir + "/" + suite
 	there, err := hostedSuite(ctx, repo, name)
 	if err != nil {
@@ -161,6 +185,10 @@ func enter(ctx context.Context, repo format.Repo, suite string) error {
 	if there != nil {
 		if rec, err = recordOf(there); err != nil {
 			return err
+		}
+		if len(rec.Architectures) > 0 && architecture != "" && architecture != "all" && !slices.Contains(rec.Architectures, architecture) {
+			return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%s is not of %s, which has %s", architecture, suite, strings.Join(rec.Architectures, ", ")),
+				Hint: "who may yank there adds it to the field Architectures of dists/" + suite + "/Release"}
 		}
 	}
 	_, err = handler{repo: repo}.keysFor(ctx, name, rec)

@@ -14,12 +14,13 @@ import (
 	"millpond/format"
 )
 
-// begin asks whether the caller may publish a source package, makes the suite if need be, and begins an upload.
-func begin(ctx context.Context, repo format.Repo, suite, source string, size int64) (*uploading, error) {
+// begin asks whether the caller may publish a source package, makes the suite if need be, and begins an upload of what is of that
+// architecture; "" is of none.
+func begin(ctx context.Context, repo format.Repo, suite, source, architecture string, size int64) (*uploading, error) {
 	if err := repo.May(ctx, millpond.VerbPublish, source); err != nil {
 		return nil, err
 	}
-	if err := enter(ctx, repo, suite); err != nil {
+	if err := enter(ctx, repo, suite, architecture); err != nil {
 		return nil, err
 	}
 	return upload(ctx, repo, source, size)

@@ -71,7 +71,8 @@ func TestRealNPMPublishes(t *testing.T) {
 	s.write("pkg/README.md", "# tool\n")
 	s.write("pkg/index.js", "module.exports = 1\n")
 	s.run(true, "pkg", "npm publish")
-	s.run(false, "pkg", "npm publish") // npm itself sees that it is there
+	s.write("pkg/index.js", "module.exports = 2\n")
+	s.run(false, "pkg", "npm publish") // the same version with other bytes: a new npm sees itself that it is there
 	s.write("pkg/package.json", `{"name":"@acme/tool","version":"1.1.0","description":"a tool","license":"MIT"}`)
 	s.run(true, "pkg", "npm publish --tag next")
 	s.says("next: 1.1.0", "pkg", "npm dist-tag ls @acme/tool")

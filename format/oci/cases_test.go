@@ -279,6 +279,12 @@ func TestCase05Manifest(t *testing.T) {
 	} {
 		refused(t, what, pushManifest(c, "acme/app", "bad", typeManifest, b), http.StatusBadRequest, codeManifestInvalid)
 	}
+	layers := make([]any, 100_000)
+	for i := range layers {
+		layers[i] = describe("x/layer", []byte("{}"))
+	}
+	many := asJSON(object{"schemaVersion": 2, "mediaType": typeManifest, "config": describe(typeConfig, configOf("acme/app", release)), "layers": layers})
+	refused(t, "100,000 layers", pushManifest(c, "acme/app", "many", typeManifest, many), http.StatusRequestEntityTooLarge, codeSizeInvalid)
 	pad := func(n int) []byte {
 		b := bytes.Replace(m, []byte(`{`), []byte(`{"pad":"`+strings.Repeat("x", n-len(m)-9)+`",`), 1)
 		return b

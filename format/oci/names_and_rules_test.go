@@ -103,6 +103,32 @@ func TestCase22Claim(t *testing.T) {
 	}
 }
 
+// TestCase22Union: where layers are united, a tag that is pushed here is ours, whatever an upstream has under it, now or later; its
+// other tags are seen.
+func TestCase22Union(t *testing.T) {
+	h := house(t)
+	put(h.Up, "acme/app", release)
+	c := h.Config("r", h.Up)
+	c.Options, c.Union, c.Claims = map[string]string{}, true, nil
+	h.Configure(repo.Settings{}, c)
+	if err := h.Pond.AddClaim(t.Context(), repo.Caller{Actor: millpond.Actor{Name: "owner"}, Rights: formattest.Rights{{Verbs: millpond.Verbs()}}},
+		"r", "acme/app", "union", true); err != nil {
+		t.Fatal(err)
+	}
+	ours := asJSON(object{"schemaVersion": 2, "mediaType": typeIndex, "manifests": []any{}, "annotations": object{"of": "ours"}})
+	for _, tag := range []string{"1.0.0", "ours"} {
+		h.Published(tag, pushManifest(h.As(formattest.Owner), "acme/app", tag, typeIndex, ours))
+	}
+	later := formattest.Release{Version: "ours", Published: formattest.Epoch()}
+	put(h.Up, "acme/app", release, later)
+	h.Pass(time.Hour)
+	for _, tag := range []string{"1.0.0", "ours"} {
+		h.Good("our tag "+tag, h.Get(root+"acme/app/manifests/"+tag), ours)
+	}
+	theirs := manifestOf("acme/app", release)
+	h.Good("theirs by its digest", h.Get(manifestPath("acme/app", theirs)), theirs)
+}
+
 func TestCase23Signing(t *testing.T) {
 	sign := func(h *formattest.House) formattest.Reply {
 		c := h.As(formattest.Owner)

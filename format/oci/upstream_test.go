@@ -2,7 +2,9 @@ package oci
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -95,6 +97,68 @@ func TestCase11OneDownload(t *testing.T) {
 	}
 }
 
+// left asks for a layer, and leaves when the first bytes of it have come.
+func left(t *testing.T, h *formattest.House, path string) {
+	t.Helper()
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	req, err := http.NewRequestWithContext(ctx, "GET", h.URL+"/r"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.ReadFull(resp.Body, make([]byte, 10)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCase11AllLeave: when all readers of a cold layer have left, its download goes on, and the next reader finds it.
+func TestCase11AllLeave(t *testing.T) {
+	h := house(t)
+	layer := bytes.Repeat([]byte("layer "), 1<<20)
+	at := blobPath("acme/app", layer)
+	h.Up.Put(at, faulty.Object{Body: layer, ETag: `"x"`})
+	gate := h.Up.Gate(at, 2<<20)
+	var all sync.WaitGroup
+	for range 5 {
+		all.Go(func() { left(t, h, at) })
+	}
+	all.Wait()
+	<-gate.Reached
+	gate.Open()
+	h.Good("who comes after them", h.Get(at), layer)
+	h.Up.Want(t, at, 1)
+}
+
+// TestCase11Changed: a layer that is another in mid-download is begun anew, or its reader is cut: never a splice.
+func TestCase11Changed(t *testing.T) {
+	h := house(t)
+	layer := bytes.Repeat([]byte("layer "), 1<<19)
+	at := blobPath("acme/app", layer)
+	h.Up.Put(at, faulty.Object{Body: layer, ETag: `"x"`})
+	h.Up.Order(at, "cut 1000000", "change-mid-resume")
+	if r := h.Get(at); r.Err == nil && r.Status == http.StatusOK && !bytes.Equal(r.Body, layer) {
+		t.Errorf("the bytes are of two layers: %d", len(r.Body))
+	}
+	h.Up.Put(at, faulty.Object{Body: layer, ETag: `"x"`})
+	h.Up.Order(at, "always ok")
+	h.Pass(2 * time.Minute)
+	for try := range 3 { // the first may find what was begun before, and be cut with it
+		r := h.Get(at)
+		if r.Err == nil && bytes.Equal(r.Body, layer) {
+			return
+		}
+		if r.Err == nil && r.Status == http.StatusOK || try == 2 {
+			t.Errorf("the layer is whole again, and reader %d got %d of its bytes, %v", try, len(r.Body), r.Err)
+		}
+		h.Pass(2 * time.Minute)
+	}
+}
+
 func TestCase11Cut(t *testing.T) {
 	for _, verb := range []string{"cut 1500000", "reset 1500000", "no-range"} {
 		h := house(t)
@@ -128,6 +192,23 @@ func TestCase12Lies(t *testing.T) {
 		if verb != "always extra 5" {
 			if kept := h.Kept(); kept != before {
 				t.Errorf("%s: %d blobs are kept, want %d", verb, kept, before)
+			}
+		}
+	}
+}
+
+// TestCase12Encoded: what comes with an encoding that nobody asked for is taken for what it decodes to, if that is what the digest
+// says, and never kept or given as it came.
+func TestCase12Encoded(t *testing.T) {
+	h := house(t)
+	put(h.Up, "acme/app", release)
+	m, layer := manifestOf("acme/app", release), layerOf("acme/app", release)
+	h.Up.Order(manifestPath("acme/app", m), "always gzip-body")
+	h.Up.Order(blobPath("acme/app", layer), "always gzip-body")
+	for range 2 {
+		for path, want := range map[string][]byte{manifestPath("acme/app", m): m, blobPath("acme/app", layer): layer} {
+			if r := h.Get(path); r.Status == http.StatusOK && (string(r.Body) != string(want) || r.Header.Get("Content-Encoding") != "") || r.Status != http.StatusOK && r.Status != http.StatusServiceUnavailable {
+				t.Errorf("%s: got %s, Content-Encoding %q", path, r, r.Header.Get("Content-Encoding"))
 			}
 		}
 	}

@@ -19,7 +19,7 @@ type handler struct {
 func (Format) Handler(r format.Repo) http.Handler { return handler{repo: r} }
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.s3 = isS3(r)
+	h.s3 = isS3(r) && !isLink(r) // who comes by a link has no other words than the link's
 	if err := h.serve(w, r); err != nil {
 		h.fail(w, r, err)
 	}

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"millpond/format"
 	"millpond/format/formattest"
 )
 
@@ -89,7 +88,7 @@ func FuzzZip(f *testing.F) {
 	f.Add([]byte("PK\x06\x07" + strings.Repeat("\xff", 16) + "PK\x05\x06" + strings.Repeat("\xff", 18)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		z, err := readZip(bytes.NewReader(b), int64(len(b)))
-		if err == nil && len(z.File) > format.MostMembers {
+		if err == nil && len(z.File) > mostMembers {
 			t.Errorf("%d members", len(z.File))
 		}
 	})
@@ -186,4 +185,23 @@ func TestCase04Tus(t *testing.T) {
 	all := send("POST", "/-/uploads", text, "Upload-Metadata", meta("at/once"), "Upload-Length", "10", "Content-Type", typeChunk)
 	h.Want("with the upload", all, http.StatusCreated)
 	h.Good("at once", h.Get("/at/once"), []byte(text))
+}
+
+// TestMembersThatAreNotSaid: an archive that says it has few members, and has many, is not read to its end.
+func TestMembersThatAreNotSaid(t *testing.T) {
+	entry := make([]byte, 47)
+	copy(entry, "PK\x01\x02")
+	entry[28], entry[46] = 1, 'x' // a name of one letter
+	for n, refused := range map[int]bool{3: false, 1 << 16: false, 1 << 17: true} {
+		end := make([]byte, 22)
+		copy(end, "PK\x05\x06")
+		binary.LittleEndian.PutUint16(end[8:], uint16(n))
+		binary.LittleEndian.PutUint16(end[10:], uint16(n))
+		binary.LittleEndian.PutUint32(end[12:], uint32(n*len(entry)))
+		archive := append(bytes.Repeat(entry, n), end...)
+		z, err := readZip(bytes.NewReader(archive), int64(len(archive)))
+		if refused != (err != nil) || err == nil && len(z.File) != n {
+			t.Errorf("%d members: got %v, want refused: %v", n, err, refused)
+		}
+	}
 }

@@ -22,6 +22,7 @@ import (
 const (
 	mostMetadata = 1 << 20 // bytes of metadata.gz, unpacked
 	mostData     = 8 << 30 // bytes of data.tar.gz, unpacked
+	mostParts    = 64      // entries of a gem: it has three, and a signature of each
 )
 
 // readMetadata reads the specification of a gem: the first entry of its archive has it. What is read of r on the way is
@@ -44,6 +45,9 @@ func readMetadata(r io.Reader) (*gemspec, error) {
 			}
 			return readGemspec(text)
 		case "checksums.yaml.gz", "checksums.yaml.gz.sig":
+			if entry.Size > mostMetadata { // what is passed over is in memory
+				return nil, &millpond.Error{Kind: millpond.TooLarge, Why: "the gem's checksums are larger than 1 MiB"}
+			}
 		default:
 			return nil, invalid("what was sent is no gem: its archive does not begin with metadata.gz")
 		}
@@ -71,10 +75,13 @@ func checkGem(r io.Reader) error {
 	t := tar.NewReader(r)
 	got := map[string]map[string]string{} // algorithm to entry to sum
 	var want map[string]map[string]string
-	for {
+	for n := 0; ; n++ {
 		entry, err := t.Next()
 		if err == io.EOF {
 			break
+		}
+		if n >= mostParts {
+			return invalid(fmt.Sprintf("the gem has more than %d parts", mostParts))
 		}
 		if err != nil {
 			return &millpond.Error{Kind: millpond.Invalid, Why: "the gem is damaged, or ends too early", Err: err}

@@ -53,7 +53,7 @@ type identityToken struct {
 	issuer    string
 	audiences []string
 	expires   time.Time
-	id        string // jti, or the hash of the token
+	id        string // jti, or the hash of what was signed
 	claims    map[string]any
 }
 
@@ -101,7 +101,7 @@ func (a *Auth) verify(ctx context.Context, text string) (*identityToken, error) 
 		return nil, forged("its claims cannot be read")
 	}
 	t := &identityToken{issuer: issuer, claims: claims}
-	return t, t.check(text, a.now())
+	return t, t.check(payload, a.now())
 }
 
 // claimsOf reads claims with numbers as they stand there. A claim that stands there twice is refused.
@@ -132,7 +132,7 @@ func claimsOf(payload []byte) (map[string]any, error) {
 }
 
 // check reads the times, audiences and id.
-func (t *identityToken) check(text string, now time.Time) error {
+func (t *identityToken) check(payload []byte, now time.Time) error {
 	at := func(name string) (time.Time, bool) {
 		n, ok := t.claims[name].(json.Number)
 		f, err := n.Float64()
@@ -168,7 +168,8 @@ func (t *identityToken) check(text string, now time.Time) error {
 	if id, _ := t.claims["jti"].(string); id != "" {
 		t.id = "jti " + id
 	} else {
-		hash := sha256.Sum256([]byte(text))
+		// Of the claims and not of the text: anybody can spell a signature in another way that is as good.
+		hash := sha256.Sum256(payload)
 		t.id = "hash " + digest(hash)
 	}
 	return nil

@@ -5,8 +5,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -29,7 +31,8 @@ type authority struct {
 	id    string
 	asked atomic.Int64 // for its keys
 	down  atomic.Bool
-	names string // whom it says it is, if not itself
+	names string            // whom it says it is, if not itself
+	keys  []jose.JSONWebKey // besides
 	mux   *http.ServeMux
 }
 
@@ -50,7 +53,7 @@ func newAuthority(t *testing.T) *authority {
 	})
 	a.mux.HandleFunc("GET /keys", func(w http.ResponseWriter, r *http.Request) {
 		a.asked.Add(1)
-		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: a.key.Public(), KeyID: a.id, Algorithm: "RS256", Use: "sig"}}})
+		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: append([]jose.JSONWebKey{{Key: a.key.Public(), KeyID: a.id, Algorithm: "RS256", Use: "sig"}}, a.keys...)})
 	})
 	a.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.down.Load() {
@@ -427,5 +430,27 @@ func TestPublic(t *testing.T) {
 		if got := public(address); got != want {
 			t.Errorf("%v is public: %t, want %t", address, got, want)
 		}
+	}
+}
+
+// TestRespelt is S35 too: a token without an id is good once, however its signature is spelt. Of ES256 each has a twin that is as
+// good, which anybody can work out.
+func TestRespelt(t *testing.T) {
+	r, a, door := trusting(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	r.must(err)
+	a.keys = []jose.JSONWebKey{{Key: key.Public(), KeyID: "e", Algorithm: "ES256", Use: "sig"}}
+	text := sign(t, jose.ES256, key, map[string]any{"kid": "e"}, a.job(r, "", "jti", nil))
+	dot := strings.LastIndexByte(text, '.') + 1
+	sum, err := base64.RawURLEncoding.DecodeString(text[dot:])
+	r.must(err)
+	s := new(big.Int).SetBytes(sum[32:])
+	s.Sub(elliptic.P256().Params().N, s).FillBytes(sum[32:])
+	_, err = door.Exchange(t.Context(), text, "")
+	r.must(err)
+	_, err = door.Exchange(t.Context(), text[:dot]+base64.RawURLEncoding.EncodeToString(sum), "")
+	r.kind("the twin of a used signature", err, millpond.Unauthenticated)
+	if err == nil || !strings.Contains(err.Error(), "used before") {
+		t.Errorf("the twin of a used signature: got %v, want that it was used before", err)
 	}
 }

@@ -236,6 +236,15 @@ func TestProvider(t *testing.T) {
 	if s.Caller.Name != "carl" || !s.Caller.Rights.May(millpond.VerbPublish, "team", "x") {
 		t.Errorf("%+v cannot publish as a member of dev", s.Caller.Actor)
 	}
+	r.user("olga")
+	claims["nonce"], claims["preferred_username"] = "", "olga"
+	renamed, err := login()
+	r.must(err)
+	for _, e := range r.records.events[len(r.records.events)-2:] {
+		if renamed.Caller.Name != "carl" || e.Actor.Name != "carl" || strings.Contains(string(e.Detail), "olga") {
+			t.Errorf("carl, whom the provider calls olga now, is %q, and the log says that %q had %s %s", renamed.Caller.Name, e.Actor.Name, e.Verb, e.Detail)
+		}
+	}
 	r.must(r.AddGroup(t.Context(), r.root, "dev", ""))
 	r.must(r.RemoveMember(t.Context(), r.root, "dev", "carl"))
 	claims["nonce"] = ""

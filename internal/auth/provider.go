@@ -248,6 +248,11 @@ func (a *Auth) arrive(ctx context.Context, client string, p Provider, subject st
 	if checkName(name) != nil {
 		name, _, _ = strings.Cut(strings.ToLower(email), "@")
 	}
+	for _, u := range a.state.Load().users {
+		if u.Issuer == p.Issuer && u.Subject == subject {
+			name = u.Name // the event is theirs, whatever they are called there now
+		}
+	}
 	err := a.change(ctx, millpond.Actor{Name: name, Client: client}, "user-arrive", name, nil, func(tx catalog.Tx) error {
 		var found, named *User
 		for u, err := range every[User](tx.Entries(kindUser, ""), a.now()) {

@@ -103,14 +103,18 @@ type identity struct {
 	user   *User  // nil of anonymous, setup and jobs
 	token  *token // nil without one
 	login  *session
+	link   *scope  // of the link that the request came by; nil without one
 	within []scope // all of them narrow
 	rights []right
 }
 
 var _ repo.Rights = (*identity)(nil)
 
-// May implements repo.Rights.
+// May implements repo.Rights. What is asked of the pond as a whole is asked of all names.
 func (i *identity) May(v millpond.Verb, repository, pkg string) bool {
+	if repository == "" && pkg == "" {
+		pkg = "*"
+	}
 	b := bit(v)
 	for k := range i.rights {
 		g := &i.rights[k]

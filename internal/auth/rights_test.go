@@ -210,3 +210,24 @@ func TestNow(t *testing.T) {
 		t.Errorf("root is no administrator any more: %v", err)
 	}
 }
+
+// TestPondWide: what is asked of the pond as a whole is not for who may only do it to some names.
+func TestPondWide(t *testing.T) {
+	r := start(t)
+	whole := r.bearer(r.token(r.root, token{}))
+	narrow := r.bearer(r.token(r.root, token{Names: []string{"acme-*"}}))
+	some := r.user("some", "operator * acme-*", "auditor * acme-*")
+	for _, v := range []millpond.Verb{millpond.VerbOperate, millpond.VerbAudit} {
+		if !whole.Rights.May(v, "", "") {
+			t.Errorf("an administrator's token may not %s", v)
+		}
+		for what, c := range map[string]repo.Caller{"a token for some names": narrow, "a grant for some names": some} {
+			if c.Rights.May(v, "", "") {
+				t.Errorf("%s lets its holder %s all of the pond", what, v)
+			}
+			if !c.Rights.May(v, "team", "acme-x") {
+				t.Errorf("%s is good for none of them", what)
+			}
+		}
+	}
+}

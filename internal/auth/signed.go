@@ -128,9 +128,15 @@ func (a *Auth) byLink(ctx context.Context, s *snapshot, r *http.Request, client 
 	if i == nil {
 		return nil, bad(why + ", and what it signed with it")
 	}
-	narrow := *i
 	repository, _, _ := strings.Cut(strings.TrimPrefix(l.path, "/"), "/")
-	narrow.within = append(slices.Clone(i.within), scope{Verbs: []millpond.Verb{verb}, Repositories: []string{repository}})
+	return i.linked(&scope{Verbs: []millpond.Verb{verb}, Repositories: []string{repository}}), nil
+}
+
+// linked is an identity narrowed to what a link that it made is for.
+func (i *identity) linked(to *scope) *identity {
+	narrow := *i
+	narrow.link = to
+	narrow.within = append(slices.Clone(i.within), *to)
 	narrow.rights = slices.DeleteFunc(slices.Clone(i.rights), func(g right) bool { return g.open })
 	for _, g := range i.rights {
 		if g.open { // what everybody may is narrowed for a link too
@@ -138,5 +144,5 @@ func (a *Auth) byLink(ctx context.Context, s *snapshot, r *http.Request, client 
 			narrow.rights = append(narrow.rights, g)
 		}
 	}
-	return &narrow, nil
+	return &narrow
 }

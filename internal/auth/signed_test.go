@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/catalog"
 	"millpond/format"
+	"millpond/repo"
 )
 
 // keys keeps one key.
@@ -288,3 +290,34 @@ func TestCase10Links(t *testing.T) {
 }
 
 func errOf[T any](_ T, err error) error { return err }
+
+// TestLinkWithinChange: a link lets in no more inside the transaction of a change than it does before it, and stands for
+// nothing else of its maker.
+func TestLinkWithinChange(t *testing.T) {
+	g, _, secret := signingRig(t)
+	maker := g.bearer(secret)
+	q, err := g.AccountsFor(maker, "raw", "raw", nil).(format.Linker).SignLink(t.Context(), format.Link{Method: "PUT", Path: "/in/f"})
+	g.must(err)
+	c, err := g.identify(request("PUT", "http://pond.example/raw/in/f?"+q.Encode(), "x"))
+	g.must(err)
+	var now repo.Rights
+	g.must(g.records.View(t.Context(), func(tx catalog.Tx) (err error) {
+		now, err = c.Rights.Now(tx)
+		return err
+	}))
+	still, err := g.Still(c)
+	g.must(err)
+	for when, rights := range map[string]repo.Rights{"before": c.Rights, "inside": now, "later": still.Rights} {
+		if !rights.May(millpond.VerbPublish, "raw", "in/f") {
+			t.Errorf("%s: the link is for nothing", when)
+		}
+		for _, v := range []millpond.Verb{millpond.VerbOverwrite, millpond.VerbMove, millpond.VerbDelete, millpond.VerbGrant} {
+			if rights.May(v, "raw", "in/f") {
+				t.Errorf("%s: a link to put a file lets its holder %s", when, v)
+			}
+		}
+		if rights.May(millpond.VerbPublish, "other", "x") {
+			t.Errorf("%s: the link is for another repository too", when)
+		}
+	}
+}

@@ -239,5 +239,8 @@ func (s *snapshot) again(i *identity) (*identity, error) {
 	if found == nil {
 		return nil, wrong(millpond.Unauthenticated, why, "log in again")
 	}
+	if i.link != nil {
+		return found.linked(i.link), nil
+	}
 	return found, nil
 }

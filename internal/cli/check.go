@@ -18,7 +18,7 @@ type checkCommand struct {
 	api
 	settings
 	ReadData bool `help:"Read every byte that is held, and compare it with its digest."`
-	Repair   bool `help:"Drop what is damaged and can be fetched again."`
+	Repair   bool `help:"Drop what is damaged and can be fetched again; published bytes that rotted are set aside."`
 }
 
 // Run looks for damage. It opens the data itself; if a running pond has it, that pond is asked.

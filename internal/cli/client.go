@@ -80,6 +80,7 @@ func (r *remote) AfterApply() error {
 type request struct {
 	method string
 	path   []string // below /-/api, each a segment that is escaped here
+	at     *url.URL // what is asked in place of path and query; who asks is told to the pond only
 	query  url.Values
 	in     any // sent as JSON, if it is not nil
 	body   io.Reader
@@ -146,6 +147,9 @@ func (r *remote) send(ctx context.Context, q request) (*http.Response, error) {
 		u.Path += "/" + segment
 	}
 	u.RawPath, u.RawQuery = escaped.String(), q.query.Encode()
+	if q.at != nil {
+		u = q.at
+	}
 	body := q.body
 	if q.in != nil {
 		text, err := json.Marshal(q.in)
@@ -165,7 +169,7 @@ func (r *remote) send(ctx context.Context, q request) (*http.Response, error) {
 		req.ContentLength = q.size
 	}
 	req.Header.Set("Accept", cmp.Or(q.accept, "application/json"))
-	if r.Token != "" {
+	if r.Token != "" && u.Host == r.URL.Host && u.Scheme == r.URL.Scheme {
 		req.Header.Set("Authorization", "Bearer "+r.Token)
 	}
 	transport, err := r.transport()

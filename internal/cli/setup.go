@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -38,7 +39,9 @@ func (c *setUpCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return err
 	}
-	s := format.ClientSetup{Client: c.Client, Base: base}
+	s := format.ClientSetup{Client: c.Client, Base: base, Read: func(ctx context.Context, path string) ([]byte, error) {
+		return c.read(ctx, base.JoinPath(path))
+	}}
 	if base.Scheme == "https" && c.CA != "" {
 		if s.CA, err = filepath.Abs(c.CA); err != nil {
 			return err
@@ -88,6 +91,23 @@ func (c *setUpCommand) Run(ctx context.Context, p *Process) error {
 		fmt.Fprintf(p.Err, "note: %s must trust the authority in %s too: add it to those of the machine\n", c.Client, s.CA)
 	}
 	return c.done(p, "%s uses %s; 'millpond unset-up %s' puts back what was there", c.Client, base, c.Client)
+}
+
+// mostRead bounds what is read of a repository to set a client up.
+const mostRead = 1 << 20
+
+// read reads a small document of a repository.
+func (c *setUpCommand) read(ctx context.Context, at *url.URL) ([]byte, error) {
+	resp, err := c.send(ctx, request{method: "GET", at: at, accept: "*/*"})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, mostRead+1))
+	if err == nil && len(b) > mostRead {
+		err = &millpond.Error{Kind: millpond.TooLarge, Why: fmt.Sprintf("%s is longer than %d bytes", at.Redacted(), mostRead)}
+	}
+	return b, err
 }
 
 // format is the one that knows the client.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -192,6 +193,22 @@ func TestTokenGoesToItsPondOnly(t *testing.T) {
 	command("whoami", "--url", other.URL)
 	if got := other.last(); !strings.HasPrefix(got, "GET whoami") || strings.Contains(got, "mp_t1_x") {
 		t.Errorf("another pond was asked %q, want no token", got)
+	}
+	// A repository with a host of its own is asked how its clients are set up, and is told no token of the pond's.
+	at, err := url.Parse(other.URL + "/-/api/setup.sources")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pond, err := url.Parse(d.URL + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := &remote{URL: pond, Token: "mp_t1_x"}
+	if resp, err := known.send(t.Context(), request{method: "GET", at: at}); err == nil {
+		resp.Body.Close()
+	}
+	if got := other.last(); !strings.HasPrefix(got, "GET setup.sources") || strings.Contains(got, "mp_t1_x") {
+		t.Errorf("another host was asked %q, want no token", got)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -289,5 +290,34 @@ func TestDescriptionCoversEveryRoute(t *testing.T) {
 	}
 	if w := h.send("", "DELETE", "/-/api/users", nil); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD, POST" {
 		t.Errorf("DELETE /-/api/users = %d, Allow %q; want 405 and GET, HEAD, POST", w.Code, w.Header().Get("Allow"))
+	}
+}
+
+// TestEventsOfSomeNames: who may audit some names of a repository reads of those, and of no others.
+func TestEventsOfSomeNames(t *testing.T) {
+	h := newHouse(t)
+	for _, name := range []string{"acme-x", "other"} {
+		h.send(bearer(h.admin), "PUT", "/priv/"+name+"/1", strings.NewReader("one"))
+	}
+	some := h.user("some", "auditor priv acme-*")
+	var events []EventDocument
+	h.ask(some, "GET", "/-/api/events?repository=priv&package=acme-x", nil, 200, &events)
+	if len(events) != 1 || events[0].Package != "acme-x" {
+		t.Errorf("of its own name: %+v, want the one event", events)
+	}
+	for _, path := range []string{"events?repository=priv", "events?repository=priv&package=other", "events?package=acme-x", "audit/chain?repository=priv", "audit/chain?repository=priv&package=acme-x"} {
+		h.ask(some, "GET", "/-/api/"+path, nil, 403, nil)
+	}
+	h.ask(h.user("all", "auditor priv"), "GET", "/-/api/events?repository=priv", nil, 200, nil)
+}
+
+// TestReadyThoughSomebodyLeft: a client that leaves while it asks how the pond is makes it ill for nobody else.
+func TestReadyThoughSomebodyLeft(t *testing.T) {
+	h := newHouse(t)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	h.send("", "GET", "/-/readyz", nil, func(r *http.Request) { *r = *r.WithContext(left) })
+	if w := h.send("", "GET", "/-/readyz", nil); w.Code != 200 {
+		t.Errorf("after a client that left: %d %s", w.Code, w.Body)
 	}
 }

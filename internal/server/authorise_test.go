@@ -10,7 +10,13 @@ import (
 
 	"millpond"
 	"millpond/catalog"
+	"millpond/fetch"
 	"millpond/format"
+	"millpond/format/debian"
+	"millpond/format/golang"
+	"millpond/format/npm"
+	"millpond/format/oci"
+	"millpond/format/pypi"
 	"millpond/repo"
 )
 
@@ -194,10 +200,21 @@ func TestMountsWantTheirVerb(t *testing.T) {
 func TestRealFormatsRefuseStrangers(t *testing.T) {
 	h := newHouse(t)
 	stranger := h.user("stranger", "reader other")
+	upstream := []repo.Upstream{{Settings: fetch.Settings{Name: "up", URL: h.upURL}}}
+	configs := []repo.Config{{Name: "other", Format: paper{}}}
+	for name, f := range map[string]format.Format{"py": pypi.Format{}, "node": npm.Format{}, "mods": golang.Format{}, "debs": debian.Format{}, "images": oci.Format{}, "more": oci.Format{}} {
+		configs = append(configs, repo.Config{Name: name, Format: f, Upstreams: upstream})
+	}
+	h.reconfigured(Settings{}, configs...)
+	digest := "sha256:" + strings.Repeat("a", 64)
 	paths := map[string][]string{
 		"py":   {"/", "/simple/", "/simple/requests/", "/simple/Requests/", "/simple/requests", "/pypi/requests/json", "/pypi/requests/2.0/json", "/legacy/", "/packages/ab/x.whl", "/packages/ab/x.whl.metadata", "/integrity/requests/2.0/x.whl/provenance"},
 		"node": {"/", "/requests", "/@acme%2fwidget", "/@acme/widget", "/widget/-/widget-1.0.0.tgz", "/-/v1/search?text=x", "/-/whoami", "/-/ping", "/-/npm/v1/security/advisories/bulk", "/-/package/widget/dist-tags", "/-/npm/v1/keys"},
 		"mods": {"/", "/example.org/m/@v/list", "/example.org/m/@v/v1.0.0.info", "/example.org/m/@v/v1.0.0.mod", "/example.org/m/@v/v1.0.0.zip", "/example.org/m/@latest", "/sumdb/sum.example/supported", "/sumdb/sum.example/lookup/example.org/m@v1.0.0", "/cached-only/example.org/m/@v/list"},
+		"debs": {"/", "/dists/stable/InRelease", "/dists/stable/main/binary-amd64/Packages.gz", "/dists/stable/main/binary-amd64/by-hash/SHA256/" + digest[7:], "/pool/main/h/hello/hello_1.0_amd64.deb",
+			"/pool/stable/main/h/hello/hello_1.0_amd64.deb", "/./InRelease", "/key.asc", "/setup.sources?suite=stable", "/incoming/hello_1.0_amd64.deb", "/snapshot/20260101T000000Z/dists/stable/InRelease"},
+		"images": {"/v2/", "/v2/_catalog", "/v2/team/app/manifests/1.0.0", "/v2/team/app/manifests/" + digest, "/v2/team/app/blobs/" + digest, "/v2/team/app/blobs/uploads/", "/v2/team/app/blobs/uploads/X1",
+			"/v2/team/app/tags/list", "/v2/team/app/referrers/" + digest, "/v2/team/app/blobs/uploads/?mount=" + digest + "&from=team/other"},
 	}
 	for repository, list := range paths {
 		for _, path := range list {
@@ -209,6 +226,17 @@ func TestRealFormatsRefuseStrangers(t *testing.T) {
 							t.Errorf("%s /%s%s as a stranger (known: %t) = %d %.100s, want %d", method, repository, spelt, name != "", w.Code, w.Body, want)
 						}
 					}
+				}
+			}
+		}
+	}
+	// Below /v2/ of the whole pond a repository that one may not see is as one that is not there.
+	for _, path := range []string{"team/app/manifests/1.0.0", "team/app/blobs/" + digest, "team/app/blobs/uploads/", "team/app/tags/list", "team/app/referrers/" + digest, "team/app", "team/app/tags/list%00"} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+			for _, name := range []string{"", bearer(stranger)} {
+				there, not := h.send(name, method, "/v2/images/"+path, nil), h.send(name, method, "/v2/imagez/"+path, nil)
+				if said := strings.ReplaceAll(not.Body.String(), "imagez", "images"); there.Code < 400 || there.Code != not.Code || there.Body.String() != said {
+					t.Errorf("%s /v2/images/%s as a stranger (known: %t) = %d %.100s, of no repository %d %.100s", method, path, name != "", there.Code, there.Body, not.Code, said)
 				}
 			}
 		}

@@ -51,5 +51,18 @@ func writeCacheStatus(h http.Header, t *repo.Trace, now time.Time) {
 			s = "millpond; fwd=stale"
 		}
 		h["Cache-Status"] = []string{s}
+		h["Warning"] = []string{staleWarning(t, age)}
 	}
+}
+
+// staleWarning says in words what Cache-Status says: clients of registries print it.
+func staleWarning(t *repo.Trace, age int64) string {
+	why := "its upstream was not asked"
+	switch {
+	case t.Status != 0:
+		why = "its upstream answered " + strconv.Itoa(t.Status)
+	case t.Upstream > 0:
+		why = "its upstream did not answer"
+	}
+	return `299 - "kept from ` + strconv.FormatInt(age, 10) + ` seconds ago: ` + why + `"`
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 
 	"millpond"
 	"millpond/format"
@@ -64,10 +65,15 @@ func (s *Server) identify(x *response, r *http.Request, t *table, own bool) erro
 	if x.peer.forward && x.peer.addr.IsValid() {
 		r.RemoteAddr = netip.AddrPortFrom(x.peer.addr, 0).String()
 	}
-	if own {
+	asked := r
+	switch {
+	case own:
 		r = t.withoutPrefix(r)
+	case x.at != nil && !x.peer.proxied:
+		r = x.at.named(r)
 	}
 	c, err := s.parts.Callers.Identify(r.Context(), r)
+	asked.Body = r.Body // which fails at its end if it is not what was signed
 	if err != nil && own && !x.json && millpond.Is(err, millpond.Unauthenticated) && len(r.Header["Authorization"]) == 0 && len(r.Header["Cookie"]) > 0 {
 		// A browser whose login has ended must still be shown the page where to log in.
 		r.Header.Del("Cookie")
@@ -93,6 +99,18 @@ func (t *table) withoutPrefix(r *http.Request) *http.Request {
 	u.Path = u.Path[len(t.under):] // which needs no escaping
 	if u.RawPath != "" {
 		u.RawPath = inner
+	}
+	out.URL = &u
+	return &out
+}
+
+// named is the request as it would be at the pond's own address: what is signed there names the repository, and is good where
+// the repository is the root.
+func (at *root) named(r *http.Request) *http.Request {
+	out, u := *r, *r.URL
+	u.Path = "/" + at.mount.name + u.Path
+	if u.RawPath != "" {
+		u.RawPath = "/" + at.mount.name + u.RawPath
 	}
 	out.URL = &u
 	return &out
@@ -189,7 +207,12 @@ func (t *table) may(c *call) error {
 		}
 		return refuse(&x.caller, string(verb)+" in "+m.name, "an owner of "+m.name+" can grant it")
 	case inQuery:
-		if name := c.r.URL.Query().Get("repository"); name != "" && rights(verb, name, "") {
+		q := c.r.URL.Query()
+		pkg := "*" // all names, unless it is asked for one
+		if one := q.Get("package"); one != "" && slices.Contains(c.route.query, "package") {
+			pkg = one
+		}
+		if name := q.Get("repository"); name != "" && rights(verb, name, pkg) {
 			return nil
 		}
 	case inBody:

@@ -15,6 +15,7 @@ import (
 	"millpond"
 	"millpond/catalog"
 	"millpond/internal/audit"
+	"millpond/repo"
 )
 
 // Heads are the ends of the log that the pond has signed. *audit.Notary has them.
@@ -164,6 +165,9 @@ func (s *Server) streamEvents(c *call, records Records, f catalog.Filter, follow
 		if c.r.Context().Err() != nil {
 			return c.cut(c.r.Context().Err())
 		}
+		if err == nil {
+			err = s.stillMay(c)
+		}
 		if err == nil && matches(&f, &e) {
 			err = line.Encode(describeEvent(&e))
 		}
@@ -173,6 +177,26 @@ func (s *Server) streamEvents(c *call, records Records, f catalog.Filter, follow
 		c.Flush()
 	}
 	return nil
+}
+
+// A Lasting knows callers as they are now, for connections that last.
+type Lasting interface {
+	// Still is Unauthenticated once what the caller came with has ended.
+	Still(c repo.Caller) (repo.Caller, error)
+}
+
+// stillMay asks again, of a call that lasts, what was asked before it began.
+func (s *Server) stillMay(c *call) error {
+	l, ok := s.parts.Callers.(Lasting)
+	if !ok {
+		return nil
+	}
+	now, err := l.Still(c.caller)
+	if err != nil {
+		return err
+	}
+	c.caller = now
+	return c.t.may(c)
 }
 
 // cut ends an answer of which something was sent, so that nobody takes what they have as whole; what was not begun can

@@ -28,7 +28,8 @@ func (s *Server) statsSoon(ctx context.Context) (repo.Stats, error) {
 	if a := s.canary.Load(); a != nil && time.Since(a.at) < 2*time.Second {
 		return a.stats, a.err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	// The answer is for others too: who asked first may go away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	stats, err := s.parts.Pond.Stats(ctx)
 	s.canary.Store(&statsAnswer{at: time.Now(), stats: stats, err: err})

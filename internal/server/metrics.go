@@ -244,6 +244,10 @@ func (p *pondCollector) upstreams(gauge, count func(string, string, float64, ...
 			gauge("upstream_in_flight", "Requests to the upstream under way.", float64(u.InFlight), "upstream", name)
 			count("upstream_requests_total", "Requests sent to the upstream.", float64(u.Requests-u.Failures), "upstream", name, "status", "ok")
 			count("upstream_requests_total", "Requests sent to the upstream.", float64(u.Failures), "upstream", name, "status", "failed")
+			if u.Limit > 0 {
+				gauge("upstream_ratelimit", "Requests that the upstream takes in a time of its own, as it last said.", float64(u.Limit), "upstream", name)
+				gauge("upstream_ratelimit_remaining", "Those of them that are left.", float64(u.Left), "upstream", name)
+			}
 			count("upstream_bytes_total", "Bytes taken from the upstream.", float64(u.Bytes), "upstream", name)
 		}
 	}

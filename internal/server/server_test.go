@@ -357,6 +357,9 @@ func TestCacheStatus(t *testing.T) {
 			if h.Get("Cache-Status") != c.want || h.Get("Age") != c.age {
 				t.Errorf("trace %+v: Cache-Status %q, Age %q; want %q, %q", c.trace, h.Get("Cache-Status"), h.Get("Age"), c.want, c.age)
 			}
+			if got := h.Get("Warning"); (got != "") != (c.age != "") || c.age != "" && !strings.HasPrefix(got, `299 - "kept from 412 seconds ago: its upstream `) {
+				t.Errorf("trace %+v: Warning %q", c.trace, got)
+			}
 		})
 	}
 }
@@ -560,12 +563,15 @@ func TestMetrics(t *testing.T) {
 		w.Write(make([]byte, 100))
 	}}))
 	s.parts.Pond.(*water).stats = repo.Stats{Free: 7, Low: true, Layers: map[string]int64{"alpha/up": 5}, Fetch: fetch.Stats{Bytes: 11, Corrupt: 2, Followers: 3}}
-	s.table.Load().order[0].repository.(*place).upstreams = []fetch.State{{Name: "up", Open: true, Requests: 9, Failures: 4}}
+	s.table.Load().order[0].repository.(*place).upstreams = []fetch.State{{Name: "up", Open: true, Requests: 9, Failures: 4, Limit: 100, Left: 0}, {Name: "other"}}
 	for _, result := range []string{"hit", "hit", "miss", "blocked", "stale"} {
 		get(t, s, "/alpha/"+result)
 	}
 	get(t, s, "/alpha/hit", method("BREW"))
 	body := get(t, s, "/-/metrics").Body.String()
+	if strings.Contains(body, `ratelimit{upstream="alpha/other"}`) {
+		t.Error("an upstream that says nothing of a limit has one")
+	}
 	for _, want := range []string{
 		`millpond_http_requests_total{format="one",status="200",verb="GET"} 4`,
 		`millpond_http_requests_total{format="one",status="403",verb="GET"} 1`,
@@ -582,6 +588,7 @@ func TestMetrics(t *testing.T) {
 		`millpond_upstream_state{upstream="alpha/up"} 1`,
 		`millpond_upstream_requests_total{status="failed",upstream="alpha/up"} 4`,
 		`millpond_upstream_requests_total{status="ok",upstream="alpha/up"} 5`,
+		`millpond_upstream_ratelimit{upstream="alpha/up"} 100`, `millpond_upstream_ratelimit_remaining{upstream="alpha/up"} 0`,
 	} {
 		if !strings.Contains(body, want+"\n") {
 			t.Errorf("metrics lack %s\n%s", want, ours(body))
