@@ -124,6 +124,10 @@ repositories:
   slow:
     format: pypi
     upstreams: [http://%[3]s/rate/125000000/simple/]
+  ill:
+    format: pypi
+    fresh: 1ms
+    upstreams: [{url: "http://%[3]s/simple/", first_byte: 500ms}]
   npm:
     format: npm
     upstreams: [http://%[3]s/npm/]
@@ -270,6 +274,7 @@ func (p *pond) warm(ctx context.Context, path string, headers ...string) (http.H
 type asked struct {
 	Requests map[string]int // by path
 	Bytes    int64
+	Most     int // at once
 }
 
 func (r *rig) asked(ctx context.Context) (asked, error) {
@@ -282,7 +287,10 @@ func (r *rig) asked(ctx context.Context) (asked, error) {
 }
 
 // forget makes the upstream count anew.
-func (r *rig) forget(ctx context.Context) error {
-	_, _, err := get(ctx, "http://"+r.upstream.addr+"/-/forget")
+func (r *rig) forget(ctx context.Context) error { return r.order(ctx, "forget") }
+
+// order tells the upstream to forget, to hang, or to answer again.
+func (r *rig) order(ctx context.Context, verb string) error {
+	_, _, err := get(ctx, "http://"+r.upstream.addr+"/-/"+verb)
 	return err
 }

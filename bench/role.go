@@ -137,6 +137,9 @@ type upstream struct {
 	mu       sync.Mutex // guards what follows
 	requests map[string]int
 	bytes    int64
+	now      int           // requests under way
+	most     int           // of them, at once
+	well     chan struct{} // closed when it answers again; nil while it answers
 }
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -147,12 +150,23 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/-/asked":
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		json.NewEncoder(w).Encode(asked{u.requests, u.bytes})
+		json.NewEncoder(w).Encode(asked{u.requests, u.bytes, u.most})
 		return
 	case "/-/forget":
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		u.requests, u.bytes = map[string]int{}, 0
+		u.requests, u.bytes, u.most = map[string]int{}, 0, u.now
+		return
+	case "/-/hang", "/-/answer":
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.well != nil {
+			close(u.well)
+		}
+		u.well = nil
+		if path == "/-/hang" {
+			u.well = make(chan struct{})
+		}
 		return
 	}
 	rate := int64(0)
@@ -163,7 +177,22 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	u.mu.Lock()
 	u.requests[path]++
+	u.now++
+	u.most = max(u.most, u.now)
+	well := u.well
 	u.mu.Unlock()
+	defer func() {
+		u.mu.Lock()
+		u.now--
+		u.mu.Unlock()
+	}()
+	if well != nil {
+		select {
+		case <-well:
+		case <-r.Context().Done():
+			return
+		}
+	}
 	m, err := u.get(path, r.Host)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusNotFound)

@@ -9,7 +9,7 @@ import (
 // A Row is one line of the table: what the pond took, what a reference beside it took, and what was aimed at.
 type Row struct {
 	What    string  `json:"what"`
-	Unit    string  `json:"unit"` // "ns", "B", "1/s", or "" for a count
+	Unit    string  `json:"unit"` // "ns", "B", "B/s", "1/s", or "" for a count
 	Pond    float64 `json:"pond"`
 	Against string  `json:"against,omitempty"` // what the reference is; "" if there is none
 	Ref     float64 `json:"reference,omitempty"`
@@ -109,6 +109,8 @@ func figure(v float64, unit string) string {
 			return digits(v/1e3) + " kB"
 		}
 		return digits(v) + " B"
+	case "B/s":
+		return figure(v, "B") + "/s"
 	case "1/s":
 		return fmt.Sprintf("%.0f /s", v)
 	}

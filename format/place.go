@@ -37,3 +37,11 @@ func PlaceOf(repo Tools, r *http.Request, root string) *url.URL {
 	}
 	return u
 }
+
+// A Strayer is a Format some of whose clients leave the repository's path out, and ask the root of the host for what they were
+// told is below it. One repository of a pond may be given what is theirs there.
+type Strayer interface {
+	// Strays reports whether an escaped path below the root of a host can only be one that such a client means for a repository.
+	// It is pure and cheap. The pond's own addresses and the names of repositories come before it.
+	Strays(escaped string) bool
+}

@@ -20,6 +20,7 @@ type Configurer interface {
 type ClientSetup struct {
 	Client string
 	Base   *url.URL // the repository, ending in a slash
+	CA     string   // a file with the authority to trust for Base, by its whole path; "" if those of the machine do
 	Token  string   // to be sent; "" if the repository is read and never written by this client, by anybody
 	// Read reads a small document of the repository, by its path below Base, as whoever sets the client up.
 	Read func(ctx context.Context, path string) ([]byte, error)
@@ -33,6 +34,8 @@ type Rewrite struct {
 	// Edit is the new text of the file made of the old; "" if there was none. It gives back what it is given if nothing
 	// is to be changed, so that doing it twice is doing it once.
 	Edit func(before string) (string, error)
+	// Trusts says that this makes the client trust ClientSetup.CA, or that Note tells how: not every client keeps such a setting.
+	Trusts bool
 	// Secret says that the file holds a secret afterwards: it is to be readable by its owner only.
 	Secret bool
 	Note   string // what to know about it; "" if nothing

@@ -203,3 +203,27 @@ func TestF44ABadConfigurationChangesNothing(t *testing.T) {
 	fresh := r.put("beta", "1.0", noise(2, kib))
 	r.hold(fresh) // still online
 }
+
+// What is not held and what an offline pond does not ask about is not called ill, nor absent where an upstream has it.
+func TestWhyOffline(t *testing.T) {
+	r := newRig(t)
+	held, other := r.put("alpha", "1.0", noise(1, kib)), r.put("alpha", "2.0", noise(2, kib))
+	r.hold(held)
+	r.settings.Offline = true
+	r.configure()
+	r.pass(time.Hour)
+	for _, c := range []struct{ name, pkg, version, words, layer string }{
+		{"a held version", "alpha", "1.0", "", "has it, by its last word: it is not asked, the pond is offline"},
+		{"a known version", "alpha", "2.0", "alpha 2.0 is not held here, and nobody is asked: the pond is offline", "has it, by its last word: it is not asked, the pond is offline"},
+		{"a version of nobody's", "alpha", "3.0", "no version 3.0 of alpha in r", "has no such version, by its last word: it is not asked, the pond is offline"},
+		{"an unknown package", "beta", "", "beta is not held here, and up is not asked: the pond is offline. ask again when it is online, or fetch it there first", "is not asked: the pond is offline"},
+	} {
+		why, err := r.pond.Repository("r").Why(t.Context(), c.pkg, c.version)
+		if err != nil || why.Words != c.words || len(why.Layers) != 1 || why.Layers[0].State != c.layer {
+			t.Errorf("%s: Why = %+v, %v, want the words %q and the layer's %q", c.name, why, err, c.words, c.layer)
+		}
+	}
+	if a := r.get(other.path()); a.Status != http.StatusServiceUnavailable {
+		t.Errorf("a known version's file = %d, want 503", a.Status)
+	}
+}

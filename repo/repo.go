@@ -61,6 +61,7 @@ type Config struct {
 	Options   map[string]string
 
 	Hosts  []string // names of hosts where the repository is the root; for who serves it
+	Root   bool     // what clients of a format.Strayer ask of the root of the pond's own host is its; for who serves it
 	Listen string   // the address where it is the root, as the server's doors are known by; "" if it has none
 	// Tunnels are names of hosts to whose port of https clients are passed through there, unread; for who serves it.
 	Tunnels []string

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"millpond"
@@ -23,6 +24,8 @@ type Explanation struct {
 	Files      []FileWord       `json:"files,omitzero"`
 	Words      string           `json:"words,omitzero"` // what a client would be told; "" if it is served
 }
+
+const hasIt = "has it" // is how the state begins of a layer that has a version
 
 // A LayerWord is what one layer says of a version.
 type LayerWord struct {
@@ -94,6 +97,9 @@ func (r *Repository) whyVersion(ctx context.Context, e *Explanation, v *view) er
 	one := v.all.Version(e.Version)
 	if one == nil {
 		e.Words = fmt.Sprintf("no version %s of %s in %s", e.Version, e.Package, r.config.Name)
+		if r.pond.offline() && slices.ContainsFunc(e.Layers, func(w LayerWord) bool { return strings.HasPrefix(w.State, hasIt) }) {
+			e.Words = fmt.Sprintf("%s %s is not held here, and nobody is asked: the pond is offline", e.Package, e.Version)
+		}
 		return nil
 	}
 	if v.judged != nil {
@@ -159,7 +165,7 @@ func (r *Repository) flagged(ctx context.Context, e *Explanation) error {
 
 func (r *Repository) layerWords(ctx context.Context, name, version string) []LayerWord {
 	if rec, err := r.hosted.record(ctx, name); err == nil && rec != nil {
-		w := LayerWord{Layer: "hosted", State: "has it"}
+		w := LayerWord{Layer: "hosted", State: hasIt}
 		if version != "" {
 			if has, err := r.hosted.has(ctx, millpond.Key{Package: name, Version: version}); err == nil && !has {
 				w.State = "has no such version"
@@ -186,19 +192,29 @@ func (r *Repository) layerWords(ctx context.Context, name, version string) []Lay
 			w.State = "has no such package"
 		case millpond.Is(err, millpond.Gone):
 			w.State = "has nothing left of it"
+		case millpond.Is(err, millpond.Offline):
+			w.State = "is not asked: the pond is offline"
 		case err != nil:
 			w.State = "is ill: " + words(err)
 		case version != "" && got.pkg.Version(r.spelling(got.pkg, version)) == nil:
 			w.State, w.Checked = "has no such version", got.checked
 		default:
-			w.State, w.Checked = "has it", got.checked
+			w.State, w.Checked = hasIt, got.checked
 		}
 		if err == nil && got.stale != nil {
-			w.State += ", by its last word: " + words(got.stale)
+			w.State += ", by its last word: " + reason(got.stale)
 		}
 		out = append(out, w)
 	}
 	return out
+}
+
+// reason is why a layer's last word is not its newest.
+func reason(stale error) string {
+	if millpond.Is(stale, millpond.Offline) {
+		return "it is not asked, the pond is offline" // what is held of the package the files tell
+	}
+	return words(stale)
 }
 
 // words are an error as a client is told it.

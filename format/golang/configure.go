@@ -36,6 +36,13 @@ func (Format) Configure(ctx context.Context, m format.Machine, s format.ClientSe
 			proxy.Note = key + " is set in the environment, and wins over this"
 		}
 	}
+	if s.CA != "" {
+		proxy.Trusts = true
+		if proxy.Note != "" {
+			proxy.Note += "; "
+		}
+		proxy.Note += "the go command keeps no setting for whom to trust: add the authority to the machine's, or have SSL_CERT_FILE=" + s.CA + " in its environment"
+	}
 	all := []format.Rewrite{proxy}
 	if s.Token == "" {
 		return all, nil

@@ -38,6 +38,10 @@ func TestConfigure(t *testing.T) {
 	if want := "machine other login a password b\nmachine pond.example:81 login millpond password mp_x\n"; text != want || err != nil || got[1].File != "~/.netrc" || !got[1].Secret {
 		t.Errorf("%s: %q, %v, want %q in a secret ~/.netrc", got[1].File, text, err, want)
 	}
+	got, err = Format{}.Configure(t.Context(), m, format.ClientSetup{Client: "go", Base: at("https://pond.example/golang/"), CA: "/ca.pem"})
+	if err != nil || len(got) != 1 || !got[0].Trusts || !strings.Contains(got[0].Note, "GOPROXY is set") || !strings.Contains(got[0].Note, "SSL_CERT_FILE=/ca.pem") {
+		t.Errorf("with an authority: %+v, %v, want both notes", got, err)
+	}
 	if _, err := (Format{}).Configure(t.Context(), m, format.ClientSetup{Client: "go", Base: at("http://pond.example/golang/"), Token: "mp_x"}); !millpond.Is(err, millpond.Unsupported) {
 		t.Errorf("a token over plain http: %v, want Unsupported", err)
 	}

@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/mod/sumdb/dirhash"
 	"golang.org/x/sync/errgroup"
+
+	"millpond/format"
 )
 
 // hashMod is the h1 hash of a go.mod file.
@@ -31,7 +33,7 @@ var errBomb = errors.New("unpacks to more than a module may have")
 // hashZip is the h1 hash of a module zip, equal to dirhash.HashZip's, its files hashed by as many goroutines as there are
 // cores. It gives up when the files have more than limit bytes together, or ctx ends.
 func hashZip(ctx context.Context, r io.ReaderAt, size, limit int64) (string, error) {
-	z, err := zip.NewReader(r, size)
+	z, err := format.OpenZip(r, size)
 	if err != nil {
 		return "", err
 	}

@@ -12,7 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb/dirhash"
+
+	"millpond"
+	"millpond/format"
 )
 
 // zips are module zips of every make.
@@ -129,5 +133,27 @@ func BenchmarkHashZip(b *testing.B) {
 		if _, err := hashZip(b.Context(), strings.NewReader(z), int64(len(z)), zipLimit); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A zip of a hundred megabytes may have so many members that to list them takes a gigabyte.
+func TestS04MembersAreBounded(t *testing.T) {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := range format.MostMembers + 1 {
+		if _, err := z.CreateRaw(&zip.FileHeader{Name: fmt.Sprintf("git.example/x@v1.0.0/%d", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, size := bytes.NewReader(b.Bytes()), int64(b.Len())
+	if _, err := hashZip(t.Context(), r, size, zipLimit); err == nil || !strings.Contains(err.Error(), "more than 200000 members") {
+		t.Errorf("hashZip = %v, want it refused for its members", err)
+	}
+	m := module.Version{Path: "git.example/x", Version: "v1.0.0"}
+	if _, err := readZip(t.Context(), r, size, m); millpond.KindOf(err) != millpond.TooLarge {
+		t.Errorf("readZip = %v, want TooLarge", err)
 	}
 }

@@ -1,7 +1,6 @@
 package golang
 
 import (
-	"archive/zip"
 	"context"
 	"io"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"millpond"
+	"millpond/format"
 )
 
 // Inspects implements format.Inspector: zips are looked through.
@@ -17,7 +17,10 @@ func (Format) Inspects(k millpond.Key) bool { return strings.HasSuffix(k.File, "
 // Inspect implements format.Inspector. Nothing is unpacked: what the files have is vouched for by their hash.
 func (Format) Inspect(_ context.Context, k millpond.Key, r io.ReaderAt, size int64) error {
 	m := module.Version{Path: k.Package, Version: k.Version}
-	z, err := zip.NewReader(r, size)
+	z, err := format.OpenZip(r, size)
+	if millpond.Is(err, millpond.TooLarge) {
+		return err
+	}
 	if err != nil {
 		return refused(m, "the file is no whole zip file: "+err.Error(), "")
 	}

@@ -81,7 +81,10 @@ func readPrefix(name string) (module.Version, error) {
 // go command makes, and hashes it. It reads all of it. What is wrong with the zip is Invalid.
 func readZip(ctx context.Context, r io.ReaderAt, size int64, m module.Version) (*moduleZip, error) {
 	out := &moduleZip{Version: m}
-	z, err := zip.NewReader(r, size)
+	z, err := format.OpenZip(r, size)
+	if millpond.Is(err, millpond.TooLarge) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, refused(m, "the body is no whole zip file: "+err.Error(), howMade)
 	}

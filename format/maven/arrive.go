@@ -1,7 +1,6 @@
 package maven
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -367,7 +366,7 @@ const pluginLimit = 8 << 20 // of a jar that is looked into
 
 // pluginOf reads what a jar says of itself as a plugin of Maven; nil if it is none.
 func pluginOf(r io.ReaderAt, size int64, p Path) *plugin {
-	z, err := zip.NewReader(r, size)
+	z, err := format.OpenZip(r, size)
 	if err != nil {
 		return nil // a jar that no Java reads is its publisher's affair
 	}

@@ -185,7 +185,7 @@ func readPOMText(r io.Reader) ([]byte, error) {
 
 // embeddedPOM is the one POM that Maven has packed into a jar; nil if there is none, or several.
 func embeddedPOM(r io.ReaderAt, size int64) ([]byte, error) {
-	z, err := zip.NewReader(r, size)
+	z, err := format.OpenZip(r, size)
 	if err != nil {
 		return nil, nil // no archive
 	}

@@ -23,6 +23,9 @@ func (Format) Configure(ctx context.Context, m format.Machine, s format.ClientSe
 		}
 		file := strings.TrimSpace(said)
 		all := []format.Rewrite{{File: file, Run: []string{"npm", "config", "set", "registry=" + at, "--location=user"}, Note: overridden(m)}}
+		if s.CA != "" {
+			all = append(all, format.Rewrite{File: file, Trusts: true, Run: []string{"npm", "config", "set", "cafile=" + s.CA, "--location=user"}})
+		}
 		return append(all, npmToken(file, s)...), nil
 	case "pnpm":
 		// Every pnpm reads these two from the npmrc file; where 'pnpm config set' writes to differs from one to the next.
@@ -30,19 +33,26 @@ func (Format) Configure(ctx context.Context, m format.Machine, s format.ClientSe
 		if other := m.Getenv("NPM_CONFIG_USERCONFIG"); other != "" {
 			file = other
 		}
-		registry := format.Rewrite{File: file, Note: overridden(m), Edit: func(text string) (string, error) {
+		registry := format.Rewrite{File: file, Trusts: true, Note: overridden(m), Edit: func(text string) (string, error) {
+			if s.CA != "" {
+				text = format.EditKey(text, "", "cafile", "cafile="+s.CA)
+			}
 			return format.EditKey(text, "", "registry", "registry="+at), nil
 		}}
 		return append([]format.Rewrite{registry}, npmToken(file, s)...), nil
 	case "yarn":
 		return configureYarn(ctx, m, s)
 	case "bun":
-		return []format.Rewrite{{File: "~/.bunfig.toml", Secret: s.Token != "", Note: overridden(m), Edit: func(text string) (string, error) {
+		return []format.Rewrite{{File: "~/.bunfig.toml", Trusts: true, Secret: s.Token != "", Note: overridden(m), Edit: func(text string) (string, error) {
 			line := fmt.Sprintf("registry = %q", at)
 			if s.Token != "" {
 				line = fmt.Sprintf("registry = { url = %q, token = %q }", at, s.Token)
 			}
-			return format.EditKey(text, "install", "registry", line), nil
+			text = format.EditKey(text, "install", "registry", line)
+			if s.CA != "" {
+				text = format.EditKey(text, "install", "cafile", fmt.Sprintf("cafile = %q", s.CA))
+			}
+			return text, nil
 		}}}, nil
 	}
 	return nil, &millpond.Error{Kind: millpond.Unsupported, Why: fmt.Sprintf("%q is not set up here", s.Client), Hint: strings.Join(Format{}.Clients(), ", ") + " are"}
@@ -80,10 +90,16 @@ func configureYarn(ctx context.Context, m format.Machine, s format.ClientSetup) 
 	if strings.HasPrefix(version, "1.") {
 		all := []format.Rewrite{{File: "~/.yarnrc", Run: []string{"yarn", "config", "set", "registry", at},
 			Note: "addresses in an existing yarn.lock are used as they are: install once with --registry " + at}}
+		if s.CA != "" {
+			all = append(all, format.Rewrite{File: "~/.yarnrc", Trusts: true, Run: []string{"yarn", "config", "set", "cafile", s.CA}})
+		}
 		return append(all, npmToken("~/.npmrc", s)...), nil
 	}
-	return []format.Rewrite{{File: "~/.yarnrc.yml", Secret: s.Token != "", Edit: func(text string) (string, error) {
+	return []format.Rewrite{{File: "~/.yarnrc.yml", Trusts: true, Secret: s.Token != "", Edit: func(text string) (string, error) {
 		text = format.EditKey(text, "", "npmRegistryServer", fmt.Sprintf("npmRegistryServer: %q", at))
+		if s.CA != "" {
+			text = format.EditKey(text, "", "httpsCaFilePath", fmt.Sprintf("httpsCaFilePath: %q", s.CA))
+		}
 		if s.Token != "" {
 			text = format.EditKey(text, "", "npmAuthToken", fmt.Sprintf("npmAuthToken: %q", s.Token))
 			text = format.EditKey(text, "", "npmAlwaysAuth", "npmAlwaysAuth: true")

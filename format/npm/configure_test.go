@@ -27,10 +27,10 @@ func (desktop) ReadFile(path string) ([]byte, error) {
 func TestConfigure(t *testing.T) {
 	npm := desktop{"npm config get userconfig": "/home/ann/.npmrc\n"}
 	for _, c := range []struct {
-		name, client, base, token string
-		m                         desktop
-		before                    string
-		want                      []string // "file: the command", or "file= the text"
+		name, client, base, token, ca string
+		m                             desktop
+		before                        string
+		want                          []string // "file: the command", or "file= the text"
 	}{
 		{name: "npm", client: "npm", base: "https://pond.example/npm/", token: "mp_x", m: npm, before: "fund=false\n",
 			want: []string{"/home/ann/.npmrc: npm config set registry=https://pond.example/npm/ --location=user",
@@ -45,12 +45,22 @@ func TestConfigure(t *testing.T) {
 			want: []string{"~/.yarnrc: yarn config set registry https://pond.example/npm/", "~/.npmrc= //pond.example/npm/:_authToken=mp_x\n"}},
 		{name: "bun", client: "bun", base: "https://pond.example/npm/", token: "mp_x", before: "telemetry = false\n[install]\nregistry = \"https://old.example/\"\n",
 			want: []string{"~/.bunfig.toml= telemetry = false\n[install]\nregistry = { url = \"https://pond.example/npm/\", token = \"mp_x\" }\n"}},
+		{name: "npm and an authority", client: "npm", base: "https://pond.example/npm/", ca: "/ca.pem", m: npm,
+			want: []string{"/home/ann/.npmrc: npm config set registry=https://pond.example/npm/ --location=user", "/home/ann/.npmrc: npm config set cafile=/ca.pem --location=user"}},
+		{name: "pnpm and an authority", client: "pnpm", base: "https://pond.example/npm/", ca: "/ca.pem",
+			want: []string{"~/.npmrc= cafile=/ca.pem\nregistry=https://pond.example/npm/\n"}},
+		{name: "yarn and an authority", client: "yarn", base: "https://pond.example/npm/", ca: "/ca.pem",
+			want: []string{"~/.yarnrc.yml= npmRegistryServer: \"https://pond.example/npm/\"\nhttpsCaFilePath: \"/ca.pem\"\n"}},
+		{name: "yarn 1 and an authority", client: "yarn", base: "https://pond.example/npm/", ca: "/ca.pem", m: desktop{"yarn --version": "1.22.22\n"},
+			want: []string{"~/.yarnrc: yarn config set registry https://pond.example/npm/", "~/.yarnrc: yarn config set cafile /ca.pem"}},
+		{name: "bun and an authority", client: "bun", base: "https://pond.example/npm/", ca: "/ca.pem",
+			want: []string{"~/.bunfig.toml= [install]\nregistry = \"https://pond.example/npm/\"\ncafile = \"/ca.pem\"\n"}},
 	} {
 		base, err := url.Parse(c.base)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Format{}.Configure(t.Context(), c.m, format.ClientSetup{Client: c.client, Base: base, Token: c.token})
+		got, err := Format{}.Configure(t.Context(), c.m, format.ClientSetup{Client: c.client, Base: base, Token: c.token, CA: c.ca})
 		if err != nil || len(got) != len(c.want) {
 			t.Errorf("%s: %+v, %v; want %q", c.name, got, err, c.want)
 			continue

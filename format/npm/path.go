@@ -289,3 +289,16 @@ func element(s string) (string, bool) {
 func invalid(escaped string) error {
 	return &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%.300q is no address of an npm registry", escaped)}
 }
+
+// Strays implements format.Strayer: npm drops the path of the registry where a lock file names the public default (11.3 and some
+// after it), and tools join paths to hosts. These are files, and what is below "/-/npm/v1/".
+func (Format) Strays(escaped string) bool {
+	if strings.HasPrefix(escaped, "/-/npm/v1/") {
+		return true
+	}
+	if !strings.Contains(escaped, "/-/") {
+		return false
+	}
+	p, err := Parse(escaped)
+	return err == nil && p.Kind == Tarball
+}

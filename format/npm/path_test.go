@@ -164,3 +164,19 @@ func TestStringIsAnAddress(t *testing.T) {
 		}
 	}
 }
+
+// What npm may mean for a repository at the root of a host is nothing of the pond's own, and no page of another format.
+func TestCase22Strays(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/left-pad/-/left-pad-1.3.0.tgz": true, "/@acme/x/-/x-1.0.0.tgz": true, "/@acme%2fx/-/x-1.0.0.tgz": true, "/-/npm/v1/keys": true,
+		"/-/npm/v1/security/advisories/bulk": true, "/-/npm/v1/attestations/x@1.0.0": true,
+		"/left-pad": false, "/left-pad/1.3.0": false, "/left-pad/-rev/1": false, "/left-pad/-/x.tgz/-rev/1": false, "/": false, "": false,
+		"/-/api": false, "/-/api/why": false, "/-/events": false, "/-/livez": false, "/-/readyz": false, "/-/metrics": false, "/-/ca.pem": false,
+		"/-/ui/x.css": false, "/-/whoami": false, "/-/ping": false, "/-/v1/search": false, "/-/npm": false, "/a/b/-/c.tgz": false,
+		"/..%2f/-/x.tgz": false, "/.well-known/-/x.tgz": false, "/v2/x/-/y": false, "/simple/x/": false, "/x/-/": false,
+	} {
+		if got := (Format{}).Strays(path); got != want {
+			t.Errorf("Strays(%q) = %t, want %t", path, got, want)
+		}
+	}
+}

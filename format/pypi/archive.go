@@ -15,6 +15,9 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"millpond"
+	"millpond/format"
 )
 
 // Bounds of what is published. Real archives stay far below them.
@@ -142,7 +145,7 @@ func readSdist(r io.ReaderAt, size int64, end string) (*packed, error) {
 
 // readTar reads a gzipped tar archive to its end.
 func readTar(r io.ReaderAt, size int64) (*packed, error) {
-	if _, err := zip.NewReader(r, size); err == nil {
+	if _, err := format.OpenZip(r, size); err == nil || millpond.Is(err, millpond.TooLarge) {
 		return nil, badArchive("the archive can be read as a zip archive too")
 	}
 	in := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 64<<10)

@@ -26,7 +26,7 @@ func (Format) Configure(ctx context.Context, m format.Machine, s format.ClientSe
 	case "poetry":
 		return configurePoetry(ctx, m, s)
 	case "twine":
-		return []format.Rewrite{{File: "~/.pypirc", Secret: s.Token != "", Edit: func(text string) (string, error) { return editPypirc(text, s), nil },
+		return []format.Rewrite{{File: "~/.pypirc", Trusts: true, Secret: s.Token != "", Edit: func(text string) (string, error) { return editPypirc(text, s), nil },
 			Note: "twine upload -r millpond dist/*"}}, nil
 	}
 	return nil, &millpond.Error{Kind: millpond.Unsupported, Why: fmt.Sprintf("%q is not set up here", s.Client), Hint: strings.Join(Format{}.Clients(), ", ") + " are"}
@@ -52,6 +52,13 @@ func configurePip(ctx context.Context, m format.Machine, s format.ClientSetup) (
 	all := []format.Rewrite{index}
 	if s.Base.Scheme == "http" && !loopback(s.Base.Hostname()) {
 		all = append(all, format.Rewrite{File: file, Run: []string{"pip", "config", "--user", "set", "global.trusted-host", s.Base.Host}})
+	}
+	if s.CA != "" {
+		cert := format.Rewrite{File: file, Trusts: true, Run: []string{"pip", "config", "--user", "set", "global.cert", s.CA}}
+		if m.Getenv("PIP_CERT") != "" {
+			cert.Note = "PIP_CERT is set in the environment, and wins over this"
+		}
+		all = append(all, cert)
 	}
 	return append(all, netrc(m, s)...), nil
 }
@@ -95,6 +102,9 @@ func configureUV(m format.Machine, s format.ClientSetup) []format.Rewrite {
 		return editUVIndex(text, s.Base.JoinPath("simple/")), nil
 	}
 	one := format.Rewrite{File: file, Edit: edit}
+	if s.CA != "" {
+		one.Trusts, one.Note = true, "uv keeps no setting for whom to trust: it needs SSL_CERT_FILE="+s.CA+" in its environment"
+	}
 	for _, key := range []string{"UV_DEFAULT_INDEX", "UV_INDEX_URL"} {
 		if m.Getenv(key) != "" {
 			one.Note = key + " is set in the environment, and wins over this"
@@ -164,6 +174,9 @@ func configurePoetry(ctx context.Context, m format.Machine, s format.ClientSetup
 	}
 	all := []format.Rewrite{{File: dir + "/config.toml", Run: []string{"poetry", "config", "repositories.millpond", s.Base.JoinPath("legacy/").String()},
 		Note: "poetry publish -r millpond. To read from it, in each project: poetry source add --priority=primary millpond " + s.Base.JoinPath("simple/").String()}}
+	if s.CA != "" {
+		all = append(all, format.Rewrite{File: dir + "/auth.toml", Trusts: true, Run: []string{"poetry", "config", "certificates.millpond.cert", s.CA}})
+	}
 	if s.Token == "" {
 		return all, nil
 	}
@@ -186,6 +199,9 @@ func editPypirc(text string, s format.ClientSetup) string {
 	}
 	text = format.EditKey(text, "millpond", "repository", "repository = "+s.Base.JoinPath("legacy/").String())
 	text = format.EditKey(text, "millpond", "username", "username = "+tokenUser)
+	if s.CA != "" {
+		text = format.EditKey(text, "millpond", "ca_cert", "ca_cert = "+s.CA)
+	}
 	if s.Token != "" {
 		text = format.EditKey(text, "millpond", "password", "password = "+s.Token)
 	}

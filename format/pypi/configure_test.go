@@ -14,7 +14,7 @@ func TestConfigure(t *testing.T) {
 	m := computer{out: map[string]string{"pip config debug": pipDebug, "poetry --version": "2"}}
 	for _, c := range []struct {
 		name, client, base string
-		token              string
+		token, ca          string
 		before             string
 		want               []string // "file: the command", or "file= the text"
 	}{
@@ -37,12 +37,20 @@ func TestConfigure(t *testing.T) {
 		{name: "twine with others", client: "twine", base: "https://pond.example/py/",
 			before: "[distutils]\nindex-servers =\n  own\n  more\n\n[own]\nrepository = https://own.example/\n",
 			want:   []string{"~/.pypirc= [distutils]\nindex-servers =\n    own\n    more\n    millpond\n\n[own]\nrepository = https://own.example/\n\n[millpond]\nrepository = https://pond.example/py/legacy/\nusername = __token__\n"}},
+		{name: "pip and an authority", client: "pip", base: "https://pond.example/py/", ca: "/ca.pem",
+			want: []string{"/home/ann/.config/pip/pip.conf: pip config --user set global.index-url https://pond.example/py/simple/",
+				"/home/ann/.config/pip/pip.conf: pip config --user set global.cert /ca.pem"}},
+		{name: "poetry and an authority", client: "poetry", base: "https://pond.example/py/", ca: "/ca.pem",
+			want: []string{"~/.config/pypoetry/config.toml: poetry config repositories.millpond https://pond.example/py/legacy/",
+				"~/.config/pypoetry/auth.toml: poetry config certificates.millpond.cert /ca.pem"}},
+		{name: "twine and an authority", client: "twine", base: "https://pond.example/py/", ca: "/ca.pem",
+			want: []string{"~/.pypirc= [distutils]\nindex-servers =\n    millpond\n\n[millpond]\nrepository = https://pond.example/py/legacy/\nusername = __token__\nca_cert = /ca.pem\n"}},
 	} {
 		base, err := url.Parse(c.base)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Format{}.Configure(t.Context(), m, format.ClientSetup{Client: c.client, Base: base, Token: c.token})
+		got, err := Format{}.Configure(t.Context(), m, format.ClientSetup{Client: c.client, Base: base, Token: c.token, CA: c.ca})
 		if err != nil || len(got) != len(c.want) {
 			t.Errorf("%s: %+v, %v; want %q", c.name, got, err, c.want)
 			continue
@@ -66,6 +74,10 @@ func TestConfigure(t *testing.T) {
 				t.Errorf("%s: the token is shown to others by %q (secret: %t)", c.name, text, r.Secret)
 			}
 		}
+	}
+	uv, err := Format{}.Configure(t.Context(), m, format.ClientSetup{Client: "uv", Base: &url.URL{Scheme: "https", Host: "pond.example", Path: "/"}, CA: "/ca.pem"})
+	if err != nil || !uv[0].Trusts || !strings.Contains(uv[0].Note, "SSL_CERT_FILE=/ca.pem") {
+		t.Errorf("uv and an authority: %+v, %v, want it told how", uv, err)
 	}
 	if _, err := (Format{}).Configure(t.Context(), computer{}, format.ClientSetup{Client: "pip", Base: &url.URL{}}); err == nil {
 		t.Error("pip is set up where it is not installed")

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"millpond"
+	"millpond/format"
 )
 
 // longestMetadata bounds core metadata.
@@ -21,7 +22,7 @@ func wheelMetadata(c *millpond.Content) ([]byte, error) {
 	if !ok {
 		r = &readerAt{r: c}
 	}
-	z, err := zip.NewReader(r, c.Size)
+	z, err := format.OpenZip(r, c.Size)
 	if err != nil {
 		return nil, fmt.Errorf("read wheel: %w", err)
 	}

@@ -16,12 +16,9 @@ func openZip(r io.ReaderAt, size int64) (*zip.Reader, error) {
 	if _, err := r.ReadAt(head, 0); err != nil || string(head) != "PK\x03\x04" {
 		return nil, badArchive("the archive does not begin as a zip archive does")
 	}
-	z, err := zip.NewReader(r, size)
+	z, err := format.OpenZip(r, size)
 	if err != nil {
 		return nil, badArchive("the zip archive cannot be read: %v", err)
-	}
-	if len(z.File) > mostEntries {
-		return nil, badArchive("the archive has more than %d entries", mostEntries)
 	}
 	seen := make(map[string]bool, len(z.File))
 	var unpacked uint64

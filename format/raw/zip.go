@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -78,64 +77,16 @@ func errZip(why string, err error) error {
 
 // readZip reads the directory at the end of an archive, which is no larger than it may be.
 func readZip(at io.ReaderAt, size int64) (*zip.Reader, error) {
-	if n, err := members(at, size); err != nil {
+	z, err := format.OpenZip(at, size)
+	switch {
+	case millpond.Is(err, millpond.TooLarge):
 		return nil, err
-	} else if n > mostMembers {
-		return nil, errMembers
-	}
-	// An archive may say of its members how many they are modulo 65536: they are counted while they are read.
-	c := &counted{ReaderAt: at, left: mostMembers + 4000} // what is read at the end before may be read again
-	z, err := zip.NewReader(c, size)
-	c.over = true
-	if err == errMembers {
-		return nil, err
-	}
-	if err != nil && err != zip.ErrInsecurePath {
+	case err != nil && err != zip.ErrInsecurePath:
 		return nil, errZip("this is no zip archive that can be read", err)
+	case len(z.File) > mostMembers:
+		return nil, errZip(fmt.Sprintf("the archive has more than %d members", mostMembers), nil)
 	}
 	return z, nil
-}
-
-var errMembers = errZip(fmt.Sprintf("the archive has more than %d members", mostMembers), nil) // never changed
-
-// A counted fails once it has read the beginnings of more members' entries in a directory than there may be.
-type counted struct {
-	io.ReaderAt
-	left int
-	over bool // nothing is counted any more
-}
-
-// ReadAt implements io.ReaderAt.
-func (c *counted) ReadAt(p []byte, off int64) (int, error) {
-	n, err := c.ReaderAt.ReadAt(p, off)
-	if c.over {
-		return n, err
-	}
-	if c.left -= bytes.Count(p[:n], []byte("PK\x01\x02")); c.left < 0 {
-		return 0, errMembers
-	}
-	return n, err
-}
-
-// members is how many members the end of an archive says that it has.
-func members(at io.ReaderAt, size int64) (uint64, error) {
-	tail := make([]byte, min(size, 66<<10))
-	if _, err := at.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
-		return 0, err
-	}
-	i := bytes.LastIndex(tail, []byte("PK\x05\x06"))
-	if i < 0 || len(tail)-i < 22 {
-		return 0, errZip("this is no zip archive: it has no directory at its end", nil)
-	}
-	n := uint64(binary.LittleEndian.Uint16(tail[i+10:]))
-	if n != 0xffff || i < 20 || string(tail[i-20:i-16]) != "PK\x06\x07" {
-		return n, nil
-	}
-	end := make([]byte, 56)
-	if _, err := at.ReadAt(end, int64(binary.LittleEndian.Uint64(tail[i-12:])&(1<<62-1))); err != nil || string(end[:4]) != "PK\x06\x06" {
-		return 0, errZip("the directory of the archive cannot be read", err)
-	}
-	return binary.LittleEndian.Uint64(end[32:]), nil
 }
 
 func (h handler) getZip(w http.ResponseWriter, r *http.Request, p Path) error {

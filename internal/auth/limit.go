@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ const maxKeys = 100_000
 func (l *limiter) try(key string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	key = network(key)
 	if err := l.wait(key); err != nil {
 		return err
 	}
@@ -60,9 +62,13 @@ func (l *limiter) failed(key string) {
 		l.tries = map[string]tries{}
 	}
 	if len(l.tries) >= maxKeys {
-		for k, t := range l.tries {
-			if now.Sub(t.last) > l.most || len(l.tries) >= maxKeys {
+		looked := 0
+		for k, t := range l.tries { // in no order; to look at all of them at each failure would be what strangers want
+			if looked == 0 || now.Sub(t.last) > l.most {
 				delete(l.tries, k)
+			}
+			if looked++; looked == 50 {
+				break
 			}
 		}
 	}
@@ -77,6 +83,7 @@ func (l *limiter) failed(key string) {
 func (l *limiter) forgive(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	key = network(key)
 	t := l.tries[key]
 	if t.failed--; t.failed <= 0 {
 		delete(l.tries, key)
@@ -89,5 +96,19 @@ func (l *limiter) forgive(key string) {
 func (l *limiter) clear(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.tries, key)
+	delete(l.tries, network(key))
+}
+
+// network is what an address counts as: of IPv6 the network that one customer has, from which they can come by any address.
+// A key that is no address counts as itself.
+func network(key string) string {
+	addr, err := netip.ParseAddr(key)
+	if err != nil || !addr.Is6() || addr.Is4In6() {
+		return key
+	}
+	net, err := addr.Prefix(64)
+	if err != nil {
+		return key
+	}
+	return net.String()
 }

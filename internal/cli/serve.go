@@ -27,7 +27,9 @@ func (c *serveCommand) Run(ctx context.Context, p *Process) error {
 	load := func(ctx context.Context) (*plan, error) { return c.plan(ctx, p) }
 	plan, err := c.recalled(p)
 	if plan == nil && err == nil {
+		bar := p.working("reading the configuration, and asking this machine's clients where they read from")
 		plan, err = load(ctx)
+		bar.done()
 	}
 	if err != nil {
 		return &exit{ExitUsage, err}

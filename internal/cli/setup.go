@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,6 +42,11 @@ func (c *setUpCommand) Run(ctx context.Context, p *Process) error {
 	s := format.ClientSetup{Client: c.Client, Base: base, Read: func(ctx context.Context, path string) ([]byte, error) {
 		return c.read(ctx, base.JoinPath(path))
 	}}
+	if base.Scheme == "https" && c.CA != "" {
+		if s.CA, err = filepath.Abs(c.CA); err != nil {
+			return err
+		}
+	}
 	if c.WithToken {
 		s.Token = "TOKEN" // the plan is made before the token is: it may fail
 	}
@@ -74,10 +80,15 @@ func (c *setUpCommand) Run(ctx context.Context, p *Process) error {
 		}
 		return err
 	}
+	trusts := s.CA == ""
 	for _, r := range plan {
+		trusts = trusts || r.Trusts
 		if r.Note != "" {
 			fmt.Fprintln(p.Err, "note:", r.Note)
 		}
+	}
+	if !trusts {
+		fmt.Fprintf(p.Err, "note: %s must trust the authority in %s too: add it to those of the machine\n", c.Client, s.CA)
 	}
 	return c.done(p, "%s uses %s; 'millpond unset-up %s' puts back what was there", c.Client, base, c.Client)
 }

@@ -66,6 +66,8 @@ func showStats(w io.Writer, s *server.StatsAnswer) {
 		for _, u := range r.Upstreams {
 			state := "ok"
 			switch {
+			case s.Offline:
+				state = "not asked: the pond is offline"
 			case u.Alarm != "":
 				state = u.Alarm
 			case u.Open:

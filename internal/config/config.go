@@ -54,7 +54,11 @@ func Load(path string, env func(string) (string, bool), formats []format.Format,
 	if c.Repos == nil {
 		c.Adopting = true
 		for _, f := range formats {
-			c.Repos = append(c.Repos, newRepository(f.Info().Name, f.Info().Name))
+			one := newRepository(f.Info().Name, f.Info().Name)
+			if _, ok := f.(format.Strayer); ok && !slices.ContainsFunc(c.Repos, func(r Repository) bool { return r.Root }) {
+				one.Root = true
+			}
+			c.Repos = append(c.Repos, one)
 		}
 	}
 	errs = append(errs, c.variables(env, formats)...)

@@ -40,6 +40,9 @@ func (words) Handler(format.Repo) http.Handler   { return nil }
 // claiming is a format with a claim syntax of its own.
 type claiming struct{ words }
 
+// Strays implements format.Strayer: its clients ask the root of the host.
+func (claiming) Strays(string) bool { return true }
+
 func (claiming) Covers(claim, name string) bool { return claim == name }
 
 // formats are those that the tests' files speak of.

@@ -166,7 +166,7 @@ func TestErrors(t *testing.T) {
 		{"unknown key below", "log:\n  levle: info", `2: log: unknown key "levle"; did you mean level?`},
 		{"unknown key of a repository", "repositories:\n  p:\n    format: pypi\n    upstream: x", `4: repositories.p: unknown key "upstream"; did you mean upstreams?`},
 		{"an option of another format", "repositories:\n  p:\n    format: pypi\n    scope: x",
-			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, claimed_only, max_file, rules, fresh, absent, host, listen, tunnels`},
+			`4: repositories.p: unknown key "scope"; known are json, format, upstreams, claims, merge, fill, read, publish, maintain, own, hosted, volatile, unpublish, claimed_only, max_file, rules, fresh, absent, host, root, listen, tunnels`},
 		{"a misspelt option", "repositories:\n  p:\n    format: npm\n    lockfile: x", `4: repositories.p: unknown key "lockfile"; did you mean lock-file?`},
 		{"unknown key of an upstream", "repositories:\n  p:\n    format: pypi\n    upstreams:\n    - url: https://u.example/\n      user: x",
 			`6: repositories.p.upstreams[0]: unknown key "user"; did you mean username?`},
@@ -225,6 +225,8 @@ func TestErrors(t *testing.T) {
 		{"merge", "repositories:\n  p:\n    format: pypi\n    merge: hdie", `4: repositories.p.merge: unknown word "hdie"; did you mean hide?`},
 		{"fill", "repositories:\n  p:\n    format: pypi\n    fill:\n      acme-*: stroe", `5: repositories.p.fill.acme-*: unknown word "stroe"; did you mean store?`},
 		{"claim", "repositories:\n  p:\n    format: pypi\n    claims:\n    - acme-?", `5: repositories.p.claims[0]: "acme-?" is not a pattern: '?' is not understood; the one wildcard is *`},
+		{"the root, for clients that do not stray", "repositories:\n  p:\n    format: pypi\n    root: true", `4: repositories.p.root: clients of pypi ask nothing of the root of a host`},
+		{"the root twice", "repositories:\n  p:\n    format: golang\n    root: true\n  q:\n    format: golang\n    root: true", `7: repositories.q.root: p has it already`},
 		{"upstream of another kind", "repositories:\n  p:\n    format: pypi\n    upstreams: [ftp://u.example/]",
 			`4: repositories.p.upstreams[0]: "ftp://u.example/" is not a URL that begins with http:// or https:// or file://`},
 		{"upstream without host", "repositories:\n  p:\n    format: pypi\n    upstreams: ['https:///x']", `4: repositories.p.upstreams[0]: "https:///x" names no host`},
@@ -335,7 +337,7 @@ func TestWithoutFile(t *testing.T) {
 		t.Errorf("with XDG_DATA_HOME: %+v, %v", c, err)
 	}
 	all, err := c.Repositories(formats())
-	if err != nil || len(all) != 3 || all[2].Format.Info().Name != "golang" || !all[2].Public {
+	if err != nil || len(all) != 3 || all[2].Format.Info().Name != "golang" || !all[2].Public || !all[2].Root || all[0].Root {
 		t.Errorf("repositories: %+v, %v", all, err)
 	}
 	_, err = Load("/nowhere/pond.yaml", env(), formats())

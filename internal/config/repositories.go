@@ -52,7 +52,14 @@ func (c *Config) build(formats []format.Format) ([]repo.Config, []error) {
 // shared complains about hosts and listeners that two repositories would have.
 func (b *builder) shared(all []repo.Config) {
 	hosts, listeners := map[string]string{}, map[string]string{}
+	root := ""
 	for _, c := range all {
+		if c.Root {
+			if root != "" {
+				b.wrong("repositories."+c.Name+".root", "%s has it already", root)
+			}
+			root = c.Name
+		}
 		for _, host := range c.Hosts {
 			if other := hosts[host]; other != "" {
 				b.wrong("repositories."+c.Name+".host", "%s has the host %s already", other, host)
@@ -137,8 +144,13 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 	return out
 }
 
-// places are the hosts and the listener of a repository's own.
+// places are the hosts and the listener of a repository's own, and whether it is what the root is for.
 func (b *builder) places(path string, r *Repository, out *repo.Config) {
+	if out.Root = r.Root; r.Root && out.Format != nil {
+		if _, ok := out.Format.(format.Strayer); !ok {
+			b.wrong(path+".root", "clients of %s ask nothing of the root of a host", r.Format)
+		}
+	}
 	for _, host := range r.Host {
 		name := strings.ToLower(strings.TrimSuffix(host, "."))
 		if !hostName(name) {

@@ -202,6 +202,9 @@ type Repository struct {
 	// Names of hosts where this repository is the root, beside its place at public_url, which is needed then: requests that
 	// name such a host are for it alone. What is in front of the pond must let these names through.
 	Host []string `key:"host" type:"list of host names"`
+	// What clients that drop a registry's path ask of the root of the pond's own address is of this repository: npm's files, as
+	// some versions of npm do with lock files of the public default. One repository at most.
+	Root bool `key:"root"`
 	// An address where this repository is the root, host and port, beside its place at the pond's own address. With
 	// http:// before it plain HTTP is spoken there, also where the pond has TLS. Formats that know how answer there as a
 	// proxy, for what their upstreams have.

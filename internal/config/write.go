@@ -125,6 +125,9 @@ func (p *printer) repository(r *Repository) {
 	if len(r.Host) > 0 {
 		p.line("    host: %s", flow(r.Host))
 	}
+	if r.Root {
+		p.line("    root: true")
+	}
 	if r.Listen != "" {
 		p.line("    listen: %s", scalar(r.Listen))
 	}

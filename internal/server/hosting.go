@@ -46,6 +46,7 @@ type (
 		Claimed   bool     `json:"claimed_only,omitempty"`
 		MaxFile   int64    `json:"max_file,omitempty"` // in bytes
 		Hosts     []string `json:"host,omitempty"`     // where it is the root
+		Root      bool     `json:"root,omitempty"`     // it has what clients lose on the way
 		Listen    string   `json:"listen,omitempty"`
 	}
 	// PackageDocument is a package as it is hosted.
@@ -157,7 +158,7 @@ func (s *Server) listRepositories(c *call, _ nothing) ([]RepositoryDocument, err
 		one := RepositoryDocument{Name: m.name, Format: m.info.Name, URL: c.t.base(c.peer).JoinPath(m.name + "/").String(),
 			May: []millpond.Verb{}, Hosted: !m.config.ReadOnly, Claims: m.config.Claims, Merge: "hide"}
 		one.Rules, one.Volatile, one.Unpublish, one.MaxFile = m.config.Policy.Names(), m.config.Volatile, m.config.Unpublish, m.config.MaxFile
-		one.Hosts, one.Listen, one.Claimed = m.config.Hosts, m.config.Listen, m.config.ClaimedOnly
+		one.Hosts, one.Root, one.Listen, one.Claimed = m.config.Hosts, m.config.Root, m.config.Listen, m.config.ClaimedOnly
 		for _, u := range m.config.Upstreams {
 			switch {
 			case u.Sibling != "":

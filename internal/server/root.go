@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"millpond"
+	"millpond/format"
 	"millpond/repo"
 )
 
@@ -22,7 +23,17 @@ type root struct {
 // checkRoots reports what is wrong with the hosts and listeners of repositories.
 func checkRoots(public *url.URL, repositories []repo.Config) error {
 	hosts, doors := map[string]string{}, map[string]string{}
+	stray := ""
 	for _, c := range repositories {
+		if c.Root {
+			if _, ok := c.Format.(format.Strayer); !ok {
+				return invalid("repository %s cannot have the root: clients of %s ask nothing of the root of a host", c.Name, c.Format.Info().Title)
+			}
+			if stray != "" {
+				return invalid("the repositories %s and %s cannot both have the root", stray, c.Name)
+			}
+			stray = c.Name
+		}
 		for _, host := range c.Hosts {
 			switch {
 			case public == nil:

@@ -355,3 +355,53 @@ func TestLoginPagesAreThePonds(t *testing.T) {
 		t.Errorf("the pond for a client of a listener of a repository's own = %s, want it at the shared listener's port", got)
 	}
 }
+
+// lost is a format whose clients lose their way.
+type lost struct{ told }
+
+func (lost) Strays(escaped string) bool {
+	return strings.Contains(escaped, "/-/") && strings.HasSuffix(escaped, ".tgz") || strings.HasPrefix(escaped, "/-/npm/v1/") || strings.HasPrefix(escaped, "/-/livez")
+}
+
+// One repository is given what its clients ask of the root by mistake, behind the pond's own addresses and all names of
+// repositories, and under its own rights.
+func TestStraysFindTheirRepository(t *testing.T) {
+	h := newHouse(t)
+	public, _ := url.Parse("http://pond.example/pond/")
+	settings := Settings{PublicURL: public, Loopback: true}
+	for _, c := range []struct {
+		name string
+		open bool
+		path string
+		want string // the beginning of the body, or the status
+	}{
+		{"a file", true, "/x/-/x-1.0.0.tgz", "/x/-/x-1.0.0.tgz for"},
+		{"of a scope", true, "/@s%2fx/-/x-1.0.0.tgz", "/@s%2fx/-/x-1.0.0.tgz for"},
+		{"behind a front server that keeps its path", true, "/pond/x/-/x-1.0.0.tgz", "/x/-/x-1.0.0.tgz for"},
+		{"a question", true, "/-/npm/v1/keys", "/-/npm/v1/keys for"},
+		{"a repository of that name", true, "/two/-/x-1.0.0.tgz", "/-/x-1.0.0.tgz for"},
+		{"the pond's own", true, "/-/livez", "ok"},
+		{"what nobody means", true, "/x", "404"},
+		{"what the pond has not", true, "/-/nothing", "404"},
+		{"a file, of a stranger", false, "/x/-/x-1.0.0.tgz", "401"},
+		{"a question, of a stranger", false, "/-/npm/v1/keys", "401"},
+	} {
+		h.reconfigured(settings, repo.Config{Name: "one", Format: lost{}, Public: c.open, Root: true}, repo.Config{Name: "two", Format: told{}, Public: true})
+		resp := h.send("", "GET", c.path, nil, func(r *http.Request) { r.Host = "pond.example" })
+		body := resp.Body.String()
+		if !strings.HasPrefix(body, c.want) && fmt.Sprint(resp.Code) != c.want {
+			t.Errorf("%s: GET %s = %d %q, want %q", c.name, c.path, resp.Code, body, c.want)
+		}
+		if !c.open && strings.Contains(body, "one") {
+			t.Errorf("%s: the answer names the repository: %q", c.name, body)
+		}
+	}
+	for _, bad := range [][]repo.Config{
+		{{Name: "one", Format: lost{}, Root: true}, {Name: "two", Format: lost{}, Root: true}},
+		{{Name: "one", Format: told{}, Root: true}},
+	} {
+		if err := CheckMounts(public, bad); millpond.KindOf(err) != millpond.Invalid {
+			t.Errorf("CheckMounts of %d with the root = %v, want Invalid", len(bad), err)
+		}
+	}
+}

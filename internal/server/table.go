@@ -32,6 +32,7 @@ type table struct {
 	rooted    map[string][]*mount
 	lobbies   map[string]*mount  // places at the root, and a repository of the format that wants each
 	hosts     map[string]*root   // repositories that are the root of a host, by its name
+	stray     *mount             // is given what clients lose on their way to a repository; nil for nobody
 	doors     map[string]*root   // and of a listener, by its address as configured
 	atRoots   []route            // those that answer where a repository is the root too
 	exchanges map[string][]route // of the formats whose clients exchange tokens at a root, by format: also where a repository of it is the root
@@ -131,6 +132,9 @@ func (s *Server) Configure(settings Settings, repositories []Repository) error {
 			t.rooted[root] = append(t.rooted[root], m)
 		}
 		t.addLobby(m)
+		if m.config.Root {
+			t.stray = m // checkRoots has seen that there is one, and that its format knows what is its own
+		}
 	}
 	slices.SortFunc(t.roots, func(a, b string) int { return len(b) - len(a) })
 	s.table.Store(t)
@@ -152,7 +156,16 @@ func (t *table) inner(u *url.URL) string {
 // isOwn reports whether a URL is one of the pond's own: of a page or of a call.
 func (t *table) isOwn(u *url.URL) bool {
 	path := t.inner(u)
-	return path == "/" || strings.HasPrefix(path, "/-/")
+	return path == "/" || strings.HasPrefix(path, "/-/") && !t.strays(path)
+}
+
+// strays reports whether a path that no route and no repository has is one that the stray's clients mean for it.
+func (t *table) strays(escaped string) bool {
+	if t.stray == nil || !t.stray.config.Format.(format.Strayer).Strays(escaped) {
+		return false
+	}
+	of, _ := find(t.routes, escaped)
+	return len(of) == 0
 }
 
 // A target is what a request is for: routes of one path, or a mount and the path below it.
@@ -205,6 +218,13 @@ func (t *table) resolve(method string, u *url.URL, as *repo.Caller) (target, err
 			return target{lobby: m, path: path, rawPath: raw}, nil
 		}
 		return target{}, t.unknown(name, as)
+	}
+	if t.strays(escaped) {
+		to := target{mount: t.stray, path: path, rawPath: raw}
+		if err := t.enter(&to, method, as); err != nil {
+			return target{mount: t.stray}, t.unknown(first, as) // and not which repository has the root
+		}
+		return to, nil
 	}
 	return target{}, t.unknown(first, as)
 }

@@ -209,9 +209,10 @@ func inFile(ctx context.Context, file *os.File, each func(string, []byte) error)
 			if one.FileInfo().IsDir() || filepath.Ext(one.Name) != ".json" {
 				continue
 			}
-			if left -= int64(one.UncompressedSize64); left < 0 || ctx.Err() != nil {
+			if one.UncompressedSize64 > uint64(left) || ctx.Err() != nil {
 				return errors.Join(errors.New("it holds too much"), ctx.Err())
 			}
+			left -= int64(one.UncompressedSize64)
 			r, err := one.Open()
 			if err != nil {
 				return err

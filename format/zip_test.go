@@ -1,0 +1,84 @@
+package format_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"millpond"
+	"millpond/format"
+)
+
+// zipOf is an archive of so many empty members, whose names have so many letters.
+func zipOf(t *testing.T, members, letters int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	name := []byte(strings.Repeat("x", letters))
+	for i := range members {
+		binary.LittleEndian.PutUint32(name, uint32(i)|0x80808080)
+		if _, err := z.CreateRaw(&zip.FileHeader{Name: string(name)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// few makes the end of an archive of more than 65,535 members say that there are only as many as are over: the end that
+// counts further is taken out, and archive/zip compares 16 bits.
+func few(archive []byte) []byte {
+	long := bytes.LastIndex(archive, []byte("PK\x06\x06"))
+	end := bytes.Clone(archive[len(archive)-22:])
+	for _, at := range []int{8, 10} {
+		binary.LittleEndian.PutUint16(end[at:], uint16(binary.LittleEndian.Uint64(archive[long+32:])))
+	}
+	binary.LittleEndian.PutUint32(end[12:], uint32(binary.LittleEndian.Uint64(archive[long+40:])))
+	binary.LittleEndian.PutUint32(end[16:], uint32(binary.LittleEndian.Uint64(archive[long+48:])))
+	return append(bytes.Clone(archive[:long]), end...)
+}
+
+func TestS04OpenZipIsBounded(t *testing.T) {
+	small, full, over := zipOf(t, 3, 8), zipOf(t, format.MostMembers, 8), zipOf(t, format.MostMembers+1, 8)
+	for _, c := range []struct {
+		name    string
+		archive []byte
+		members int
+		why     string
+	}{
+		{"three members", small, 3, ""},
+		{"as many as may be", full, format.MostMembers, ""},
+		{"one more", over, 0, "more than 200000 members"},
+		{"one more, and an end that says less", few(over), 0, "more than 200000 members"},
+		{"endless names", zipOf(t, 1100, 0xffff), 0, "longer than 64 MiB"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			z, err := format.OpenZip(bytes.NewReader(c.archive), int64(len(c.archive)))
+			if c.why != "" {
+				if millpond.KindOf(err) != millpond.TooLarge || !strings.Contains(err.Error(), c.why) {
+					t.Fatalf("got %v, want TooLarge, %q", err, c.why)
+				}
+				return
+			}
+			if err != nil || len(z.File) != c.members {
+				t.Fatalf("got %v, want %d members", err, c.members)
+			}
+			f, err := z.File[c.members-1].Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := iotest.TestReader(f, nil); err != nil && err != io.EOF {
+				t.Errorf("its last member: %v", err)
+			}
+		})
+	}
+	if _, err := format.OpenZip(bytes.NewReader(small[:len(small)-1]), int64(len(small)-1)); err == nil {
+		t.Error("a cut archive is opened")
+	}
+}
