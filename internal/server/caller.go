@@ -192,12 +192,12 @@ func (t *table) may(c *call) error {
 		}
 		return nil
 	case verbStats:
-		if x.peer.local() || rights(millpond.VerbOperate, pondWide, "") || t.readsAll(&x.caller) {
+		if t.settings.isHere(x.peer) || rights(millpond.VerbOperate, pondWide, "") || t.readsAll(&x.caller) {
 			return nil
 		}
 		return &millpond.Error{Kind: millpond.Denied, Why: c.route.path + " answers to operators, and to clients on the pond's own machine only", Hint: "run millpond there"}
 	case verbHere:
-		if x.peer.local() || rights(millpond.VerbOperate, pondWide, "") {
+		if t.settings.isHere(x.peer) || rights(millpond.VerbOperate, pondWide, "") {
 			return nil
 		}
 		return &millpond.Error{Kind: millpond.Denied, Why: c.route.path + " answers to operators, and to clients on the pond's own machine only", Hint: "run millpond there"}

@@ -106,6 +106,10 @@ func hostname(host string) string {
 	return strings.ToLower(strings.TrimSuffix(name, "."))
 }
 
+// isHere reports whether a request comes from a program of this machine that means to ask this machine: a page in a browser here can
+// have a name of its own lead to loopback, but it asks by that name.
+func (s *Settings) isHere(p peer) bool { return p.local() && s.checkHost(p.host, true) == nil }
+
 // checkLoop refuses a request that this pond itself sent: one of its upstreams is, perhaps by way of others, this pond.
 func (s *Server) checkLoop(r *http.Request) error {
 	seen := r.Header["Cdn-Loop"]

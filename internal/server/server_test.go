@@ -288,6 +288,8 @@ func TestOperatorsRoutesWantThePondsOwnMachine(t *testing.T) {
 		status int
 	}{
 		{"check from here", "/-/api/check", []func(*http.Request){post}, 200},
+		{"check from here by its name", "/-/api/check", []func(*http.Request){post, host("localhost:8080")}, 200},
+		{"check by a name that somebody leads here", "/-/api/check", []func(*http.Request){post, host("evil.example")}, 403},
 		{"check from elsewhere", "/-/api/check", []func(*http.Request){post, from("192.0.2.1:1")}, 403},
 		{"check through a front server here", "/-/api/check", []func(*http.Request){post, header("X-Forwarded-For", "192.0.2.1")}, 403},
 		{"check from a page of another origin", "/-/api/check", []func(*http.Request){post, header("Sec-Fetch-Site", "cross-site")}, 403},
