@@ -178,11 +178,13 @@ func (b *breaker) state(now time.Time) (open bool, until time.Time, why string) 
 	return false, time.Time{}, b.why
 }
 
-// idle reports whether nothing would be lost by forgetting the breaker.
+// idle reports whether nothing would be lost by forgetting the breaker: what failed so long ago may be asked anew.
 func (b *breaker) idle(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.open && b.row == 0 && !now.Before(b.paused)
+	last := b.ring[(b.next+ringSize-1)%ringSize].at
+	old := now.Sub(last) > ringSpan+longestOpen && (b.probe == nil || now.Sub(b.probed) >= probeLimit)
+	return (!b.open && b.row == 0 || old) && !now.Before(b.paused)
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }

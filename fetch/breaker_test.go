@@ -260,3 +260,26 @@ func TestOneOriginIllTheOtherWell(t *testing.T) {
 		t.Errorf("state %+v", s)
 	}
 }
+
+// TestBreakersAreForgotten: of origins that somebody's documents have named once, and that have never answered, none is remembered for
+// ever; of one that is ill now all is.
+func TestBreakersAreForgotten(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	u := &Upstream{e: &Engine{Now: func() time.Time { return now }}, breakers: map[string]*breaker{}}
+	for i := range 1000 {
+		b := u.breaker(fmt.Sprintf("http://%d.example", i))
+		p, err := b.allow(now, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.fail(now, "no such host")
+		now = now.Add(time.Minute)
+	}
+	if n := len(u.breakers); n > mostBreakers {
+		t.Errorf("%d breakers are remembered, want at most %d", n, mostBreakers)
+	}
+	ill := u.breaker("http://999.example")
+	if ill.row != 1 {
+		t.Errorf("the latest has %d failures in a row, want 1", ill.row)
+	}
+}
