@@ -150,6 +150,7 @@ type Trace struct {
 	// answer. Nil lets all pass.
 	Budget Budget
 	spent  bool
+	broke  bool // the Budget had nothing left
 
 	// What a file was opened as, while which takedowns stood.
 	repo  *Repository
@@ -169,7 +170,9 @@ func (t *Trace) spend() error {
 		return nil
 	}
 	t.spent = true
-	return t.Budget.Spend()
+	err := t.Budget.Spend()
+	t.broke = err != nil
+	return err
 }
 
 // Withdrawn says why what the request reads must not be read any further: it was taken down since. It costs next to nothing:

@@ -151,21 +151,26 @@ type builds struct {
 }
 
 type building struct {
-	done chan struct{}
-	v    *view
-	err  error
+	done  chan struct{}
+	v     *view
+	err   error
+	broke bool // err is that who builds may not ask an upstream now, which says nothing of others
 }
 
 func (b *builds) do(ctx context.Context, k buildKey, build func() (*view, error)) (*view, error) {
+	t := TraceOf(ctx)
 	b.mu.Lock()
-	if one := b.running[k]; one != nil {
+	for one := b.running[k]; one != nil; one = b.running[k] {
 		b.mu.Unlock()
 		select {
 		case <-one.done:
-			return one.v, one.err
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+		if !one.broke || t.broke {
+			return one.v, one.err
+		}
+		b.mu.Lock()
 	}
 	one := &building{done: make(chan struct{}), err: errClosing}
 	if b.running == nil {
@@ -180,6 +185,7 @@ func (b *builds) do(ctx context.Context, k buildKey, build func() (*view, error)
 		close(one.done)
 	}()
 	one.v, one.err = build()
+	one.broke = one.err != nil && t.broke
 	return one.v, one.err
 }
 
