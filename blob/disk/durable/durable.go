@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -57,7 +58,9 @@ type Hook func(c *Call, do func() error) error
 type Dir struct {
 	root *os.Root
 	hook Hook
-	near sync.Map // from name to *near: the directories that files were opened in
+	near sync.Map     // from name to *near: directories that files were opened in
+	kept atomic.Int64 // how many of them there are, or will be in a moment
+	most int64        // how many there may be
 }
 
 // Open opens a directory. It makes it, and those above it, where they are missing. The Dir's own entry is durable then.
@@ -73,7 +76,7 @@ func Open(name string, hook Hook) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{root: root, hook: hook}, nil
+	return &Dir{root: root, hook: hook, most: mostNear()}, nil
 }
 
 // makeAll makes a directory and those above it, and syncs each one's parent.
@@ -172,14 +175,23 @@ func (d *Dir) openNear(name string) (*os.File, error) {
 		return d.root.Open(name)
 	}
 	f, err := d.root.Open(name)
-	if err == nil && above != "" {
-		if dir, e := openDir(d.root, above); e == nil { // it need not succeed
-			if _, there := d.near.LoadOrStore(above, dir); there {
-				dir.close()
-			}
-		}
+	if err == nil && above != "" && d.kept.Load() < d.most {
+		d.keepNear(above)
 	}
 	return f, err
+}
+
+// keepNear leaves a directory open, for the files in it that are wanted later. It need not succeed.
+func (d *Dir) keepNear(name string) {
+	if d.kept.Add(1) <= d.most {
+		if dir, err := openDir(d.root, name); err == nil {
+			if _, there := d.near.LoadOrStore(name, dir); !there {
+				return
+			}
+			dir.close()
+		}
+	}
+	d.kept.Add(-1)
 }
 
 func (d *Dir) open(c Call, sync Op, flag int) (*File, error) {

@@ -34,6 +34,16 @@ type near struct {
 	raw syscall.RawConn // of dir
 }
 
+// mostNear is how many directories may stay open: an eighth of what this process may have open, of which clients and upstreams need
+// more.
+func mostNear() int64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return int64(min(limit.Cur/8, 1024))
+}
+
 func openDir(root *os.Root, name string) (*near, error) {
 	dir, err := root.Open(name)
 	if err != nil {

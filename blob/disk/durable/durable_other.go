@@ -12,6 +12,9 @@ func start(*os.File, int64, int64) {}
 // A near is an open directory.
 type near struct{ root *os.Root }
 
+// mostNear is how many directories may stay open.
+func mostNear() int64 { return 32 }
+
 func openDir(root *os.Root, name string) (*near, error) {
 	in, err := root.OpenRoot(name)
 	if err != nil {

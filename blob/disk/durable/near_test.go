@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -64,5 +65,39 @@ func TestReplacedDirectory(t *testing.T) {
 	if f, err := d.Open("away/../.."); err == nil {
 		f.Close()
 		t.Error("a name that leads out of the directory was opened")
+	}
+}
+
+// TestFewDirectoriesStayOpen: files are opened in any number of directories, of which no more stay open than may.
+func TestFewDirectoriesStayOpen(t *testing.T) {
+	name := t.TempDir()
+	d, err := Open(name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	d.most = 3
+	for range 2 {
+		for i := range 10 {
+			dir := fmt.Sprint(i)
+			if err := os.MkdirAll(filepath.Join(name, dir), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(name, dir, "file"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := d.Open(dir + "/file")
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+	}
+	kept := 0
+	for range d.near.Range {
+		kept++
+	}
+	if kept != 3 || d.kept.Load() != 3 {
+		t.Errorf("%d directories are open, and %d are counted; want 3", kept, d.kept.Load())
 	}
 }
