@@ -155,9 +155,9 @@ var homeFiles = map[string]string{
 }
 
 // condition adds [real]: the upstreams of this machine's own clients can be reached; [crates] and [debs]: that of its cargo, or
-// of its apt, can; [cargo]: there is a cargo that speaks to sparse registries with a token; [mavenrepo]: a distribution's own
-// Maven repository has plugins; [long]: what takes minutes runs too; [root]; and [python:NAME]: python3 has a module of that
-// name.
+// of its apt, can; [cargo]: there is a cargo that speaks to sparse registries with a token; [newnpm]: there is an npm whose tokens
+// have names and limits; [mavenrepo]: a distribution's own Maven repository has plugins; [long]: what takes minutes runs too;
+// [root]; and [python:NAME]: python3 has a module of that name.
 func condition(name string) (bool, error) {
 	if module, ok := strings.CutPrefix(name, "python:"); ok {
 		return exec.Command("python3", "-c", "import "+module).Run() == nil, nil
@@ -167,6 +167,8 @@ func condition(name string) (bool, error) {
 		return reachable(), nil
 	case "cargo":
 		return newCargo(), nil
+	case "newnpm":
+		return newNPM(), nil
 	case "crates":
 		return crates(), nil
 	case "mavenrepo":
@@ -202,6 +204,14 @@ var newCargo = sync.OnceValue(func() bool {
 	var major, minor int
 	n, _ := fmt.Sscanf(string(out), "cargo %d.%d", &major, &minor)
 	return err == nil && n == 2 && (major > 1 || minor >= 74)
+})
+
+// newNPM: 11 is the first whose tokens have names and limits.
+var newNPM = sync.OnceValue(func() bool {
+	out, err := exec.Command("npm", "--version").Output()
+	var major int
+	n, _ := fmt.Sscanf(string(out), "%d.", &major)
+	return err == nil && n == 1 && major >= 11
 })
 
 var crates = sync.OnceValue(func() bool {
