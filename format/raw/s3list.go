@@ -1,8 +1,11 @@
 package raw
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -181,13 +184,42 @@ func (h handler) deleteObjects(w http.ResponseWriter, r *http.Request) error {
 	return h.xml(w, r, http.StatusOK, out)
 }
 
-// readXML reads a small document.
+// mostXML bounds what a client may send as a document: a thousand names, of a kilobyte each.
+const mostXML = 2 << 20
+
+// readXML reads a small document, whose digests its client may declare.
 func readXML(r *http.Request, into any) error {
-	body, _, err := h3Body(r)
+	in, body, err := incomingS3(r, "")
 	if err != nil {
 		return err
 	}
-	if err := xml.NewDecoder(http.MaxBytesReader(nil, body, 2<<20)).Decode(into); err != nil {
+	return in.readXML(body, into)
+}
+
+// readXML reads a small document. Nothing of it counts before its end: there it shows whether it is what was signed.
+func (in *incoming) readXML(body io.Reader, into any) error {
+	s := &summer{}
+	for algorithm := range in.want {
+		s.addHere(algorithm)
+	}
+	s.add(in.promised...)
+	var text bytes.Buffer
+	n, err := s.copy(&text, io.LimitReader(body, mostXML+1))
+	switch {
+	case err == nil && n > mostXML:
+		return code("MalformedXML", millpond.TooLarge, "the document is larger than 2 MiB")
+	case err == nil && in.size >= 0 && n != in.size:
+		return short(n, in.size, nil)
+	case err == nil:
+		err = in.settle(s.sums())
+	}
+	if _, worded := errors.AsType[*millpond.Error](err); worded {
+		return err
+	}
+	if err == nil {
+		err = xml.Unmarshal(text.Bytes(), into)
+	}
+	if err != nil {
 		return coded{&millpond.Error{Kind: millpond.Invalid, Why: "the document cannot be read", Err: err}, "MalformedXML"}
 	}
 	return nil

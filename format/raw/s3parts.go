@@ -195,8 +195,12 @@ func (h handler) completeParts(w http.ResponseWriter, r *http.Request, name stri
 	if err != nil {
 		return err
 	}
+	body, size, err := h3Body(r)
+	if err != nil {
+		return err
+	}
 	var list s3Complete
-	if err := readXML(r, &list); err != nil {
+	if err := (&incoming{want: Sums{}, size: size}).readXML(body, &list); err != nil { // its header declares digests of the file
 		return err
 	}
 	parts, tag, err := chosen(files, id, &list)
