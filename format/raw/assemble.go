@@ -146,7 +146,7 @@ func (h handler) sealParts(ctx context.Context, a *assembly, in *incoming, id st
 	if err != nil {
 		return err
 	}
-	if err := h.noSecrets(in.name, a.up); err != nil {
+	if err := h.noSecrets(in.name, a.up, in.size); err != nil {
 		return err
 	}
 	sha256, err := a.up.(format.Placer).Sum(ctx)

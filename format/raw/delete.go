@@ -9,8 +9,8 @@ import (
 	"millpond/format"
 )
 
-// remove deletes a path with its history, which can be restored for a week.
-func (h handler) remove(ctx context.Context, name, why string) error {
+// remove deletes a path with its history, which can be restored for a week, if the condition holds.
+func (h handler) remove(ctx context.Context, name, why string, cond condition) error {
 	if err := h.repo.May(ctx, millpond.VerbDelete, name); err != nil {
 		return err
 	}
@@ -22,20 +22,25 @@ func (h handler) remove(ctx context.Context, name, why string) error {
 		return &millpond.Error{Kind: millpond.Conflict, Key: millpond.Key{Package: name}, Why: name + " is never deleted: a file here never changes",
 			Hint: "an operator can take it down"}
 	}
-	return h.repo.Delete(ctx, format.Deletion{Key: millpond.Key{Package: name}, Why: why})
+	d := format.Deletion{Key: millpond.Key{Package: name}, Why: why}
+	if cond != (condition{}) {
+		d.Settle = func(now *format.Hosting, _ *format.Deletion) error {
+			c, err := newest(name, now)
+			if err != nil {
+				return err
+			}
+			return cond.check(c)
+		}
+	}
+	err = h.repo.Delete(ctx, d)
+	if millpond.Is(err, millpond.NotFound) && cond.match != "" {
+		return cond.check(nil)
+	}
+	return err
 }
 
 func (h handler) deleteFile(w http.ResponseWriter, r *http.Request, p Path) error {
-	if cond := conditionOf(r.Header); cond != (condition{}) {
-		c, err := h.find(r.Context(), p.Name, "")
-		if err != nil && !millpond.Is(err, millpond.NotFound) {
-			return err
-		}
-		if err := cond.check(c); err != nil {
-			return err
-		}
-	}
-	if err := h.remove(r.Context(), p.Name, "DELETE"); err != nil {
+	if err := h.remove(r.Context(), p.Name, "DELETE", conditionOf(r.Header)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -63,7 +68,7 @@ func (h handler) deleteDir(w http.ResponseWriter, r *http.Request, p Path) error
 			return err
 		}
 		for _, name := range names {
-			if err := h.remove(r.Context(), name, "DELETE of "+strings.TrimSuffix(p.Name, "/")); err != nil && !millpond.Is(err, millpond.NotFound) {
+			if err := h.remove(r.Context(), name, "DELETE of "+strings.TrimSuffix(p.Name, "/"), condition{}); err != nil && !millpond.Is(err, millpond.NotFound) {
 				return err
 			}
 			found = true

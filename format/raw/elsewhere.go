@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -34,7 +35,7 @@ func (h handler) elsewhere(w http.ResponseWriter, r *http.Request, p Path, absen
 		return absent
 	}
 	if isDir {
-		w.Header().Set("Location", escape(base(p.Name))+"/")
+		w.Header().Set("Location", "./"+escape(base(p.Name))+"/") // or "http:x" would be another host
 		w.Header()["Cache-Control"] = noCache
 		w.WriteHeader(http.StatusMovedPermanently)
 		return nil
@@ -85,7 +86,7 @@ func (h handler) follow(w http.ResponseWriter, name, below, alias string) error 
 	if below != "" {
 		asked += "/" + below
 	}
-	w.Header().Set("Location", strings.Repeat("../", strings.Count(asked, "/"))+escape(to))
+	w.Header().Set("Location", cmp.Or(strings.Repeat("../", strings.Count(asked, "/")), "./")+escape(to))
 	w.Header()["Cache-Control"] = []string{"no-store"}
 	w.WriteHeader(http.StatusFound)
 	return nil

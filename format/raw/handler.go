@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/format"
@@ -220,13 +221,23 @@ func (h handler) serveContent(w http.ResponseWriter, r *http.Request, c *content
 	if asked := r.Header.Get("If-Range"); asked != "" && body.Entity != "" && anyTag(asked, c.tags()) {
 		r = withHeader(r, "If-Range", body.Entity)
 	}
-	if asked := r.Header["If-Match"]; len(asked) > 0 && !anyTag(strings.Join(asked, ","), c.tags()) {
+	asked := r.Header["If-Match"]
+	if len(asked) > 0 && !anyTag(strings.Join(asked, ","), c.tags()) || len(asked) == 0 && changedSince(r.Header.Get("If-Unmodified-Since"), body.Modified) {
 		if body.ReadSeekCloser != nil {
 			body.Close()
 		}
 		return errPrecondition("it is another content now")
 	}
 	return format.Serve(w, r, body)
+}
+
+// changedSince reports whether what is of a time is later than a date as a header has it; what cannot be read is no date.
+func changedSince(date string, modified time.Time) bool {
+	if date == "" || modified.IsZero() {
+		return false
+	}
+	t, err := http.ParseTime(date)
+	return err == nil && modified.Truncate(time.Second).After(t)
 }
 
 var (
@@ -249,14 +260,21 @@ func (h handler) describe(head http.Header, c *content, body *millpond.Content) 
 	} else if d := body.Digest; d.Algorithm() == "sha256" && !body.Growing {
 		showSums(head, []millpond.Digest{d})
 	}
-	if !runs(t) {
-		return
-	}
-	if h.repo.Option("inline") == "true" {
+	switch {
+	case h.inert(c):
+		head["Content-Disposition"] = attachment
+	case runs(t):
 		head["Content-Security-Policy"] = inlinePolicy
-		return
 	}
-	head["Content-Disposition"] = attachment
+}
+
+// inert reports whether a browser could run something of a content, and is to save it instead.
+func (h handler) inert(c *content) bool {
+	t := c.file.Type
+	if t == "" {
+		t = typeOf(c.name)
+	}
+	return runs(t) && h.repo.Option("inline") != "true"
 }
 
 var (

@@ -179,6 +179,11 @@ func (in *incoming) settle(got Sums) error {
 		if err != nil {
 			return err
 		}
+		for _, name := range in.promised {
+			if hashes[name] != nil && late[name] == nil {
+				return code("MalformedTrailerError", millpond.Invalid, "the trailer does not bring the "+name+" that the header promises")
+			}
+		}
 		for name, sum := range late {
 			if old, ok := in.want[name]; ok && string(old) != string(sum) {
 				return &millpond.Error{Kind: millpond.Invalid, Why: "header and trailer declare different digests of " + name, Err: errBadDigest}
@@ -273,7 +278,7 @@ func (h handler) finish(ctx context.Context, in *incoming, up format.Upload, sum
 	size := up.Size()
 	err := in.settle(sums)
 	if err == nil {
-		err = h.noSecrets(in.name, up)
+		err = h.noSecrets(in.name, up, size)
 	}
 	if err != nil {
 		return nil, errors.Join(err, up.Discard())
@@ -324,7 +329,7 @@ func (h handler) publish(ctx context.Context, in *incoming, f millpond.File) (*s
 				r.Version = *c.version
 				return nil
 			}
-			if c == nil || c.file.Blob != f.Blob {
+			if c == nil || c.file.Blob != f.Blob || c.record.Alias != in.record.Alias {
 				if err := h.mayReplace(in.name, c, now); err != nil {
 					return err
 				}

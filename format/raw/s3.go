@@ -69,6 +69,9 @@ func (h handler) serveS3(w http.ResponseWriter, r *http.Request) error {
 	if _, err := (Format{}).Canon(name); err != nil {
 		return err
 	}
+	if err := oneVersion(q.Get("versionId")); err != nil {
+		return err
+	}
 	has := func(param string) bool { return q.Has(param) }
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -178,12 +181,21 @@ func (h handler) serveBucket(w http.ResponseWriter, r *http.Request, q url.Value
 // unimplemented is a parameter that asks for what is not done here; "" if there is none.
 func unimplemented(q url.Values) string {
 	for _, name := range [...]string{"acl", "policy", "lifecycle", "cors", "website", "versions", "encryption", "object-lock", "publicAccessBlock",
-		"ownershipControls", "requestPayment", "replication", "notification", "logging", "select", "restore", "torrent", "legal-hold", "retention"} {
+		"ownershipControls", "requestPayment", "replication", "notification", "logging", "select", "restore", "torrent", "legal-hold", "retention", "tagging", "accelerate",
+		"analytics", "inventory", "metrics", "intelligent-tiering", "policyStatus"} {
 		if q.Has(name) {
 			return name
 		}
 	}
 	return ""
+}
+
+// oneVersion refuses to take an object for one of several versions of it: S3 knows one here, whose id is "null".
+func oneVersion(id string) error {
+	if id == "" || id == "null" {
+		return nil
+	}
+	return errNotImplemented("a version of an object")
 }
 
 func errNotImplemented(what string) error {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/format"
 )
 
 const s3Time = "2006-01-02T15:04:05.000Z"
@@ -147,7 +148,11 @@ func encodeKey(name string) string { return strings.ReplaceAll(escape(name), "+"
 
 type s3Deletes struct {
 	Quiet  bool
-	Object []struct{ Key string }
+	Object []struct {
+		Key       string
+		VersionID string `xml:"VersionId"`
+		ETag      string
+	}
 }
 
 type s3Deleted struct {
@@ -173,10 +178,14 @@ func (h handler) deleteObjects(w http.ResponseWriter, r *http.Request) error {
 	for _, o := range in.Object {
 		_, err := Format{}.Canon(o.Key)
 		if err == nil {
-			err = h.remove(r.Context(), o.Key, "DeleteObjects")
+			err = oneVersion(o.VersionID)
+		}
+		if err == nil {
+			err = h.remove(r.Context(), o.Key, "DeleteObjects", condition{match: o.ETag})
 		}
 		if err != nil && !millpond.Is(err, millpond.NotFound) {
-			out.Error = append(out.Error, s3DeleteFailed{o.Key, s3Code(r, err), err.Error()})
+			why, _ := format.Words(err)
+			out.Error = append(out.Error, s3DeleteFailed{o.Key, s3Code(r, err), why})
 		} else if !in.Quiet {
 			out.Deleted = append(out.Deleted, s3Key{o.Key})
 		}

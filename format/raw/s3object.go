@@ -51,7 +51,9 @@ func (h handler) getObject(w http.ResponseWriter, r *http.Request, name string, 
 		if r.Header.Get("Authorization") == "" && !q.Has("X-Amz-Signature") {
 			return code("InvalidRequest", millpond.Invalid, "only a signed request may say what the answer's header is")
 		}
-		if runs(over["Content-Type"]) {
+		// Nor makes a signature a page of what a browser could run.
+		asked, _, _ := strings.Cut(over["Content-Disposition"], ";")
+		if (runs(over["Content-Type"]) || asked != "" && h.inert(c)) && !strings.EqualFold(strings.TrimSpace(asked), "attachment") {
 			over["Content-Disposition"] = "attachment"
 		}
 		out = overriding{w, over}
@@ -152,7 +154,7 @@ func (h handler) putObject(w http.ResponseWriter, r *http.Request, name string) 
 }
 
 func (h handler) deleteObject(w http.ResponseWriter, r *http.Request, name string) error {
-	if err := h.remove(r.Context(), name, "DeleteObject"); err != nil && !millpond.Is(err, millpond.NotFound) {
+	if err := h.remove(r.Context(), name, "DeleteObject", conditionOf(r.Header)); err != nil && !millpond.Is(err, millpond.NotFound) {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -167,7 +169,10 @@ type copySource struct {
 
 // source finds what X-Amz-Copy-Source names. Who copies must be able to read it.
 func (h handler) source(r *http.Request) (*copySource, error) {
-	text, _, _ := strings.Cut(r.Header.Get("X-Amz-Copy-Source"), "?")
+	text, query, _ := strings.Cut(r.Header.Get("X-Amz-Copy-Source"), "?")
+	if q, err := url.ParseQuery(query); err != nil || oneVersion(q.Get("versionId")) != nil {
+		return nil, firstError(err, oneVersion(q.Get("versionId")))
+	}
 	plain, err := url.PathUnescape(strings.TrimPrefix(text, "/"))
 	bucket, name, ok := strings.Cut(plain, "/")
 	if err != nil || !ok {
@@ -190,6 +195,14 @@ func (h handler) source(r *http.Request) (*copySource, error) {
 		return nil, errPrecondition("the source is another content now")
 	}
 	if v := r.Header.Get("X-Amz-Copy-Source-If-None-Match"); v != "" && anyTag(v, c.tags()) {
+		return nil, errPrecondition("the source has not changed")
+	}
+	since := func(word string) string { return r.Header.Get("X-Amz-Copy-Source-If-" + word + "-Since") }
+	if r.Header.Get("X-Amz-Copy-Source-If-Match") == "" && changedSince(since("Unmodified"), c.file.Published) {
+		return nil, errPrecondition("the source is another content now")
+	}
+	v := since("Modified")
+	if _, bad := http.ParseTime(v); bad == nil && r.Header.Get("X-Amz-Copy-Source-If-None-Match") == "" && !changedSince(v, c.file.Published) {
 		return nil, errPrecondition("the source has not changed")
 	}
 	body, err := from.repo.Open(r.Context(), c.key())
@@ -223,6 +236,16 @@ func (h handler) copyObject(w http.ResponseWriter, r *http.Request, name string)
 	}
 	in.record.Parts, in.record.Crc = "", src.record.Crc
 	if err := h.before(r.Context(), in); err != nil {
+		return err
+	}
+	size := src.body.Size
+	if size < 0 {
+		size = scanned // it is just coming
+	}
+	if err := h.noSecrets(name, &archive{Content: src.body}, size); err != nil {
+		return err
+	}
+	if _, err := src.body.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	f := millpond.File{Name: base(name), Type: in.kind, Size: src.file.Size, Digests: src.file.Digests, Blob: src.file.Blob}

@@ -7,7 +7,6 @@ import (
 	"regexp"
 
 	"millpond"
-	"millpond/format"
 )
 
 const (
@@ -47,13 +46,13 @@ func secretIn(head []byte) string {
 }
 
 // noSecrets refuses what is a private key. What was found is told to nobody but its publisher.
-func (h handler) noSecrets(name string, up format.Upload) error {
+func (h handler) noSecrets(name string, bytes io.ReaderAt, size int64) error {
 	rules, err := rulesOf("secrets", h.repo.Option("secrets"), "refuse", "allow")
-	if err != nil || rules.of(name) == "allow" || up.Size() > mostSecret {
+	if err != nil || rules.of(name) == "allow" || size > mostSecret {
 		return err
 	}
-	head := make([]byte, min(up.Size(), scanned))
-	if _, err := up.ReadAt(head, 0); err != nil && err != io.EOF {
+	head := make([]byte, min(size, scanned))
+	if _, err := bytes.ReadAt(head, 0); err != nil && err != io.EOF {
 		return err
 	}
 	if what := secretIn(head); what != "" {

@@ -36,14 +36,32 @@ func bare(mediaType string) string {
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
-// runs reports whether a browser could run something in a document of that type.
+// runs reports whether a browser could run something in a document of that type. Of what is not one plain type browsers make each
+// their own: "image/png, text/html" is a page to some.
 func runs(mediaType string) bool {
-	switch t := bare(mediaType); t {
-	case "text/html", "application/pdf", "text/xml", "application/xml", "text/xsl", "application/javascript", "text/javascript", "multipart/related":
-		return true
-	default:
-		return strings.HasSuffix(t, "+xml")
+	if mediaType == "" {
+		return false
 	}
+	t := bare(mediaType)
+	whole, part, ok := strings.Cut(t, "/")
+	if !ok || !isToken(whole) || !isToken(part) || strings.IndexByte(mediaType, ',') >= 0 {
+		return true
+	}
+	switch t {
+	case "text/html", "application/pdf", "text/xml", "application/xml", "text/xsl", "application/javascript", "text/javascript", "message/rfc822":
+		return true
+	}
+	return whole == "multipart" || strings.HasSuffix(part, "+xml")
+}
+
+// isToken reports whether s is a word as in the fields of a header.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isPlain(s[i], "!#$%&'*+-.^_`|~") {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // isHTML reports whether a path asks for a page.
