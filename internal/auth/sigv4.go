@@ -228,7 +228,9 @@ func canonicalQuery(raw string) string {
 			all = append(all, strictly(name, "")+"="+strictly(value, ""))
 		}
 	}
-	slices.Sort(all)
+	slices.SortFunc(all, func(a, b string) int { // by the names first: what stands behind one comes after its own
+		return strings.Compare(strings.Replace(a, "=", "\x00", 1), strings.Replace(b, "=", "\x00", 1))
+	})
 	return strings.Join(all, "&")
 }
 
