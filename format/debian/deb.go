@@ -53,6 +53,7 @@ func readDeb(r io.Reader, seen io.Writer) (*control, error) {
 	if first, _, _ := strings.Cut(string(version), "\n"); first != "2.0" && !strings.HasPrefix(first, "2.") {
 		return nil, invalid("the package is of format %.20q, and 2.0 is read here", first)
 	}
+	total := int64(0)
 	for range 8 { // members between are left to whoever put them there
 		if name, size, err = arMember(in); err != nil {
 			return nil, err
@@ -60,8 +61,8 @@ func readDeb(r io.Reader, seen io.Writer) (*control, error) {
 		if strings.HasPrefix(name, "data.tar") {
 			break
 		}
-		if size > packedControl {
-			return nil, invalid("the control archive of the package has %d bytes, more than %d", size, packedControl)
+		if total += min(size, packedControl+1); total > packedControl { // all of it is in memory until it is known whose it is
+			return nil, invalid("what comes before the data of the package has %d bytes, more than %d", total, packedControl)
 		}
 		body, err := arBody(in, size)
 		if err != nil {

@@ -62,6 +62,24 @@ func TestCase21Uploads(t *testing.T) {
 	h.Published("a sound one", h.As(formattest.Owner).Do("PUT", "/pool/stable/main/x.deb", nil, of(sound)))
 }
 
+// TestStrangersAreNotReadFrom: of who may publish nothing no byte is read, though only the package itself says whose it is.
+func TestStrangersAreNotReadFrom(t *testing.T) {
+	h, _ := house(t, nil)
+	for _, one := range [][2]string{{"PUT", "/pool/stable/main/x.deb"}, {"PUT", "/incoming/x_1_amd64.deb"}, {"PUT", "/incoming/x_1.changes"}, {"POST", "/pool/stable/main"}} {
+		r := h.As("").Do(one[0], one[1], http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, []byte("this is none"))
+		if r.Status != http.StatusUnauthorized {
+			t.Errorf("%s %s: got %s, want 401", one[0], one[1], r)
+		}
+	}
+	many := []any{"debian-binary", []byte("2.0\n")}
+	for range 3 {
+		many = append(many, "_other", make([]byte, packedControl/3+1))
+	}
+	if _, err := readDeb(bytes.NewReader(ar(many...)), io.Discard); err == nil || !strings.Contains(err.Error(), "before the data") {
+		t.Errorf("much before the control archive: got %v, want that it is too much", err)
+	}
+}
+
 func zstdOf(t testing.TB, b []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer

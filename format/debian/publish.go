@@ -34,6 +34,12 @@ func (h handler) write(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if r.Method != http.MethodDelete && (p.Kind == Pool || p.Kind == Incoming) {
+		// Whose it is its control file says; who may publish nothing at all is not listened to that far.
+		if err := h.repo.May(r.Context(), millpond.VerbPublish, ""); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r.Method == http.MethodPut && p.Kind == Pool:
 		return h.putPool(w, r, p.File)

@@ -56,7 +56,10 @@ func bad(k millpond.Key, err error) error {
 func publish(ctx context.Context, repo format.Repo, body io.Reader, size int64, p Path) (*format.Published, error) {
 	var head bytes.Buffer
 	if p.Name == "" {
-		// Who publishes is judged before the archive is read whole.
+		// Whether somebody may publish at all is judged before anything is read, and what, before the archive is read whole.
+		if err := repo.May(ctx, millpond.VerbPublish, ""); err != nil {
+			return nil, err
+		}
 		d, err := peek(ctx, io.TeeReader(io.LimitReader(body, headLimit), &head))
 		if err != nil {
 			return nil, bad(millpond.Key{}, err)

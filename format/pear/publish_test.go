@@ -24,6 +24,14 @@ func put(h *formattest.House, name, version string, body []byte) formattest.Repl
 	return h.As(formattest.Owner).Do("PUT", "/"+acme+"/get/"+name+"-"+version+".tgz", nil, body)
 }
 
+// TestStrangersAreNotReadFrom: of who may publish nothing no byte is read, though only the archive says whose it is.
+func TestStrangersAreNotReadFrom(t *testing.T) {
+	h := newHouse(t, acme, claimed)
+	if r := h.As("").Do("POST", "/"+acme+"/", nil, []byte("this is none")); r.Status != http.StatusUnauthorized {
+		t.Errorf("got %s, want 401", r)
+	}
+}
+
 func TestCase15WhatIsTakenAndWhatIsNot(t *testing.T) {
 	const php = "<?php\n"
 	xml := packageXML(acme, "Hello", "1.0.0", "stable", php, "")

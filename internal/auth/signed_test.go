@@ -174,11 +174,11 @@ func TestPresigned(t *testing.T) {
 // TestCanonicalQuery: parameters are signed in the order of their names, of which one may begin with another.
 func TestCanonicalQuery(t *testing.T) {
 	for query, want := range map[string]string{
-		"b=2&a=1":                                 "a=1&b=2",
-		"x-amz-meta-a-b=2&x-amz-meta-a=1":         "x-amz-meta-a=1&x-amz-meta-a-b=2",
-		"a2=x&a=y&a=b":                            "a=b&a=y&a2=x",
+		"b=2&a=1":                         "a=1&b=2",
+		"x-amz-meta-a-b=2&x-amz-meta-a=1": "x-amz-meta-a=1&x-amz-meta-a-b=2",
+		"a2=x&a=y&a=b":                    "a=b&a=y&a2=x",
 		"prefix=a%2Fb+c&list-type=2&X-Amz-Date=d": "X-Amz-Date=d&list-type=2&prefix=a%2Fb%20c",
-		"uploads":                                 "uploads=",
+		"uploads": "uploads=",
 	} {
 		if got := canonicalQuery(query); got != want {
 			t.Errorf("canonicalQuery(%q) is %q, want %q", query, got, want)
