@@ -152,46 +152,18 @@ func parseControl(text []byte) (*control, error) {
 	if !utf8.Valid(text) {
 		return nil, invalid("the control file is not UTF-8")
 	}
-	s := strings.ReplaceAll(strings.TrimRight(string(text), "\n"), "\r\n", "\n") + "\n"
-	c := &control{text: s, fields: map[string]string{}}
-	last := ""
-	for line := range strings.Lines(s) {
-		line = strings.TrimSuffix(line, "\n")
-		switch {
-		case strings.TrimSpace(line) == "":
-			return nil, invalid("the control file has an empty line in it")
-		case strings.ContainsAny(line, "\r\x00"):
-			return nil, invalid("the control file has a control character in it")
-		case line[0] == ' ' || line[0] == '\t':
-			if last == "" {
-				return nil, invalid("the control file begins with a continued line")
-			}
-			c.fields[last] += "\n" + line
-			continue
-		case line[0] == '#':
-			return nil, invalid("the control file has a comment in it")
-		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || name == "" || strings.ContainsAny(name, " \t") || name[0] == '-' {
-			return nil, invalid("the control file has the line %.60q, which is no field", line)
-		}
-		for known := range c.fields {
-			if strings.EqualFold(known, name) {
-				return nil, invalid("the control file has the field %s twice", name)
-			}
-		}
-		last = name
-		c.fields[name] = strings.TrimSpace(value)
+	c := &control{text: unixText(text)}
+	var err error
+	if c.fields, err = oneParagraph("the control file", c.text); err != nil {
+		return nil, err
 	}
 	for _, name := range []string{"Package", "Version", "Architecture", "Maintainer", "Description"} {
 		if c.fields[name] == "" {
 			return nil, invalid("the control file has no %s", name)
 		}
 	}
-	for _, name := range []string{"Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512"} {
-		if _, ok := c.fields[name]; ok {
-			return nil, invalid("the control file has the field %s, which an archive adds", name)
-		}
+	if err := notAdded("the control file", c.fields, "Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512"); err != nil {
+		return nil, err
 	}
 	if name := c.fields["Package"]; len(name) < 2 || !isSourceName(name) || strings.ToLower(name) != name || strings.ContainsAny(name, "_~") {
 		return nil, invalid("%.60q is no name of a package", name)
@@ -207,6 +179,65 @@ func parseControl(text []byte) (*control, error) {
 		return nil, invalid("%.60q is no source package", c.fields["Source"])
 	}
 	return c, nil
+}
+
+// unixText is a text with the line ends of Unix, one at its end.
+func unixText(text []byte) string {
+	return strings.TrimRight(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n") + "\n"
+}
+
+// oneParagraph reads the fields of what is to be a stanza of an index as it stands: whatever could end it, or be read as a
+// second field of a name, is refused. Continued lines keep their line ends.
+func oneParagraph(what, text string) (map[string]string, error) {
+	fields, last := map[string]string{}, ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.TrimSpace(line) == "":
+			return nil, invalid("%s has an empty line in it", what)
+		case strings.ContainsAny(line, "\r\x00"):
+			return nil, invalid("%s has a control character in it", what)
+		case line[0] == ' ' || line[0] == '\t':
+			if last == "" {
+				return nil, invalid("%s begins with a continued line", what)
+			}
+			fields[last] += "\n" + line
+			continue
+		case line[0] == '#':
+			return nil, invalid("%s has a comment in it", what)
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || name == "" || strings.ContainsAny(name, " \t") || name[0] == '-' {
+			return nil, invalid("%s has the line %.60q, which is no field", what, line)
+		}
+		if err := notTwice(what, fields, name); err != nil {
+			return nil, err
+		}
+		last = name
+		fields[name] = strings.TrimSpace(value)
+	}
+	return fields, nil
+}
+
+func notTwice(what string, fields map[string]string, name string) error {
+	for known := range fields {
+		if strings.EqualFold(known, name) {
+			return invalid("%s has the field %s twice", what, name)
+		}
+	}
+	return nil
+}
+
+// notAdded refuses fields of names, however they are spelt, that the archive itself adds.
+func notAdded(what string, fields map[string]string, names ...string) error {
+	for known := range fields {
+		for _, name := range names {
+			if strings.EqualFold(known, name) {
+				return invalid("%s has the field %s, which an archive adds", what, known)
+			}
+		}
+	}
+	return nil
 }
 
 func isArchitecture(s string) bool {

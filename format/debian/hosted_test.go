@@ -40,6 +40,7 @@ func TestCase21Uploads(t *testing.T) {
 		"a wild name":          of(strings.Replace(sound, "x-y", "../x", 1)),
 		"a wild architecture":  of(strings.Replace(sound, "amd64", "amd64/..", 1)),
 		"a Filename":           of(sound + "Filename: elsewhere\n"),
+		"a filename":           of(sound + "filename: elsewhere\n"),
 		"a bomb":               debOf(t, "control.tar.gz", packed(t, make([]byte, 20<<20)), data),
 		"a bomb by zstd":       debOf(t, "control.tar.zst", zstdOf(t, make([]byte, 20<<20)), data),
 		"a bomb by xz":         debOf(t, "control.tar.xz", bytes.Repeat(xzOf(t, make([]byte, 1<<20)), 20), data),

@@ -111,10 +111,16 @@ func readDsc(name string, raw []byte) (*dsc, error) {
 	if err != nil {
 		return nil, invalid("%s cannot be read: %v", name, err)
 	}
-	d := &dsc{stanza: strings.TrimRight(string(text), "\n") + "\n"}
-	f := fieldsOf([]byte(d.stanza))
+	d := &dsc{stanza: unixText(text)}
+	f, err := oneParagraph(name, d.stanza)
+	if err == nil {
+		err = notAdded(name, f, "Package", "Directory")
+	}
+	if err != nil {
+		return nil, err
+	}
 	d.source, d.version = f["Source"], f["Version"]
-	if !isSourceName(d.source) || !isVersion(d.version) || f["Checksums-Sha256"] == "" || strings.Contains(d.stanza, "\n\n") {
+	if !isSourceName(d.source) || !isVersion(d.version) || f["Checksums-Sha256"] == "" {
 		return nil, invalid("%s is no description of a source package with SHA256 sums", name)
 	}
 	if want := d.source + "_" + withoutEpoch(d.version) + ".dsc"; want != name {

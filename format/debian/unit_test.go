@@ -174,6 +174,22 @@ func TestCase25Source(t *testing.T) {
 	h.Published("the part", put("tool_1.0.tar.gz", orig))
 	h.Want("a wrong sum", put("tool_1.0.dsc", dsc("tool_1.0.tar.gz", hexSHA([]byte("z")), len(orig))), 400)
 	h.Want("a path", put("tool_1.0.dsc", dsc("../tool_1.0.tar.gz", hexSHA(orig), len(orig))), 400)
+	// It stands in an index that is signed: what would be another stanza there, or another package's, is none of it.
+	for what, text := range map[string]string{
+		"a second stanza":               strings.Replace(string(sound), "Files:", "\nPackage: other\nFiles:", 1),
+		"a second stanza, with CR":      strings.Replace(string(sound), "Files:", "\r\n\r\nPackage: other\r\nFiles:", 1),
+		"a second stanza, with a CR":    strings.Replace(string(sound), "Files:", "X: y\n\r\nPackage: other\nFiles:", 1),
+		"a line of a CR alone":          strings.Replace(string(sound), "Files:", "X: y\rPackage: other\nFiles:", 1),
+		"a line of spaces":              strings.Replace(string(sound), "Files:", " \nPackage: other\nFiles:", 1),
+		"another package's name":        string(sound) + "Package: other\n",
+		"another one's, spelt small":    string(sound) + "package: other\n",
+		"another folder":                string(sound) + "DIRECTORY: pool/stable/main/o/other\n",
+		"a field twice":                 string(sound) + "source: other\n",
+		"a line that is no field":       string(sound) + "other\n",
+		"a comment, which is no header": "# comment\n" + string(sound),
+	} {
+		h.Want(what, put("tool_1.0.dsc", []byte(text)), 400)
+	}
 	h.Want("nothing shows", h.Get("/dists/stable/main/source/Sources"), 404)
 	h.Published("the description", put("tool_1.0.dsc", sound))
 	sources := good(t, h, "/dists/stable/main/source/Sources", nil)
