@@ -126,17 +126,20 @@ func TestCase19Claimed(t *testing.T) {
 	h, a := stocked(t, nil)
 	cold := "pool/main/h/hello/hello_1.1_amd64.deb"
 	a.Set(cold, deb(t, "hello", "1.1", "amd64", "", 0))
+	const tool = "pool/main/o/other/acme-tool_9_amd64.deb" // which is installed by a name of ours, of a source that is not
+	a.Set(tool, deb(t, "acme-tool", "9", "amd64", "Source: other (1)\n", 0))
 	a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
 	good(t, h, packages, nil)
 	good(t, h, "/"+helloPath, nil)
+	good(t, h, "/"+tool, nil)
 	for _, union := range []bool{false, true} {
 		c := h.Config("r", h.Up)
-		c.Claims, c.Union = []string{"hello"}, union
+		c.Claims, c.Union = []string{"hello", "acme-*"}, union
 		h.Configure(repo.Settings{}, c)
 		h.Pass(time.Hour)
 		good(t, h, inRelease, nil)
 		h.Up.Forget()
-		for _, path := range []string{helloPath, cold, "pool/main/h/hello/hello_9_amd64.deb"} {
+		for _, path := range []string{helloPath, cold, "pool/main/h/hello/hello_9_amd64.deb", tool} {
 			for _, method := range []string{"GET", "HEAD"} {
 				h.Want(method+" "+path, h.Do(method, "/r/"+path, nil), http.StatusNotFound)
 			}

@@ -76,7 +76,7 @@ func (h handler) curate(ctx context.Context, pkg *millpond.Package) (*plan, erro
 			architectures[a] = true
 		}
 		b := &bucket{name: "curated/" + pkg.Name + "/" + one.path,
-			stamp: hashOf(fmt.Sprint(madeForms), strongest(one.file).String(), readSightings(one.file, v).meaning(), h.judging(), own.id),
+			stamp: hashOf(fmt.Sprint(madeForms), "by both names", strongest(one.file).String(), readSightings(one.file, v).meaning(), h.judging(), own.id),
 			write: func(w io.Writer) error { return h.filter(ctx, w, pkg.Name, v, one, own) }}
 		if err := h.look(ctx, b); err != nil {
 			return nil, err
@@ -227,16 +227,19 @@ func (h handler) filter(ctx context.Context, w io.Writer, suite string, v *millp
 		return &millpond.Error{Kind: millpond.Unsupported, Why: "this repository does not tell what its rules say; no suite of it can be curated"}
 	}
 	seen := readSightings(one.file, v)
-	claimed := map[string]bool{}
+	known := map[string]bool{}
+	claimed := func(name string) bool {
+		is, ok := known[name]
+		if !ok {
+			is = h.repo.Claimed(name)
+			known[name] = is
+		}
+		return is
+	}
 	var all stanzas
 	to := span{Path: one.path}
 	keep := func(l listed) bool {
-		hidden, known := claimed[l.Source]
-		if !known {
-			hidden = h.repo.Claimed(l.Source)
-			claimed[l.Source] = hidden
-		}
-		if hidden || ours.versions[l.Source+" "+l.Version] {
+		if claimed(l.Source) || l.Package != "" && claimed(l.Package) || ours.versions[l.Source+" "+l.Version] {
 			return false
 		}
 		at := poolName{path: l.Path, digest: l.Digest, size: l.Size}

@@ -142,13 +142,14 @@ func TestCase19Layers(t *testing.T) {
 	}{
 		"what is published hides":  {func(c *repo.Config) {}, []string{"Version: 3.0\n", "Package: other\n"}, []string{"Version: 1.0\n", "Version: 2.0\n"}},
 		"layers are united":        {func(c *repo.Config) { c.Union = true }, []string{"Version: 3.0\n", "Version: 2.0\n", "Package: other\n", "ours"}, []string{"theirs"}},
-		"a name is claimed by all": {func(c *repo.Config) { c.Claims = []string{"hello", "oth*"} }, []string{"Version: 3.0\n"}, []string{"Package: other\n", "Version: 2.0\n"}},
+		"a name is claimed by all": {func(c *repo.Config) { c.Claims = []string{"hello", "oth*"} }, []string{"Version: 3.0\n"}, []string{"Package: other\n", "Package: other-tool\n", "Version: 2.0\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, a := curated(t, c.change)
 			a.Set(helloPath, deb(t, "hello", "1.0", "amd64", "Homepage: theirs\n", 0))
 			a.Set("pool/main/h/hello/hello_2.0_amd64.deb", deb(t, "hello", "2.0", "amd64", "", 0))
 			a.Set("pool/main/o/other/other_1_amd64.deb", deb(t, "other", "1", "amd64", "", 0))
+			a.Set("pool/main/x/x/other-tool_1_amd64.deb", deb(t, "other-tool", "1", "amd64", "Source: x\n", 0))
 			a.Lay(t, formattest.Epoch().AddDate(0, -1, 1))
 			good(t, h, inRelease, nil)
 			ours := [][]byte{deb(t, "hello", "3.0", "amd64", "", 0)}

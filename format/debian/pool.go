@@ -28,10 +28,16 @@ func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
 			return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{File: p.File}, Why: "no index that is held here lists " + p.File}
 		}
 	}
+	ours := func(name string) error {
+		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name, File: p.File}, Why: name + " is a name of " + h.repo.Name() + ", and nothing of that path is published here"}
+	}
+	if h.claimed(at.binary) {
+		return ours(at.binary)
+	}
 	k := millpond.Key{Package: at.source, Version: at.version, File: at.poolName.String()}
 	c, err := format.Find(r, h.repo, k)
 	if millpond.Is(err, millpond.NotFound) && h.repo.Claimed(at.source) {
-		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: at.source, File: p.File}, Why: at.source + " is a name of " + h.repo.Name() + ", and nothing of that path is published here"}
+		return ours(at.source)
 	}
 	if millpond.Is(err, millpond.BadUpstream) || millpond.Is(err, millpond.Offline) {
 		return notHeld(p.File, err)
@@ -41,6 +47,10 @@ func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
 	}
 	return h.send(w, r, c, typeOf(p.File), mayChange)
 }
+
+// claimed reports whether a binary package is ours by its own name, whatever source it is said to be made of: it is by that
+// name that clients install it.
+func (h handler) claimed(binary string) bool { return binary != "" && h.repo.Claimed(binary) }
 
 // notHeld names the file that cannot be given: why an upstream is asked nothing says nothing of what was asked for.
 func notHeld(path string, err error) error {
@@ -132,5 +142,5 @@ func guess(path string) (place, bool) {
 	if !known || !isVersion(version) {
 		return place{}, false
 	}
-	return place{source: source, version: version, poolName: poolName{path: path, size: -1}}, true
+	return place{source: source, version: version, binary: name, poolName: poolName{path: path, size: -1}}, true
 }

@@ -95,6 +95,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 // A listed is a file that a stanza of Packages or Sources names.
 type listed struct {
+	Package                       string // the binary one; "" is that of the source
 	Source, Version, Architecture string
 	Path                          string // below the archive
 	Size                          int64
@@ -152,7 +153,6 @@ func eachListed(r io.Reader, sources bool, f func(listed) error) error {
 // packageFile reads a stanza of Packages.
 func packageFile(stanza []byte) (listed, bool) {
 	l := listed{Size: -1}
-	var name string
 	strength := 0
 	for len(stanza) > 0 {
 		line, rest, _ := bytes.Cut(stanza, []byte("\n"))
@@ -167,7 +167,7 @@ func packageFile(stanza []byte) (listed, bool) {
 		value := bytes.TrimSpace(line[i+1:])
 		switch string(line[:i]) { // no copy is made
 		case "Package":
-			name = string(value)
+			l.Package = string(value)
 		case "Source":
 			l.Source = string(value)
 		case "Version":
@@ -188,7 +188,9 @@ func packageFile(stanza []byte) (listed, bool) {
 			strength = better(&l, strength, 1, "md5", value)
 		}
 	}
-	l.Source, l.Version = sourceOf(name, l.Source, l.Version)
+	if l.Source, l.Version = sourceOf(l.Package, l.Source, l.Version); l.Package == l.Source {
+		l.Package = ""
+	}
 	return l, l.sane()
 }
 

@@ -17,7 +17,7 @@ import (
 // A pool table is what one index says of its files, in the order of their paths' hashes: rows of one size that are searched
 // where they lie, and behind them the texts. It is derived once of each index.
 const (
-	tableMagic = "pool1\n\x00\x00"
+	tableMagic = "pool2\n\x00\x00"
 	tableHead  = len(tableMagic) + 8
 	tableRow   = 8 + 32 + 1 + 7 + 4 + 4 // hash of the path, digest, algorithm, size, first seen, place of the text
 )
@@ -27,6 +27,7 @@ var tableAlgorithms = []string{"sha256", "sha1", "md5"} // never changed
 // A place is where a file of the pool is found.
 type place struct {
 	source, version string
+	binary          string // what is installed of it, by its own name; "" is the source's
 	poolName
 }
 
@@ -40,7 +41,11 @@ func buildTable(w io.Writer, index io.Reader, sources bool, seen sightings) erro
 	var texts []byte
 	known := map[string]uint32{} // of one source and version the files often follow each other
 	err := eachListed(index, sources, func(l listed) error {
-		text := l.Source + "\t" + l.Version + "\n"
+		text := l.Source + "\t" + l.Version
+		if l.Package != "" {
+			text += "\t" + l.Package
+		}
+		text += "\n"
 		at, ok := known[text]
 		if !ok {
 			if len(known) > 4096 {
@@ -157,13 +162,14 @@ func lookUp(c *millpond.Content, path string) (place, bool, error) {
 	line, _, _ := strings.Cut(string(text), "\n")
 	var ok bool
 	p.source, p.version, ok = strings.Cut(line, "\t")
+	p.version, p.binary, _ = strings.Cut(p.version, "\t")
 	return p, ok, nil
 }
 
 // table is the table of an index that is held. name tells the tables of one suite apart.
 func (h handler) table(ctx context.Context, k millpond.Key, f *millpond.File, v *millpond.Version, name string) (*millpond.Content, error) {
 	seen := readSightings(f, v)
-	d := format.Derivation{Name: "pool/" + name + k.Package + "/" + k.File, Stamp: strongest(f).Hex()[:32] + seen.meaning(), Type: "application/octet-stream"}
+	d := format.Derivation{Name: "pool/" + name + k.Package + "/" + k.File, Stamp: tableMagic[4:5] + strongest(f).Hex()[:32] + seen.meaning(), Type: "application/octet-stream"}
 	return h.repo.Derive(ctx, d, func(w io.Writer) error {
 		c, err := h.repo.Held().Open(context.WithoutCancel(ctx), k)
 		if err != nil {
