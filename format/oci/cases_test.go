@@ -354,6 +354,8 @@ func TestCase07Tags(t *testing.T) {
 	other := asJSON(object{"schemaVersion": 2, "mediaType": typeIndex, "manifests": []any{}})
 	refused(t, "immutable, other bytes", pushManifest(c, "acme/app", "v1", typeIndex, other), http.StatusConflict, codeDenied)
 	refused(t, "immutable, deleted", c.Do("DELETE", root+"acme/app/manifests/v1", nil, nil), http.StatusConflict, codeDenied)
+	refused(t, "immutable, deleted with its manifest", c.Do("DELETE", root+"acme/app/manifests/"+digest, nil, nil), http.StatusConflict, codeDenied)
+	h.Good("it still stands", c.Do("GET", root+"acme/app/manifests/v1", nil, nil), m)
 	od := millpond.SHA256(other).String()
 	refused(t, "all or none", pushManifest(c, "acme/app", od+"?tag=new2&tag=v1", typeIndex, other), http.StatusConflict, codeDenied)
 	refused(t, "none of them", c.Do("GET", root+"acme/app/manifests/new2", nil, nil), http.StatusNotFound, "")

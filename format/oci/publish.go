@@ -260,7 +260,7 @@ func (h handler) deleteManifest(w http.ResponseWriter, r *http.Request, v visit)
 	if v.Tag != "" {
 		err = h.deleteTag(ctx, v)
 	} else {
-		err = h.repo.Delete(ctx, format.Deletion{Key: millpond.Key{Package: v.image, Version: v.Digest.String()}})
+		err = h.repo.Delete(ctx, format.Deletion{Key: millpond.Key{Package: v.image, Version: v.Digest.String()}, Settle: h.keepsFixed(v)})
 		if millpond.Is(err, millpond.NotFound) {
 			_, elsewhere := h.repo.Held().Stat(ctx, millpond.Key{Package: v.image, Version: v.Digest.String(), File: v.Digest.String()})
 			err = upstreams(elsewhere, err)
@@ -272,6 +272,23 @@ func (h handler) deleteManifest(w http.ResponseWriter, r *http.Request, v visit)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 	return nil
+}
+
+// keepsFixed refuses, in the transaction, to delete a manifest that a tag stands for which may not move: it would be free for
+// another one.
+func (h handler) keepsFixed(v visit) func(*format.Hosting, *format.Deletion) error {
+	patterns := h.repo.Option(optImmutable)
+	if patterns == "" {
+		return nil
+	}
+	return func(now *format.Hosting, d *format.Deletion) error {
+		for _, ref := range now.Refs {
+			if ref.Target == d.Key.Version && !isEdge(ref.Name) && len(immutable(patterns, []string{ref.Name})) > 0 {
+				return immovable(v.image, ref)
+			}
+		}
+		return nil
+	}
 }
 
 // upstreams is absent, but Unsupported for what there is, and only an upstream has: looking for it has come to elsewhere.
