@@ -418,6 +418,7 @@ func TestIndex(t *testing.T) {
 	lay(h.Up, "/.index/nexus-maven-repository-index.gz", []byte("\x1f\x8bthe next"), time.Time{})
 	h.Pass(10 * time.Minute)
 	h.Good("the next one", h.Get("/.index/nexus-maven-repository-index.gz"), []byte("\x1f\x8bthe next"))
+	h.Good("its sum, anew", h.Get("/.index/nexus-maven-repository-index.gz.sha1"), sha1Of([]byte("\x1f\x8bthe next")))
 	h.Pass(10 * time.Minute)
 	h.Up.Close()
 	h.Good("kept", h.Get("/.index/nexus-maven-repository-index.gz"), []byte("\x1f\x8bthe next"))

@@ -303,12 +303,7 @@ func (h handler) getMoving(w http.ResponseWriter, r *http.Request, p Path, absen
 		return err
 	}
 	if p.Sum != "" {
-		defer doc.Close()
-		sum := millpond.NewHash(p.Sum)
-		if _, err := io.Copy(sum, doc.Reader()); err != nil {
-			return err
-		}
-		return h.serveText(w, r, maxAge, hex.EncodeToString(sum.Sum(nil)))
+		return h.serveSumOf(w, r, p, doc)
 	}
 	return h.serveDocument(w, r, doc, typeOf(p.Name))
 }
@@ -333,10 +328,24 @@ func (h handler) getDocument(w http.ResponseWriter, r *http.Request, p Path, nam
 	if p.Sum == "" {
 		return h.serveDocument(w, r, doc, kind)
 	}
+	return h.serveSumOf(w, r, p, doc)
+}
+
+// serveSumOf answers with the sum of a document, and closes that. It may have gigabytes: it is summed once.
+func (h handler) serveSumOf(w http.ResponseWriter, r *http.Request, p Path, doc *format.Document) error {
 	defer doc.Close()
-	sum := millpond.NewHash(p.Sum)
-	if _, err := io.Copy(sum, doc.Reader()); err != nil {
+	d := format.Derivation{Name: "sum" + p.String(), Stamp: doc.Digest.String(), Type: typeText}
+	c, err := h.repo.Derive(r.Context(), d, func(out io.Writer) error {
+		sum := millpond.NewHash(p.Sum)
+		if _, err := io.Copy(sum, doc.Reader()); err != nil {
+			return err
+		}
+		_, err := io.WriteString(out, hex.EncodeToString(sum.Sum(nil)))
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	return h.serveText(w, r, maxAge, hex.EncodeToString(sum.Sum(nil)))
+	head(w, typeText, maxAge)
+	return format.Serve(w, r, c)
 }
