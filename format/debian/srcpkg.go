@@ -49,14 +49,15 @@ func arriveSource(ctx context.Context, repo format.Repo, suite, component, name 
 	}
 	path := poolFile(suite, component, source, name)
 	if !strings.HasSuffix(name, ".dsc") {
-		f, err := up.file(ctx, path)
+		f, err := up.file(ctx, "")
 		if err != nil {
 			return nil, err
 		}
-		if f.Meta, err = json.Marshal(listing{Suite: suite, Component: component, Kind: "part"}); err != nil {
+		// Nobody finds it by its path before its .dsc makes it one of a version, nor in place of one that is.
+		f.Name, f.Type = incomingName(f.Blob.Hex(), name), typeOf(path)
+		if f.Meta, err = json.Marshal(incoming{}); err != nil {
 			return nil, err
 		}
-		f.Type = typeOf(path)
 		if err := leave(ctx, repo, source, f); err != nil {
 			return nil, err
 		}
@@ -80,7 +81,8 @@ func arriveSource(ctx context.Context, repo format.Repo, suite, component, name 
 		files := []millpond.File{f}
 		dir, _ := split(path)
 		for _, part := range d.parts {
-			one, err := partFile(ctx, repo, source, d.version, dir+"/"+part, dir+"/"+part, d.want[part])
+			left := incomingName(strings.TrimPrefix(d.want[part][0], "sha256:"), part)
+			one, err := partFile(ctx, repo, source, d.version, left, dir+"/"+part, d.want[part])
 			if err != nil {
 				return nil, err
 			}
@@ -165,14 +167,15 @@ func (d *dsc) place(f *millpond.File, suite, component string) error {
 // partFile is a part of a source package, if it is what the .dsc says: what was left at a place, or what was published before.
 func partFile(ctx context.Context, repo format.Repo, source, version, left, path string, want [2]string) (millpond.File, error) {
 	_, name := split(path)
+	isAbsent := func(err error) bool { return millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Gone) }
 	c, err := repo.Stat(ctx, millpond.Key{Package: source, File: left})
-	if left != path && millpond.Is(err, millpond.NotFound) {
-		c, err = repo.Stat(ctx, millpond.Key{Package: source, File: path})
-	}
-	if millpond.Is(err, millpond.NotFound) {
+	if isAbsent(err) {
 		c, err = repo.Stat(ctx, millpond.Key{Package: source, Version: version, File: path})
 	}
-	if millpond.Is(err, millpond.NotFound) {
+	if isAbsent(err) { // what is of several versions
+		c, err = repo.Stat(ctx, millpond.Key{Package: source, File: path})
+	}
+	if isAbsent(err) {
 		return millpond.File{}, invalid("the source package names %s, which was not uploaded before", name)
 	}
 	if err != nil {

@@ -172,6 +172,10 @@ func TestCase25Source(t *testing.T) {
 	sound := dsc("tool_1.0.tar.gz", hexSHA(orig), len(orig))
 	h.Want("without its part", put("tool_1.0.dsc", sound), 400)
 	h.Published("the part", put("tool_1.0.tar.gz", orig))
+	const path = "/pool/stable/main/t/tool/tool_1.0.tar.gz"
+	if r := h.Get(path); r.Status != 404 && r.Status != 410 {
+		t.Errorf("a part that nothing names: got %s, want 404 or 410", r)
+	}
 	h.Want("a wrong sum", put("tool_1.0.dsc", dsc("tool_1.0.tar.gz", hexSHA([]byte("z")), len(orig))), 400)
 	h.Want("a path", put("tool_1.0.dsc", dsc("../tool_1.0.tar.gz", hexSHA(orig), len(orig))), 400)
 	// It stands in an index that is signed: what would be another stanza there, or another package's, is none of it.
@@ -192,6 +196,19 @@ func TestCase25Source(t *testing.T) {
 	}
 	h.Want("nothing shows", h.Get("/dists/stable/main/source/Sources"), 404)
 	h.Published("the description", put("tool_1.0.dsc", sound))
+	// What is put later under the name of a part that is published does not take its place, however long ago that was.
+	for range 2 {
+		h.Published("another part", put("tool_1.0.tar.gz", []byte("other bytes")))
+		good(t, h, path, orig)
+		h.Pass(49 * time.Hour)
+		if _, err := h.Pond.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Want("a description of those", put("tool_1.0.dsc", dsc("tool_1.0.tar.gz", hexSHA([]byte("other bytes")), 11)), 400)
+	h.Published("other bytes once more", put("tool_1.0.tar.gz", []byte("other bytes")))
+	h.Want("a description of what came", put("tool_1.0.dsc", dsc("tool_1.0.tar.gz", hexSHA([]byte("other bytes")), 11)), 409)
+	good(t, h, path, orig)
 	sources := good(t, h, "/dists/stable/main/source/Sources", nil)
 	var found []listed
 	if err := eachListed(bytes.NewReader(sources.Body), true, func(l listed) error { found = append(found, l); return nil }); err != nil || len(found) != 2 {
