@@ -228,6 +228,9 @@ func (h handler) serveUpload(w http.ResponseWriter, r *http.Request, p Path) err
 	if err != nil {
 		return err
 	}
+	if err := h.recallLength(r.Context(), id, u); err != nil {
+		return errors.Join(err, up.Close())
+	}
 	head := w.Header()
 	switch r.Method {
 	case http.MethodHead:
@@ -255,10 +258,8 @@ func (h handler) serveUpload(w http.ResponseWriter, r *http.Request, p Path) err
 		err := &millpond.Error{Kind: millpond.Conflict, Why: fmt.Sprintf("the upload has %d bytes, and the chunk begins at %d", up.Size(), offset)}
 		return errors.Join(err, up.Close())
 	}
-	if v := r.Header.Get("Upload-Length"); v != "" && u.Length < 0 {
-		if u.Length, err = strconv.ParseInt(v, 10, 64); err != nil || u.Length < offset {
-			return errors.Join(&millpond.Error{Kind: millpond.Invalid, Why: "Upload-Length is no length"}, up.Close())
-		}
+	if err := h.tellLength(r, id, u, up); err != nil {
+		return errors.Join(err, up.Close())
 	}
 	return h.receive(w, r, u, up, http.StatusNoContent)
 }

@@ -175,6 +175,16 @@ func TestCase04Tus(t *testing.T) {
 	h.Want("part", chunk(at, "abc", 0), http.StatusNoContent)
 	h.Want("end", chunk(at, "def", 3, "Upload-Length", "6"), http.StatusNoContent)
 	h.Good("deferred", h.Get("/deferred"), []byte("abcdef"))
+	// A length that was told once stays: the chunks behind need not tell it again, and may tell no other.
+	at = begin("told", "Upload-Defer-Length", "1")
+	h.Want("begun without a length", chunk(at, "ab", 0), http.StatusNoContent)
+	h.Want("told in the middle", chunk(at, "cd", 2, "Upload-Length", "6"), http.StatusNoContent)
+	if r := send("HEAD", at, ""); r.Header.Get("Upload-Length") != "6" || r.Header.Get("Upload-Defer-Length") != "" || r.Header.Get("Upload-Offset") != "4" {
+		t.Errorf("told in the middle: the header is %v", r.Header)
+	}
+	h.Want("told otherwise", chunk(at, "ef", 4, "Upload-Length", "7"), 400)
+	h.Want("the rest", chunk(at, "ef", 4), http.StatusNoContent)
+	h.Good("told", h.Get("/told"), []byte("abcdef"))
 	at = begin("gone", "Upload-Length", "10")
 	h.Want("terminate", send("DELETE", at, ""), http.StatusNoContent)
 	h.Want("terminated", send("HEAD", at, ""), http.StatusNotFound)
