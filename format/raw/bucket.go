@@ -37,7 +37,7 @@ func questionOf(d directory) string {
 		q.Set("start-after", d.after)
 	}
 	if !d.deep {
-		q.Set("delimiter", "/")
+		q.Set("delimiter", d.cut())
 	}
 	return q.Encode()
 }

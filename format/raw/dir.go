@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -44,14 +45,18 @@ type directory struct {
 	deep   bool   // files of all directories below, instead of these
 	after  string // a whole path; beyond is that of a directory
 	most   int
+	delim  string // what names are cut at, where S3's clients say so; "" is a slash
 }
+
+// cut is what the names of directories end with.
+func (d directory) cut() string { return cmp.Or(d.delim, "/") }
 
 // beyond is a path that comes after everything in a directory, whose name is given with its slash.
 func beyond(dir string) string { return dir + string(highest) }
 
 // behind is where the page after one begins that ends with a name.
 func (d directory) behind(name string) string {
-	if strings.HasSuffix(name, "/") && !d.deep && name != d.prefix {
+	if strings.HasSuffix(name, d.cut()) && !d.deep && name != d.prefix {
 		return beyond(name)
 	}
 	return name
@@ -70,8 +75,8 @@ func (h handler) known(ctx context.Context, d directory) (*listing, error) {
 				return false
 			}
 			rest := one.Name[len(d.prefix):]
-			if i := strings.IndexByte(rest, '/'); i >= 0 && !d.deep {
-				dir := rest[:i+1]
+			if i := strings.Index(rest, d.cut()); i >= 0 && !d.deep {
+				dir := rest[:i+len(d.cut())]
 				out.Entries = append(out.Entries, entry{Name: dir, full: d.prefix + dir, isPrefix: true})
 				skip = beyond(d.prefix + dir)
 				return false

@@ -138,8 +138,8 @@ func TestCase08Listing(t *testing.T) {
 			if !ok {
 				continue
 			}
-			if i := strings.Index(rest, "/"); delimiter != "" && i >= 0 {
-				k = "P " + prefix + rest[:i+1]
+			if i := strings.Index(rest, delimiter); delimiter != "" && i >= 0 {
+				k = "P " + prefix + rest[:i+len(delimiter)]
 			}
 			if len(out) == 0 || out[len(out)-1] != k {
 				out = append(out, k)
@@ -148,7 +148,11 @@ func TestCase08Listing(t *testing.T) {
 		return out
 	}
 	for _, prefix := range []string{"", "a", "a/", "x", "x/", "z é/", "none"} {
-		for _, delimiter := range []string{"", "/"} {
+		for _, delimiter := range []string{"", "/", "y", "./"} {
+			sizes := sizes
+			if delimiter != "" && delimiter != "/" {
+				sizes = sizes[:2][1:] // as one
+			}
 			for _, most := range sizes {
 				for _, v2 := range []bool{true, false} {
 					var got []string

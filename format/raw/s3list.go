@@ -48,10 +48,7 @@ type s3Listing struct {
 }
 
 func (h handler) listObjects(w http.ResponseWriter, r *http.Request, q url.Values) error {
-	d := directory{prefix: q.Get("prefix"), deep: q.Get("delimiter") == "", most: mostListed}
-	if delimiter := q.Get("delimiter"); delimiter != "" && delimiter != "/" {
-		return errNotImplemented("a delimiter that is no slash")
-	}
+	d := directory{prefix: q.Get("prefix"), delim: q.Get("delimiter"), deep: q.Get("delimiter") == "", most: mostListed}
 	if v := q.Get("max-keys"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 0 {
@@ -74,9 +71,7 @@ func (h handler) listObjects(w http.ResponseWriter, r *http.Request, q url.Value
 	} else {
 		marker := q.Get("marker")
 		out.Marker, d.after = &marker, marker
-		if strings.HasSuffix(marker, "/") && marker != d.prefix && !d.deep {
-			d.after = beyond(marker) // which we gave as NextMarker
-		}
+		d.after = d.behind(marker) // which we gave as NextMarker
 	}
 	if d.most > 0 {
 		if err := h.fillListing(r, d, &out, v2); err != nil {
