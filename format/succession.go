@@ -13,7 +13,8 @@ import (
 type Successor interface {
 	// Succeed reads the listing of a package, given the one that is kept (nil if there is none, and never to be changed). It
 	// is taken as it is: versions and files of the one before that are not in it any more are forgotten, and when a version
-	// was first Seen it says itself. Readers see it when Succeed has returned, whole, and the one before until then.
+	// was first Seen it says itself. Readers see it when Succeed has returned, whole, and the one before until then. The After of
+	// a BadUpstream error is when to ask again while there is one before, within 5 seconds and a minute.
 	Succeed(ctx context.Context, name string, before *millpond.Package, k Keeper) (*millpond.Package, error)
 }
 

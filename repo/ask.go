@@ -253,7 +253,7 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 				clear(l.flights.failed)
 			}
 			now := l.pond.now()
-			l.flights.failed[q.Question] = failure{f.err, now, now.Add(pause)}
+			l.flights.failed[q.Question] = failure{f.err, now, now.Add(pauseOf(f.err, now))}
 		} else {
 			delete(l.flights.failed, q.Question)
 		}
@@ -266,6 +266,16 @@ func (l *upstream) begin(ctx context.Context, q inquiry, kept *catalog.Answer) *
 		close(f.done)
 	}
 	return f
+}
+
+// pauseOf is how long a question is not asked again that has failed: a format may say when, of an upstream whose answers do not
+// fit together, but not for long.
+func pauseOf(err error, now time.Time) time.Duration {
+	e, ok := errors.AsType[*millpond.Error](err)
+	if !ok || e.Kind != millpond.BadUpstream || e.After.IsZero() {
+		return pause
+	}
+	return min(max(e.After.Sub(now), pause), time.Minute)
 }
 
 // answeredSince is an answer that was kept after the asker had looked, by a flight that has just ended; nil if there is none.
