@@ -207,6 +207,50 @@ func TestCuratedTorn(t *testing.T) {
 	}
 }
 
+// TestTornWaits: of a suite whose indexes do not belong to its Release the archive is asked again after 5, 15 and 60 seconds, and
+// from the beginning once it was whole. A view that was shown meanwhile stands for five seconds more.
+func TestTornWaits(t *testing.T) {
+	h, a := stocked(t, nil)
+	good(t, h, inRelease, nil)
+	held := good(t, h, packages, nil)
+	date := h.Now().Add(-24 * time.Hour)
+	tear := func() {
+		a.Set("pool/main/n/new/new_1_amd64.deb", deb(t, "new", date.Format("20060102.15"), "amd64", "", 0))
+		a.ByHash = false
+		date = date.Add(time.Hour)
+		a.Lay(t, date)
+		for _, path := range []string{packages, packages + ".gz"} {
+			h.Up.Order("/debian"+path, "always 404")
+		}
+		h.Pass(2 * time.Minute)
+	}
+	for round := range 2 {
+		tear()
+		for i, step := range []struct {
+			pass  time.Duration
+			asked bool
+		}{{0, true}, {4 * time.Second, false}, {2 * time.Second, true}, {9 * time.Second, false}, {7 * time.Second, true}, {50 * time.Second, false},
+			{11 * time.Second, true}, {50 * time.Second, false}, {11 * time.Second, true}} {
+			h.Pass(step.pass)
+			h.Up.Forget()
+			good(t, h, inRelease, nil)
+			good(t, h, packages, held.Body)
+			h.Idle()
+			if n := h.Up.Count("", "/debian"+inRelease); n > 0 != step.asked {
+				t.Errorf("round %d, step %d: the archive was asked %d times, want that it is asked: %v", round, i, n, step.asked)
+			}
+		}
+		for _, path := range []string{packages, packages + ".gz"} {
+			h.Up.Order("/debian"+path, "always ok")
+		}
+		h.Pass(61 * time.Second)
+		good(t, h, inRelease, nil)
+		if held = good(t, h, packages, nil); !strings.Contains(string(held.Body), "Package: new\n") {
+			t.Errorf("round %d: the archive is whole again, and the index is\n%s", round, held.Body)
+		}
+	}
+}
+
 // TestCuratedAPT: apt takes a curated suite by the key of setup.sources, does not see what is held, and sees it when it is not
 // held any more.
 func TestCuratedAPT(t *testing.T) {

@@ -2,9 +2,11 @@ package debian
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -77,4 +79,24 @@ func (s source) expected(suite, path string, all []millpond.File) bool {
 		}
 	}
 	return true
+}
+
+// errTorn says that a file of a new Release cannot be had.
+var errTorn = errors.New("an index of the new Release is not there")
+
+// waits are the times after which a suite is looked at again whose indexes do not belong to its Release: its archive is most often
+// in the middle of being changed, and some stay so. Never changed.
+var waits = [...]time.Duration{5 * time.Second, 15 * time.Second, time.Minute}
+
+// torn notes that a suite was found so once more, or that it is whole again, and says when to look again.
+func (s source) torn(ctx context.Context, name string, torn bool) (after time.Time, err error) {
+	times, err := s.remote.State(ctx, "torn "+name)
+	if err != nil || !torn && len(times) == 0 {
+		return after, err
+	}
+	if !torn {
+		return after, s.remote.SetState(ctx, "torn "+name, nil)
+	}
+	n := min(len(times), len(waits)-1)
+	return s.remote.Now().Add(waits[n]), s.remote.SetState(ctx, "torn "+name, append(times[:n:n], '.')) // one for each time
 }

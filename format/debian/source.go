@@ -112,19 +112,23 @@ func (s source) Succeed(ctx context.Context, name string, before *millpond.Packa
 	}
 	switch {
 	case err == nil || errors.Is(err, format.Unchanged):
+		if _, again := s.torn(ctx, name, false); again != nil {
+			return nil, again
+		}
 		return p, err
 	case millpond.Is(err, millpond.NotFound) && before != nil && !errors.Is(err, errTorn):
 		return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: millpond.Key{Package: name},
 			Why: fmt.Sprintf("%s says that it has no %s any more; the last snapshot of it is kept", s.remote.Name(), name)}
 	case millpond.Is(err, millpond.Corrupt), errors.Is(err, errTorn):
-		return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: millpond.Key{Package: name}, Err: err,
+		after, again := s.torn(ctx, name, true)
+		if again != nil {
+			return nil, again
+		}
+		return nil, &millpond.Error{Kind: millpond.BadUpstream, Key: millpond.Key{Package: name}, Err: err, After: after,
 			Why: fmt.Sprintf("the indexes of %s at %s do not belong to its Release; the last snapshot is kept", name, s.remote.Name())}
 	}
 	return nil, err
 }
-
-// errTorn says that a file of a new Release cannot be had.
-var errTorn = errors.New("an index of the new Release is not there")
 
 // A signed is a Release as it was fetched.
 type signed struct {
