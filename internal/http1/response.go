@@ -269,7 +269,7 @@ func (x *response) gather(b []byte) {
 // ReadFrom sends the rest of the body. A file leaves by sendfile.
 func (x *response) ReadFrom(src io.Reader) (int64, error) {
 	limited, ok := src.(*io.LimitedReader)
-	if !ok {
+	if !ok || limited.N <= 0 {
 		return io.Copy(onlyWriter{x}, src)
 	}
 	if err := x.mayWrite(limited.N); err != nil {

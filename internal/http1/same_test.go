@@ -190,7 +190,7 @@ func TestSame(t *testing.T) {
 		"/length=5/type=a/write=5", "/length=5/write=3/write=2", "/length=5/type=a/write=6", "/length=5/type=a/write=3", "/length=0",
 		"/length=100000/type=a/write=100000", "/length=9000/type=a/write=4500/write=4500", "/length=8100/type=a/write=8100",
 		"/flush", "/type=a/write=1/flush/write=1", "/type=a/length=2/write=1/flush/write=1", "/html=1/flush",
-		"/type=a/length=300000/file=300000", "/type=a/length=10/file=10", "/type=a/file=10", "/file=10", "/type=a/length=5/file=10", "/type=a/length=20/write=10/file=10", "/type=a/length=10/file=5",
+		"/type=a/length=300000/file=300000", "/type=a/length=10/file=10", "/type=a/file=10", "/file=10", "/type=a/length=5/file=10", "/type=a/length=20/write=10/file=10", "/type=a/length=10/file=5", "/type=a/length=0/file=0", "/file=0",
 		"/type=a/length=3000/read=3000", "/type=a/read=30000", "/read=3",
 		"/header=X-A:1/header=X-A:2/header=X-B:%0d%0aX-C:3/html=1", "/header=Bad%20Name:1", "/header=X-A:%20a%20", "/header=Date:never", "/header=x-low:1/header=X-Up:2",
 		"/connection=close/write=3", "/connection=keep-alive/write=3",
