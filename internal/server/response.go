@@ -120,7 +120,7 @@ func (x *response) WriteHeader(status int) {
 	}
 	if x.mount != nil {
 		h := x.Header()
-		writeCacheStatus(h, &x.ex.trace, x.first)
+		writeCacheStatus(h, &x.ex.trace, status, x.first)
 		if most := x.server.table.Load().settings.SharedMaxAge; most > 0 {
 			limitShared(h, most)
 		}
