@@ -30,8 +30,10 @@ type Process struct {
 	// In is what is typed, or piped: passwords and tokens. Nil is nothing.
 	In io.Reader
 
-	json bool      // print errors as JSON
-	bare io.Writer // Err as it came, if it is a terminal: progress is drawn there; else nil
+	json    bool      // print errors as JSON
+	sockets *sockets  // that were handed over; nil for none
+	manager *manager  // who has started the process and wants to hear of it; nil is nobody
+	bare    io.Writer // Err as it came, if it is a terminal: progress is drawn there; else nil
 }
 
 // commands are all that millpond can be told.

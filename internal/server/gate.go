@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,15 +38,65 @@ type gate struct {
 	*hall
 	done   chan struct{}
 	closed sync.Once
+	moved  atomic.Int64 // when the loop that accepts was last seen to move, in unix nanoseconds
 }
 
 func newGate(l *net.TCPListener, h *hall) *gate {
-	return &gate{TCPListener: l, hall: h, done: make(chan struct{})}
+	g := &gate{TCPListener: l, hall: h, done: make(chan struct{})}
+	g.beat()
+	l.SetDeadline(time.Now().Add(gateBeat)) // if it is closed, accepting says so
+	return g
+}
+
+// gateBeat is how long the loop that accepts is left to wait: then it has to show that it moves.
+const gateBeat = time.Second
+
+// beat notes that the loop moves.
+func (g *gate) beat() { g.moved.Store(time.Now().UnixNano()) }
+
+// still is how long the loop has not moved; 0 of a gate that was closed.
+func (g *gate) still(now time.Time) time.Duration {
+	select {
+	case <-g.done:
+		return 0
+	default:
+		return now.Sub(time.Unix(0, g.moved.Load()))
+	}
+}
+
+// accept waits for a client. It wakes from time to time, which shows that the loop, and what wakes it, are alive.
+func (g *gate) accept() (*net.TCPConn, error) {
+	for {
+		g.beat()
+		c, err := g.AcceptTCP()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return c, err
+		}
+		if err := g.SetDeadline(time.Now().Add(gateBeat)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// room waits until there is a place for one more, or the gate is closed.
+func (g *gate) room() bool {
+	beat := time.NewTicker(gateBeat) // to wait for room is to move: the hall is full, and nothing is wrong with it
+	defer beat.Stop()
+	for {
+		select {
+		case g.slots <- struct{}{}:
+			return true
+		case <-g.done:
+			return false
+		case <-beat.C:
+			g.beat()
+		}
+	}
 }
 
 // Accept waits for a client, and then until there is room for it.
 func (g *gate) Accept() (net.Conn, error) {
-	c, err := g.AcceptTCP()
+	c, err := g.accept()
 	if err != nil {
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 			g.dropIdle(func() { g.hungry = true }) // the server waits a little and comes again
@@ -55,9 +107,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	case g.slots <- struct{}{}:
 	default:
 		waits := !g.dropIdle(func() { g.waiting++ })
-		select {
-		case g.slots <- struct{}{}:
-		case <-g.done:
+		if !g.room() {
 			c.Close()
 			c = nil
 		}

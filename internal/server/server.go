@@ -96,6 +96,7 @@ type Server struct {
 	patience time.Duration // how long a client may take nothing of what is sent to it
 	headers  time.Duration // how long it may take to send a request's header
 
+	leaving   atomic.Bool // each answer is the last of its connection
 	entrances entrances
 	quota     quota
 	tunnels   tunnels
@@ -151,11 +152,13 @@ type exchange struct {
 }
 
 var (
-	nosniff   = []string{"nosniff"}         // never changed
-	cspBytes  = []string{contentPolicy}     // never changed
-	noStore   = []string{"no-store"}        // never changed
-	challenge = `Basic realm="millpond"`    // what a caller without a credential is told
-	plainText = "text/plain; charset=utf-8" // of the server's own words
+	nosniff = []string{"nosniff"} // never changed
+
+	lastAnswer = []string{"close"}           // never changed
+	cspBytes   = []string{contentPolicy}     // never changed
+	noStore    = []string{"no-store"}        // never changed
+	challenge  = `Basic realm="millpond"`    // what a caller without a credential is told
+	plainText  = "text/plain; charset=utf-8" // of the server's own words
 )
 
 // contentPolicy makes whatever a package holds inert in a browser: no script, nothing loaded, an origin of its own.
@@ -176,6 +179,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *door) {
 	h := w.Header()
 	h["X-Request-Id"] = ex.id[:]
 	h["X-Content-Type-Options"] = nosniff
+	if s.leaving.Load() {
+		h["Connection"] = lastAnswer
+	}
 	if len(r.Header["Cdn-Loop"]) > 0 { // it comes from a pond, which would know itself
 		h["Millpond-Instance"] = s.instance
 	}
