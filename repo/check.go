@@ -8,9 +8,11 @@ import (
 	"io"
 	"maps"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/blob"
+	"millpond/catalog"
 	"millpond/fetch"
 )
 
@@ -197,6 +199,7 @@ type Stats struct {
 	Due          int              `json:"due"`              // fetched files that are still to be looked through for it
 	Low          bool             `json:"low"`              // the disk is low: fills are not kept
 	Stopped      string           `json:"stopped,omitzero"` // why writes stopped; "" if they go on
+	Writing      catalog.Writing  `json:"-"`                // how the catalog's writes are getting on
 }
 
 // Stats sums up the pond.
@@ -223,7 +226,18 @@ func (p *Pond) Stats(ctx context.Context) (Stats, error) {
 	if err := p.Stopped(); err != nil {
 		s.Stopped = err.Error()
 	}
+	if o, ok := p.catalog.(catalog.Observed); ok {
+		s.Writing = o.Writing()
+	}
 	return s, nil
+}
+
+// Stuck says what of the pond has not moved in a while that ends now, as catalog.Observed does; nil if all moves.
+func (p *Pond) Stuck(now time.Time, within time.Duration) error {
+	if o, ok := p.catalog.(catalog.Observed); ok {
+		return o.Stuck(now, within)
+	}
+	return nil
 }
 
 // Stopped is why nothing can be written until a restart; nil while all is well.

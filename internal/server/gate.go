@@ -21,6 +21,7 @@ type hall struct {
 	slots chan struct{}
 	open  prometheus.Gauge
 	slack time.Duration // that a write deadline may come early
+	every time.Duration // how long a loop that accepts is left to wait: then it has to show that it moves
 
 	mu      sync.Mutex // guards what follows, and every conn's place in idle; never held across I/O
 	idle    *list.List // of *conn, longest idle first
@@ -29,7 +30,7 @@ type hall struct {
 }
 
 func newHall(most int, open prometheus.Gauge) *hall {
-	return &hall{slots: make(chan struct{}, most), open: open, idle: list.New()}
+	return &hall{slots: make(chan struct{}, most), open: open, idle: list.New(), every: time.Second}
 }
 
 // A gate is a listener that leads into a hall.
@@ -44,12 +45,9 @@ type gate struct {
 func newGate(l *net.TCPListener, h *hall) *gate {
 	g := &gate{TCPListener: l, hall: h, done: make(chan struct{})}
 	g.beat()
-	l.SetDeadline(time.Now().Add(gateBeat)) // if it is closed, accepting says so
+	l.SetDeadline(time.Now().Add(g.every)) // if it is closed, accepting says so
 	return g
 }
-
-// gateBeat is how long the loop that accepts is left to wait: then it has to show that it moves.
-const gateBeat = time.Second
 
 // beat notes that the loop moves.
 func (g *gate) beat() { g.moved.Store(time.Now().UnixNano()) }
@@ -72,7 +70,7 @@ func (g *gate) accept() (*net.TCPConn, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return c, err
 		}
-		if err := g.SetDeadline(time.Now().Add(gateBeat)); err != nil {
+		if err := g.SetDeadline(time.Now().Add(g.every)); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +78,7 @@ func (g *gate) accept() (*net.TCPConn, error) {
 
 // room waits until there is a place for one more, or the gate is closed.
 func (g *gate) room() bool {
-	beat := time.NewTicker(gateBeat) // to wait for room is to move: the hall is full, and nothing is wrong with it
+	beat := time.NewTicker(g.every) // to wait for room is to move: the hall is full, and nothing is wrong with it
 	defer beat.Stop()
 	for {
 		select {

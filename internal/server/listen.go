@@ -207,7 +207,7 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener, o Listening) err
 	e := &s.entrances
 	e.mu.Lock()
 	e.hall, e.how, e.doors, e.failed = newHall(o.Most, s.metrics.open), o, map[string]*entrance{}, make(chan error, 1)
-	e.hall.slack = s.patience / 8
+	e.hall.slack, e.hall.every = s.patience/8, s.beat
 	e.main = s.enter(l, o, s)
 	early := e.early
 	e.mu.Unlock()

@@ -28,6 +28,7 @@ import (
 type Pond interface {
 	Instance() string
 	Stats(ctx context.Context) (repo.Stats, error)
+	Stuck(now time.Time, within time.Duration) error
 	Check(ctx context.Context, o repo.CheckOptions) (*repo.Report, error)
 	Hosting
 }
@@ -95,6 +96,8 @@ type Server struct {
 	pool     sync.Pool     // of *response
 	patience time.Duration // how long a client may take nothing of what is sent to it
 	headers  time.Duration // how long it may take to send a request's header
+	beat     time.Duration // how often a loop that accepts shows that it moves
+	still    time.Duration // how long it may stand still
 
 	leaving   atomic.Bool // each answer is the last of its connection
 	entrances entrances
@@ -117,6 +120,8 @@ func New(p Parts) *Server {
 		nodeID:   strconv.FormatUint(uint64(time.Now().UnixNano())>>10&0xffffffff, 36) + "-",
 		patience: defaultPatience,
 		headers:  10 * time.Second,
+		beat:     time.Second,
+		still:    stillAfter,
 	}
 	s.pool.New = func() any { return new(response) }
 	s.metrics = newMetrics(s)

@@ -71,10 +71,12 @@ type water struct {
 	Hosting // of a pond that hosts nothing: no test asks it
 	stats   repo.Stats
 	err     error
+	stuck   error
 }
 
 func (w *water) Instance() string                          { return "pond-1234" }
 func (w *water) Stats(context.Context) (repo.Stats, error) { return w.stats, w.err }
+func (w *water) Stuck(time.Time, time.Duration) error      { return w.stuck }
 func (w *water) Check(context.Context, repo.CheckOptions) (*repo.Report, error) {
 	return &repo.Report{Blobs: 3}, nil
 }
