@@ -134,8 +134,6 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	defer r.outward.stop()
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	work.Go(func() { r.watch(working, stop) })
-	work.Go(func() { p.manager.watch(working, r.server.Alive) })
 	if first.recalled {
 		work.Go(func() { r.askAgain(working, first) })
 	}
@@ -143,6 +141,8 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	work.Go(debug.FreeOSMemory) // migrations and a hash of a password have taken 40 MB that nobody needs again
 	banner(p.Out, r)
 	p.manager.ready(r.plan.base(r.listener.Addr()).String())
+	work.Go(func() { r.watch(working, stop) })
+	work.Go(func() { p.manager.watch(working, r.server.Alive) })
 	how := server.Listening{TLS: r.proof.config, Notice: first.notice}
 	if p.sockets.any() || first.notice > 0 {
 		how.Linger = lingerTime // clients have somewhere else to go
