@@ -143,6 +143,7 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	p.manager.ready(r.plan.base(r.listener.Addr()).String())
 	work.Go(func() { r.watch(working, stop) })
 	work.Go(func() { p.manager.watch(working, r.server.Alive) })
+	work.Go(func() { r.server.WatchCanary(serving) })
 	how := server.Listening{TLS: r.proof.config, Notice: first.notice}
 	if p.sockets.any() || first.notice > 0 {
 		how.Linger = lingerTime // clients have somewhere else to go

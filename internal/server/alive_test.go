@@ -97,7 +97,7 @@ func TestWriterThatIsStuck(t *testing.T) {
 	w.stuck = nil
 	w.stats.Writing.Since = 12 * time.Second
 	until(t, s, "slow", "/-/livez", 200, "ok")
-	s.canary.Store(nil) // a stale figure
+	s.figures.Store(nil) // a stale figure
 	until(t, s, "slow", "/-/readyz?verbose", 200, "degraded catalog    the disk has been busy with one write for 12s")
 }
 

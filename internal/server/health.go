@@ -49,14 +49,14 @@ type statsAnswer struct {
 
 // statsSoon reads the pond's figures, or returns those of the last two seconds.
 func (s *Server) statsSoon(ctx context.Context) (repo.Stats, error) {
-	if a := s.canary.Load(); a != nil && time.Since(a.at) < 2*time.Second {
+	if a := s.figures.Load(); a != nil && time.Since(a.at) < 2*time.Second {
 		return a.stats, a.err
 	}
 	// The answer is for others too: who asked first may go away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	stats, err := s.parts.Pond.Stats(ctx)
-	s.canary.Store(&statsAnswer{at: time.Now(), stats: stats, err: err})
+	s.figures.Store(&statsAnswer{at: time.Now(), stats: stats, err: err})
 	return stats, err
 }
 
@@ -104,6 +104,16 @@ func (s *Server) listParts(b *strings.Builder, c *call, stats repo.Stats, err er
 			line("degraded", "store", fmt.Sprintf("the disk is low, %s free: what is fetched is not kept", bytesText(stats.Free)))
 		default:
 			line("ok", "store", "")
+		}
+	}
+	if r := s.bird.Load(); r != nil {
+		switch {
+		case r.err != nil:
+			line("degraded", "canary", r.err.Error())
+		case r.buffered:
+			line("ok", "canary", "through public_url; the front server passes answers on when they are whole, so that clients see nothing of a slow one")
+		default:
+			line("ok", "canary", "through public_url")
 		}
 	}
 	t := c.t

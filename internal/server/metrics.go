@@ -215,6 +215,14 @@ func (p *pondCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge("catalog_readable", "1 if the pond's records can be read.", up)
 	p.upstreams(gauge, count)
+	if r := p.s.bird.Load(); r != nil {
+		gauge("canary_ok", "1 if a file was last read back through public_url.", flag(r.err == nil))
+		gauge("canary_seconds", "How long that took.", r.took.Seconds())
+		if !r.success.IsZero() {
+			gauge("last_success_timestamp", "When work of the pond's own last went well, in unix seconds.", float64(r.success.UnixMilli())/1000, "job", "canary")
+		}
+		gauge("canary_buffered", "1 if what is in front of the pond passes an answer on when it is whole.", flag(r.buffered))
+	}
 	if err != nil {
 		return
 	}

@@ -29,6 +29,7 @@ type Pond interface {
 	Instance() string
 	Stats(ctx context.Context) (repo.Stats, error)
 	Stuck(now time.Time, within time.Duration) error
+	Canary(ctx context.Context, text []byte) (*repo.Canary, error)
 	Check(ctx context.Context, o repo.CheckOptions) (*repo.Report, error)
 	Hosting
 }
@@ -89,7 +90,9 @@ type Server struct {
 	metrics  *metrics
 	table    atomic.Pointer[table]
 	state    atomic.Pointer[string] // why the server is not ready; nil if it is
-	canary   atomic.Pointer[statsAnswer]
+	figures  atomic.Pointer[statsAnswer]
+	flown    atomic.Pointer[canary]       // the one that is under way; nil for none
+	bird     atomic.Pointer[canaryResult] // of the last one; nil while there is no public URL
 	instance []string
 	nodeID   string // what request ids begin with
 	requests atomic.Uint64

@@ -77,6 +77,9 @@ type water struct {
 func (w *water) Instance() string                          { return "pond-1234" }
 func (w *water) Stats(context.Context) (repo.Stats, error) { return w.stats, w.err }
 func (w *water) Stuck(time.Time, time.Duration) error      { return w.stuck }
+func (w *water) Canary(context.Context, []byte) (*repo.Canary, error) {
+	return nil, errors.New("there is no disk")
+}
 func (w *water) Check(context.Context, repo.CheckOptions) (*repo.Report, error) {
 	return &repo.Report{Blobs: 3}, nil
 }
@@ -528,7 +531,7 @@ func TestReadiness(t *testing.T) {
 	}
 	check := func(name string, status int, words ...string) {
 		t.Helper()
-		s.canary.Store(nil)
+		s.figures.Store(nil)
 		r := get(t, s, "/-/readyz?verbose")
 		if r.Code != status {
 			t.Errorf("%s: /-/readyz = %d %q, want %d", name, r.Code, r.Body, status)
