@@ -101,7 +101,7 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log, Secrets: r.house.keys}); err != nil {
 		return err
 	}
-	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Heads: r.house.notary, Version: p.Version, Log: r.log, CA: r.proof.ca()}
+	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Heads: r.house.notary, Version: p.Version, Log: r.log, CA: r.proof.ca(), Jobs: r.house.jobs}
 	if !first.log.noAccess {
 		parts.Access = first.log.access(lines)
 	}

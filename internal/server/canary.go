@@ -103,12 +103,8 @@ func (s *Server) canaryThrough(ctx context.Context, public *url.URL) (buffered b
 		s.flown.Store(nil)
 		err = errors.Join(err, c.file.Drop(context.WithoutCancel(ctx)))
 	}()
-	roots, err := s.trusted()
-	if err != nil {
-		return false, err
-	}
 	client := &http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true, DisableCompression: true},
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: s.trusted()}, DisableKeepAlives: true, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, public.JoinPath("-", "canary", c.name).String(), nil)
@@ -162,28 +158,20 @@ func (s *Server) judgeCanary(c *canary, public *url.URL, resp *http.Response) (b
 
 // trusted are the authorities by which the public URL may prove itself: the machine's, and those of the certificate that the
 // pond shows.
-func (s *Server) trusted() (*x509.CertPool, error) {
+func (s *Server) trusted() *x509.CertPool {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
 	pool.AppendCertsFromPEM(s.parts.CA)
-	s.entrances.mu.Lock()
-	shown := s.entrances.how.TLS
-	s.entrances.mu.Unlock()
-	if shown == nil || shown.GetCertificate == nil {
-		return pool, nil
-	}
-	cert, err := shown.GetCertificate(&tls.ClientHelloInfo{})
-	if err != nil {
-		return pool, nil // a name is needed, and the authority above has signed for it
-	}
-	for _, der := range cert.Certificate {
-		if one, err := x509.ParseCertificate(der); err == nil {
-			pool.AddCert(one)
+	if cert := s.shown(); cert != nil {
+		for _, der := range cert.Certificate {
+			if one, err := x509.ParseCertificate(der); err == nil {
+				pool.AddCert(one)
+			}
 		}
 	}
-	return pool, nil
+	return pool
 }
 
 // canaryRoutes is where the file is read.

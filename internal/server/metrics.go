@@ -218,11 +218,9 @@ func (p *pondCollector) Collect(out chan<- prometheus.Metric) {
 	if r := p.s.bird.Load(); r != nil {
 		gauge("canary_ok", "1 if a file was last read back through public_url.", flag(r.err == nil))
 		gauge("canary_seconds", "How long that took.", r.took.Seconds())
-		if !r.success.IsZero() {
-			gauge("last_success_timestamp", "When work of the pond's own last went well, in unix seconds.", float64(r.success.UnixMilli())/1000, "job", "canary")
-		}
 		gauge("canary_buffered", "1 if what is in front of the pond passes an answer on when it is whole.", flag(r.buffered))
 	}
+	p.times(stats, gauge)
 	if err != nil {
 		return
 	}
@@ -238,6 +236,7 @@ func (p *pondCollector) Collect(out chan<- prometheus.Metric) {
 	gauge("disk_free_bytes", "Free space for bytes; negative if not known.", float64(stats.Free))
 	gauge("disk_low", "1 if the disk is low, so that what is fetched is not kept.", flag(stats.Low))
 	gauge("writes_stopped", "1 if writes have stopped until a restart.", flag(stats.Stopped != ""))
+	p.work(out, stats, gauge, count)
 	gauge("held_files", "Files held.", float64(stats.Held))
 	gauge("answers", "Upstream answers kept.", float64(stats.Answers))
 	gauge("derived_bytes", "Bytes of documents computed from records.", float64(stats.DerivedBytes))

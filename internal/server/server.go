@@ -52,7 +52,9 @@ type Parts struct {
 	Version string
 	Log     *slog.Logger // what goes wrong; nil discards
 	Access  slog.Handler // one record a request; nil keeps none
-	CA      []byte       // PEM of the pond's own authority, given out at /-/ca.pem; nil if it has none
+	// Jobs are when work that the pond does not do by itself last went well; nil has none.
+	Jobs func() map[string]time.Time
+	CA   []byte // PEM of the pond's own authority, given out at /-/ca.pem; nil if it has none
 	// Dial connects a tunnel to a host, as host:port; nil is fetch.Tunnel.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
