@@ -38,9 +38,7 @@ func TestLoopThatAcceptsIsSeen(t *testing.T) {
 	}}))
 	quick(s)
 	addr, _ := serve(t, s, Listening{Most: 1})
-	for s.main() == nil {
-		time.Sleep(time.Millisecond)
-	}
+	<-s.entrances.begun
 	gate := s.main().gate
 	moves := func(when string) {
 		t.Helper()

@@ -45,8 +45,13 @@ type canaryResult struct {
 
 // WatchCanary writes a small file each minute, reads it back through the public URL, and drops it, until ctx ends; nothing while
 // there is no public URL. That is no change, needs no right and is counted as nobody's request. An offline pond does it too: the
-// address is its own. What becomes of it stands at /-/readyz?verbose, in a metric, and in the log when it changes.
+// address is its own. It begins when the server serves. What becomes of it stands at /-/readyz?verbose, in a metric, and in the log when it changes.
 func (s *Server) WatchCanary(ctx context.Context) {
+	select { // until it is known which certificate is shown
+	case <-s.entrances.begun:
+	case <-ctx.Done():
+		return
+	}
 	tick := time.NewTicker(canaryEvery)
 	defer tick.Stop()
 	for {

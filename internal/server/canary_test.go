@@ -229,6 +229,7 @@ func TestCanaryTrustsThePond(t *testing.T) {
 			if err := s.Configure(Settings{PublicURL: &url.URL{Scheme: "https", Host: addr}}, nil); err != nil {
 				t.Fatal(err)
 			}
+			<-s.entrances.begun
 			s.sendCanary(t.Context())
 			if r := s.bird.Load(); r == nil || r.err != nil {
 				t.Errorf("the canary = %+v; want it back", r)

@@ -51,7 +51,8 @@ type entrances struct {
 	how    Listening
 	main   *entrance
 	doors  map[string]*entrance
-	early  []Door // opened before the server runs
+	early  []Door        // opened before the server runs
+	begun  chan struct{} // closed when it does
 	ended  bool
 	failed chan error     // of a listener that ended though nobody wanted it to
 	ending sync.WaitGroup // of doors that were closed
@@ -210,6 +211,7 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener, o Listening) err
 	e.hall.slack, e.hall.every = s.patience/8, s.beat
 	e.main = s.enter(l, o, s)
 	early := e.early
+	close(e.begun)
 	e.mu.Unlock()
 	s.Open(early)
 	err := s.untilEnd(ctx, o)

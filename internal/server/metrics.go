@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"millpond"
 	"millpond/internal/auth"
 	"millpond/repo"
 )
@@ -102,6 +103,12 @@ func newMetrics(s *Server) *metrics {
 		&pondCollector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 	m.own = m.of("")
+	for _, result := range []string{"ok", "failed"} {
+		m.reloads.WithLabelValues(result) // a figure that begins at 0 can be seen to grow
+	}
+	for _, verb := range []string{"credential", string(millpond.VerbRead), string(millpond.VerbPublish)} {
+		m.denied.WithLabelValues(verb)
+	}
 	return m
 }
 

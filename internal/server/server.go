@@ -128,6 +128,7 @@ func New(p Parts) *Server {
 		beat:     time.Second,
 		still:    stillAfter,
 	}
+	s.entrances.begun = make(chan struct{})
 	s.pool.New = func() any { return new(response) }
 	s.metrics = newMetrics(s)
 	s.SetReady("starting")
