@@ -52,15 +52,6 @@ func TestLoopThatAcceptsIsSeen(t *testing.T) {
 		}
 	}
 	moves("while nobody comes")
-	gate.hall.mu.Lock() // as something would that never comes back
-	first, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	until(t, s, "a loop that cannot go on", "/-/livez", 503, "not alive: nothing has been accepted at "+addr)
-	gate.hall.mu.Unlock()
-	until(t, s, "once it can", "/-/livez", 200, "ok")
-	first.Close()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -69,10 +60,14 @@ func TestLoopThatAcceptsIsSeen(t *testing.T) {
 		}
 	}()
 	<-working
+	gate.hall.mu.Lock() // as something would that never comes back
 	second, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
+	until(t, s, "a loop that cannot go on", "/-/livez", 503, "not alive: nothing has been accepted at "+addr)
+	gate.hall.mu.Unlock()
+	until(t, s, "once it can", "/-/livez", 200, "ok")
 	moves("while there is no room")
 	second.Close()
 	close(goOn)

@@ -40,12 +40,8 @@ func newDoor(d Door) *door {
 
 // An entrance is a listener that is being served.
 type entrance struct {
-<<<<<<< HEAD
-	http *http.Server
-	gate *gate
-=======
 	http *http1.Server
->>>>>>> main
+	gate *gate
 	done chan struct{} // closed when it accepts no more
 	shut atomic.Bool   // its listener was closed, and its connections were not
 }
@@ -135,11 +131,7 @@ func (s *Server) isOpen(address string) bool {
 func (s *Server) enter(l *net.TCPListener, o Listening, h http.Handler) *entrance {
 	e := &s.entrances
 	g := newGate(l, e.hall)
-<<<<<<< HEAD
-	one := &entrance{gate: g, done: make(chan struct{}), http: &http.Server{
-=======
-	one := &entrance{done: make(chan struct{}), http: http1.New(&http.Server{
->>>>>>> main
+	one := &entrance{gate: g, done: make(chan struct{}), http: http1.New(&http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: s.headers,
 		IdleTimeout:       120 * time.Second,
