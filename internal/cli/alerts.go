@@ -35,10 +35,20 @@ var alerts = []alert{ // never changed
 	{"MillpondExpiry", `millpond_expiry_seconds < 1209600`, "1h", "ticket", "a certificate ends within two weeks"},
 }
 
-type alertsCommand struct{}
+type alertsCommand struct {
+	JSON bool `name:"json" help:"Print JSON, which Prometheus reads as well."`
+}
 
 // Run prints the rules, as a file for Prometheus.
-func (*alertsCommand) Run(p *Process) error {
+func (c *alertsCommand) Run(p *Process) error {
+	if c.JSON {
+		type m map[string]any
+		var rules []m
+		for _, a := range alerts {
+			rules = append(rules, m{"alert": a.name, "expr": a.expr, "for": a.lasts, "labels": m{"severity": a.severity}, "annotations": m{"summary": a.words}})
+		}
+		return printJSON(p.Out, m{"groups": []m{{"name": "millpond", "rules": rules}}})
+	}
 	var b strings.Builder
 	b.WriteString("# Made by \"millpond alerts\". The job that reads /-/metrics is called millpond.\ngroups:\n- name: millpond\n  rules:\n")
 	for _, a := range alerts {

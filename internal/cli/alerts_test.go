@@ -63,21 +63,23 @@ func TestAlertsAndDashboard(t *testing.T) {
 			}
 		}
 	}
-	_, out, _ := command("alerts")
-	var rules struct {
-		Groups []struct {
-			Rules []struct{ Alert, Expr, For string }
+	for _, args := range [][]string{{"alerts"}, {"alerts", "--json"}} {
+		_, out, _ := command(args...)
+		var rules struct {
+			Groups []struct {
+				Rules []struct{ Alert, Expr, For string }
+			}
+		}
+		if err := yaml.Unmarshal([]byte(out), &rules); err != nil || len(rules.Groups) != 1 || len(rules.Groups[0].Rules) != len(alerts) {
+			t.Fatalf("the rules of %q cannot be read: %v, %+v in\n%s", args, err, rules, out)
+		}
+		for i, r := range rules.Groups[0].Rules {
+			if r.Alert != alerts[i].name || r.Expr != alerts[i].expr || r.For == "" {
+				t.Errorf("%q: rule %d is read as %+v, want %+v", args, i, r, alerts[i])
+			}
 		}
 	}
-	if err := yaml.Unmarshal([]byte(out), &rules); err != nil || len(rules.Groups) != 1 || len(rules.Groups[0].Rules) != len(alerts) {
-		t.Fatalf("the rules cannot be read: %v, %+v in\n%s", err, rules, out)
-	}
-	for i, r := range rules.Groups[0].Rules {
-		if r.Alert != alerts[i].name || r.Expr != alerts[i].expr || r.For == "" {
-			t.Errorf("rule %d is read as %+v, want %+v", i, r, alerts[i])
-		}
-	}
-	_, out, _ = command("dashboard")
+	_, out, _ := command("dashboard")
 	var board struct{ Panels []struct{ Title string } }
 	if err := json.Unmarshal([]byte(out), &board); err != nil || len(board.Panels) != len(panels) {
 		t.Errorf("the dashboard cannot be read: %v, %d panels in\n%s", err, len(board.Panels), out)
