@@ -60,6 +60,7 @@ func newWriter(f *file, db *stdsql.DB, conn *stdsql.Conn) *writer {
 		stopping: make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
+	out.work.pace.made = time.Now()
 	out.work.pace.beat()
 	return out
 }

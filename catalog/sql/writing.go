@@ -14,7 +14,8 @@ const writerBeat = time.Second
 
 // pace is how the writer of one file is getting on, for those who look on.
 type pace struct {
-	moved  atomic.Int64 // when the writer last did something, in unix nanoseconds
+	made   time.Time
+	moved  atomic.Int64 // when the writer last did something, in nanoseconds since then: no clock that is set makes it stand still
 	inside atomic.Bool  // it waits for SQLite, and so for the disk
 
 	commits [len(commitTimes) + 1]atomic.Uint64 // by how long they took
@@ -28,7 +29,7 @@ var commitTimes = [...]time.Duration{ // never changed
 }
 
 // beat notes that the writer moves.
-func (p *pace) beat() { p.moved.Store(time.Now().UnixNano()) }
+func (p *pace) beat() { p.moved.Store(int64(time.Since(p.made))) }
 
 // enter notes that what follows is SQLite's, until the function that it returns is called.
 func (p *pace) enter() (leave func()) {
@@ -53,7 +54,9 @@ func (p *pace) commit(begun time.Time) {
 }
 
 // still is how long the writer has not moved.
-func (p *pace) still(now time.Time) time.Duration { return now.Sub(time.Unix(0, p.moved.Load())) }
+func (p *pace) still(now time.Time) time.Duration {
+	return now.Sub(p.made) - time.Duration(p.moved.Load())
+}
 
 var _ catalog.Observed = (*Catalog)(nil)
 

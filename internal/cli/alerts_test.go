@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -35,7 +36,7 @@ func TestAlertsAndDashboard(t *testing.T) {
 	get("pypi/simple/demo/")
 	get("-/api/tokens") // nobody may
 	var given string
-	for !strings.Contains(given, `{job="canary"}`) {
+	for ; !strings.Contains(given, `{job="canary"}`); time.Sleep(5 * time.Millisecond) { // nothing tells
 		given = get("-/metrics")
 	}
 	for _, want := range []string{`millpond_last_success_timestamp{job="backup"} 1`, `millpond_last_success_timestamp{job="head"} 1`, `millpond_expiry_seconds{what="certificate"}`, `millpond_expiry_seconds{what="authority"}`, "millpond_canary_ok 1"} {

@@ -38,18 +38,19 @@ type gate struct {
 	*hall
 	done   chan struct{}
 	closed sync.Once
-	moved  atomic.Int64 // when the loop that accepts was last seen to move, in unix nanoseconds
+	made   time.Time
+	moved  atomic.Int64 // when the loop that accepts was last seen to move, in nanoseconds since then: no clock that is set makes it stand still
 }
 
 func newGate(l *net.TCPListener, h *hall) *gate {
-	g := &gate{TCPListener: l, hall: h, done: make(chan struct{})}
+	g := &gate{TCPListener: l, hall: h, done: make(chan struct{}), made: time.Now()}
 	g.beat()
 	l.SetDeadline(time.Now().Add(g.every)) // if it is closed, accepting says so
 	return g
 }
 
 // beat notes that the loop moves.
-func (g *gate) beat() { g.moved.Store(time.Now().UnixNano()) }
+func (g *gate) beat() { g.moved.Store(int64(time.Since(g.made))) }
 
 // still is how long the loop has not moved; 0 of a gate that was closed.
 func (g *gate) still(now time.Time) time.Duration {
@@ -57,7 +58,7 @@ func (g *gate) still(now time.Time) time.Duration {
 	case <-g.done:
 		return 0
 	default:
-		return now.Sub(time.Unix(0, g.moved.Load()))
+		return now.Sub(g.made) - time.Duration(g.moved.Load())
 	}
 }
 
