@@ -42,7 +42,6 @@ type response struct {
 	status       int
 	bytes        int64
 	counted      int64 // the length that was said, where it is left to net/http to say it; else 0
-	pieced       int64 // the length that was said, if the answer may leave in one piece; else 0
 	err          error
 	note         string // for the log
 	cut          error  // why the rest of the answer may not be sent
