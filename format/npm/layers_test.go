@@ -23,7 +23,6 @@ func TestFilesOfOneNameInTwoLayers(t *testing.T) {
 	h.Configure(repo.Settings{}, c)
 	one, other := formattest.Release{Version: "1.0.0"}, formattest.Release{Version: "2.0.0", Variant: 3}
 	h.Published("ours", ecosystem.Publish(h.As(formattest.Owner), "widget", one))
-	putPackage(h.Up, "gadget", one)
 	for _, up := range []struct {
 		at   *faulty.Server
 		name string
@@ -34,6 +33,9 @@ func TestFilesOfOneNameInTwoLayers(t *testing.T) {
 			up.name, up.at.URL+root+file, hashed(tarball(up.name, other)))})
 		up.at.Put(root+file, faulty.Object{Body: tarball(up.name, other), Type: "application/octet-stream"})
 	}
+	h.Good("gadget's file while nobody else has it", h.Get("/gadget/-/gadget-1.0.0.tgz"), tarball("gadget", other)) // which is held from now on
+	putPackage(h.Up, "gadget", one)
+	h.Pass(10 * time.Minute)
 	for range 2 {
 		for _, name := range []string{"widget", "gadget"} {
 			for _, version := range []string{"1.0.0", "2.0.0"} {
