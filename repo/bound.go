@@ -102,8 +102,8 @@ func (b *bound) Stamp(ctx context.Context, name string) (string, time.Time, erro
 // nameVerdict is the rules' word where the name alone decides it.
 func (r *Repository) nameVerdict(name string) error {
 	err := blocked(millpond.Key{Package: name}, r.policy.NameOnly(r.pond.now(), name))
-	if err != nil && r.apart(name) {
-		return nil
+	if err != nil && (name == "" || r.apart(name)) {
+		return nil // it is of no package
 	}
 	return err
 }

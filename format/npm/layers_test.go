@@ -56,3 +56,12 @@ func hashed(b []byte) string {
 	sum := sha512.Sum512(b)
 	return "sha512-" + base64.StdEncoding.EncodeToString(sum[:])
 }
+
+// TestKeysUnderAnAllowance: the registry's keys are of no package, and rules that name packages do not keep them back.
+func TestKeysUnderAnAllowance(t *testing.T) {
+	h := formattest.New(t, ecosystem, formattest.Rules(t, map[string]any{"allow": []any{"widget"}}))
+	h.Up.Put(root+"-/npm/v1/keys", keysObject())
+	h.Good("keys", h.Get("/-/npm/v1/keys"), keysObject().Body)
+	putPackage(h.Up, "gadget", formattest.Release{Version: "1.0.0"})
+	h.Want("another package", h.Get("/gadget"), http.StatusForbidden)
+}
