@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,14 +60,12 @@ func TestFilesOfTwoReadings(t *testing.T) {
 	if w.Code != http.StatusOK {
 		t.Errorf("a reader of that gem alone: got %d %q, want 200", w.Code, w.Body)
 	}
-	h.Up.Forget()
-	path := "/gems/a"
-	for range 40 {
-		path += "-1"
-	}
-	h.Want("many readings", h.Get(path+".gem"), http.StatusNotFound)
-	if n := len(h.Up.Requests("")); n > mostMeant {
-		t.Errorf("one request made %d to the upstream; want %d at most", n, mostMeant)
+	for readings, most := range map[int]int{mostReadings: mostMeant, mostReadings + 1: 0} {
+		h.Up.Forget()
+		h.Want("many readings", h.Get("/gems/a"+strings.Repeat("-1", readings)+".gem"), http.StatusNotFound)
+		if n := len(h.Up.Requests("")); n > most {
+			t.Errorf("a name of %d readings made %d requests to the upstream; want %d at most", readings, n, most)
+		}
 	}
 }
 

@@ -87,6 +87,9 @@ const typeBinary = "application/octet-stream"
 // all of it is tried, names that are known and long ones first; and if any of it is ours no upstream hears of the others.
 func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path, file func(name, version string) string) error {
 	repo, keys := h.repo, splits(p.File)
+	if len(keys) > mostReadings {
+		return errPath
+	}
 	if len(keys) > 1 {
 		var ours bool
 		if keys, ours = h.meant(r.Context(), keys); ours {
@@ -113,8 +116,12 @@ func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path, file fu
 	return first
 }
 
-// mostMeant is how many gems a file's name may mean that no listing is known of: each costs a question to the upstreams.
-const mostMeant = 8
+const (
+	// mostReadings is how many gems a file's name may mean: no gem is called so that it is more than a few.
+	mostReadings = 16
+	// mostMeant is how many are tried of which nothing is held: each costs a question to the upstreams.
+	mostMeant = 8
+)
 
 // meant are those of the keys that a file's name can mean, by what is held here: one alone if something is held of that very
 // version, first of all one that was published. ours says that one of the names is claimed, or hosted here or
