@@ -125,7 +125,7 @@ type Hidden struct {
 	Version Version
 	Why     string
 	After   time.Time // when the rule that hides it will stop doing so; zero if never by itself
-	Taken   bool      // it was taken down: no index may name it, whatever it shows of hidden versions
+	Taken   bool      // it was taken down: no index may list it, whatever it lists of hidden versions
 }
 
 // Content is open bytes and what a response must say of them. While bytes are still arriving Read blocks for more, and it

@@ -129,7 +129,8 @@ var Unverified error = &millpond.Error{Kind: millpond.BadUpstream, Why: "unverif
 
 // An Exempter is a Format some of whose files are opened whatever the rules say: what clients read of versions that they
 // do not use, and what belongs to no version at all. option is Tools.Option of the repository. It is pure and cheap: it is
-// asked each time a file is opened.
+// asked each time a file is opened. Of a Key that has a Package alone it says whether all below that name belongs to no
+// package: then patterns of names, in rules, grants and the Names of upstreams, do not count for it either.
 type Exempter interface {
 	Exempt(k millpond.Key, option func(name string) string) bool
 }

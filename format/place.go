@@ -38,6 +38,16 @@ func PlaceOf(repo Tools, r *http.Request, root string) *url.URL {
 	return u
 }
 
+// Slot is one of eight words. A document that holds absolute addresses is derived under the Slot of its base, with the base in its
+// Stamp: so it is kept for that many bases at a time, and whoever invents host names cannot fill the disk.
+func Slot(base string) string {
+	var sum uint32 = 2166136261 // FNV-1a
+	for i := range len(base) {
+		sum = (sum ^ uint32(base[i])) * 16777619
+	}
+	return "01234567"[sum%8 : sum%8+1]
+}
+
 // A Strayer is a Format some of whose clients leave the repository's path out, and ask the root of the host for what they were
 // told is below it. One repository of a pond may be given what is theirs there.
 type Strayer interface {

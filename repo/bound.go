@@ -101,7 +101,11 @@ func (b *bound) Stamp(ctx context.Context, name string) (string, time.Time, erro
 
 // nameVerdict is the rules' word where the name alone decides it.
 func (r *Repository) nameVerdict(name string) error {
-	return blocked(millpond.Key{Package: name}, r.policy.NameOnly(r.pond.now(), name))
+	err := blocked(millpond.Key{Package: name}, r.policy.NameOnly(r.pond.now(), name))
+	if err != nil && (name == "" || r.apart(name)) {
+		return nil // it is of no package
+	}
+	return err
 }
 
 // blocked is a verdict as the error a client gets; nil if it lets the file through.

@@ -11,7 +11,7 @@ import (
 // is for all to hear.
 func (r *Repository) hears(l layer, name string) bool {
 	only := r.only[l.layerName()]
-	return only == nil || name == "" || slices.ContainsFunc(only, func(c *claim) bool { return c.covers(name) })
+	return only == nil || name == "" || slices.ContainsFunc(only, func(c *claim) bool { return c.covers(name) }) || r.apart(name)
 }
 
 // hearing are the layers that may be asked about a name.

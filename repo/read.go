@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"millpond"
 )
@@ -303,61 +302,12 @@ func (b *bound) noFile(k millpond.Key) error {
 	return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("no file %s of %s in %s", k.File, k.Package, b.config.Name)}
 }
 
-// place finds a file in the listing.
-func (v *view) place(k millpond.Key) (place, bool) {
-	if k.Version != "" {
-		for i := range v.all.Versions {
-			if v.all.Versions[i].Name != k.Version {
-				continue
-			}
-			for j := range v.all.Versions[i].Files {
-				if v.all.Versions[i].Files[j].Name == k.File {
-					return place{i, j}, true
-				}
-			}
-		}
-		return place{}, false
-	}
-	v.once.Do(func() {
-		v.index = map[string]place{}
-		for i := range v.all.Versions {
-			for j := range v.all.Versions[i].Files {
-				name := v.all.Versions[i].Files[j].Name
-				if _, ok := v.index[name]; !ok {
-					v.index[name] = place{i, j}
-				}
-			}
-		}
-	})
-	at, ok := v.index[k.File]
-	return at, ok
-}
-
 // others are all errors but that there is no such thing.
 func others(err error) error {
 	if millpond.Is(err, millpond.NotFound) {
 		return nil
 	}
 	return err
-}
-
-// otherPlace is another version that has the same bytes under the same name, and may be opened; nil if there is none, or
-// the asker named one.
-func (v *view) otherPlace(k millpond.Key, f *millpond.File) *millpond.Version {
-	if k.Version != "" {
-		return nil
-	}
-	for i := range v.all.Versions {
-		one := &v.all.Versions[i]
-		same := one.File(k.File)
-		if same == nil || same.Blob != f.Blob || len(same.Digests) == 0 || !slices.Equal(same.Digests, f.Digests) {
-			continue
-		}
-		if v.verdict(millpond.Key{Package: k.Package, Version: one.Name, File: k.File}) == nil {
-			return one
-		}
-	}
-	return nil
 }
 
 // readLocated opens a file whose place follows from its name. Layers are asked in order; a version that is held from one

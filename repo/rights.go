@@ -77,4 +77,10 @@ func (b *bound) allowed(rights Rights, v millpond.Verb, pkg string) error {
 }
 
 // readable is allowed for reading.
-func (b *bound) readable(pkg string) error { return b.allowed(b.rights(), millpond.VerbRead, pkg) }
+func (b *bound) readable(pkg string) error {
+	err := b.allowed(b.rights(), millpond.VerbRead, pkg)
+	if err != nil && pkg != "" && b.apart(pkg) {
+		return b.allowed(b.rights(), millpond.VerbRead, "")
+	}
+	return err
+}

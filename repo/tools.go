@@ -234,6 +234,10 @@ func (r *Repository) unjudged(k millpond.Key) bool {
 	return ok && u.Exempt(k, r.option)
 }
 
+// apart reports whether what is kept under a name belongs to no package at all, as the files of a checksum database do.
+// Patterns of packages' names, in rules, grants and settings of upstreams, say nothing of it.
+func (r *Repository) apart(name string) bool { return r.unjudged(millpond.Key{Package: name}) }
+
 // parallel runs f for each item, at most n at once, and returns the first error.
 func parallel[T any](ctx context.Context, n int, items []T, f func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)

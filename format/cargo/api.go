@@ -235,7 +235,7 @@ func (h handler) searchUpstream(ctx context.Context, w http.ResponseWriter, word
 	}
 	out.Meta.Total += got.Meta.Total
 	for _, one := range got.Crates {
-		if !isName(one.Name) || own[identity(one.Name)] || h.repo.Claimed(identity(one.Name)) {
+		if !isName(one.Name) || own[identity(one.Name)] || h.repo.Claimed(identity(one.Name)) || h.blocked(ctx, identity(one.Name), one.MaxVersion) {
 			out.Meta.Total--
 			continue
 		}
@@ -243,4 +243,22 @@ func (h handler) searchUpstream(ctx context.Context, w http.ResponseWriter, word
 			out.Crates = append(out.Crates, one)
 		}
 	}
+}
+
+// blocked reports whether a crate that an upstream finds is not to be shown: a rule blocks its name, or it was taken down, or the
+// version that is shown of it was. Nobody is asked, so that a rule which must know more of a version has no word here.
+func (h handler) blocked(ctx context.Context, name, version string) bool {
+	if _, err := h.repo.Held().Package(ctx, name); millpond.Is(err, millpond.Blocked) || millpond.Is(err, millpond.Denied) {
+		return true
+	}
+	judger, ok := h.repo.(format.Judger)
+	if !ok {
+		return false
+	}
+	k := millpond.Key{Package: name}
+	if !h.repo.Ruled() {
+		k.Version = version // then takedowns alone have a word in it
+	}
+	_, err := judger.Judge(k, &millpond.File{Name: fileName(name, version)})
+	return err != nil
 }

@@ -169,6 +169,8 @@ func TestExempt(t *testing.T) {
 		{"zip", Path{Kind: Zip, Module: "git.example/x", Version: "v1.0.0"}.Key(), serve, false},
 		{"info", Path{Kind: Info, Module: "git.example/x", Version: "v1.0.0"}.Key(), serve, false},
 		{"lookup", lookupKey("sum.example", "git.example/x", "v1.0.0"), refuse, true},
+		{"a database as a whole", millpond.Key{Package: sumPackage + "sum.example"}, refuse, true},
+		{"a module as a whole", millpond.Key{Package: "git.example/x"}, serve, false},
 	} {
 		if got := (Format{}).Exempt(c.key, c.option); got != c.want {
 			t.Errorf("%s: Exempt(%q) = %t; want %t", c.name, c.key, got, c.want)

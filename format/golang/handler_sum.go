@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"millpond"
@@ -79,18 +80,24 @@ func (h handler) hosts(ctx context.Context, path, version string) (bool, error) 
 	case err == nil:
 	case millpond.Is(err, millpond.Gone):
 		return true, nil
+	case millpond.Is(err, millpond.Denied), millpond.Is(err, millpond.Unauthenticated):
+		return false, err // it may be hosted all the same
 	case millpond.Is(err, millpond.Canceled), millpond.Is(err, millpond.Internal):
 		return false, err
 	default:
 		return false, nil
 	}
-	hosted := slices.ContainsFunc(p.Parts, func(part millpond.Part) bool { return part.Layer == "" })
+	hosted := slices.ContainsFunc(p.Parts, func(part millpond.Part) bool { return publishedTo(part.Layer) })
 	if !hosted || len(p.Parts) == 1 {
 		return hosted, nil
 	}
 	v := p.Version(version)
-	return v != nil && v.Layer == "", nil
+	return v != nil && publishedTo(v.Layer), nil
 }
+
+// publishedTo reports whether a layer is one that was published to: ours, or that of a repository which this one reads
+// through to.
+func publishedTo(layer string) bool { return layer == "" || strings.HasSuffix(layer, "/") }
 
 func (h handler) getTile(w http.ResponseWriter, r *http.Request, p Path) error {
 	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {

@@ -77,8 +77,8 @@ func (h handler) indexLines(ctx context.Context) ([]indexLine, error) {
 		p, err := held.Package(ctx, name.Name)
 		switch {
 		case err == nil:
-		case millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Blocked), millpond.Is(err, millpond.Offline):
-			continue // an upstream's name of which nothing is held, or that this reader may not see
+		case millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Blocked), millpond.Is(err, millpond.Offline), millpond.Is(err, millpond.Gone):
+			continue // an upstream's name of which nothing is held, one that this reader may not see, or of which all was deleted
 		default:
 			return nil, err
 		}

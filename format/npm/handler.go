@@ -134,7 +134,7 @@ func (h *handler) getPackument(w http.ResponseWriter, r *http.Request, p Path) e
 	header["Cache-Control"] = h.cache
 	header["Content-Type"] = []string{media}
 	base := baseOf(h.repo, r)
-	return h.derived(w, r, p.Package, format.Derivation{Name: form + slot(base) + " " + p.Package, Type: media}, base,
+	return h.derived(w, r, p.Package, format.Derivation{Name: form + format.Slot(base) + " " + p.Package, Type: media}, base,
 		func(ctx context.Context, v *view, to io.Writer) error {
 			out, err := newWriter(ctx, h.repo, v, base)
 			if err != nil {
@@ -197,16 +197,6 @@ func (h *handler) derived(w http.ResponseWriter, r *http.Request, name string, d
 
 // empty reports whether a package was published here and nothing of it is left.
 func empty(p *millpond.Package) bool { return len(p.Versions) == 0 && len(p.Hidden) == 0 && hosts(p) }
-
-// slot is one of eight. A document that holds addresses is kept for that many bases at a time, so that whoever invents host
-// names cannot fill the disk.
-func slot(base string) string {
-	var sum uint32 = 2166136261 // FNV-1a
-	for i := range len(base) {
-		sum = (sum ^ uint32(base[i])) * 16777619
-	}
-	return "01234567"[sum%8 : sum%8+1]
-}
 
 // baseOf is the repository's address as the client knows it.
 func baseOf(repo format.Repo, r *http.Request) string {

@@ -554,7 +554,7 @@ func TestKeysAndAttestations(t *testing.T) {
 func BenchmarkWarmPackument(b *testing.B) {
 	s := newShelf()
 	s.packages["x"] = &millpond.Package{Name: "x", Stamp: "1"}
-	s.derived[format.Derivation{Name: "abbreviated " + slot(s.base) + " x", Stamp: "1 " + s.base, Type: corgi, Encoding: "gzip"}] = make([]byte, 4096)
+	s.derived[format.Derivation{Name: "abbreviated " + format.Slot(s.base) + " x", Stamp: "1 " + s.base, Type: corgi, Encoding: "gzip"}] = make([]byte, 4096)
 	h := Format{}.Handler(s)
 	r := newRequest("GET", "/x", "Accept", corgi+"; q=1.0, application/json; q=0.8, */*", "Accept-Encoding", "gzip,deflate")
 	w := &discard{header: http.Header{}}

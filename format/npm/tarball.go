@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"millpond"
@@ -129,21 +130,31 @@ func (h *handler) agreed(r *http.Request, k millpond.Key, c *millpond.Content) e
 	return nil
 }
 
-// find is the record of a file; nil if the package does not list it.
-func find(p *millpond.Package, k millpond.Key) *millpond.File {
+// find is the record of a file; nil if the package does not list it. Of several layers' files of one name it is that of the
+// first, which is what is opened by that name.
+func find(p *millpond.Package, k millpond.Key) (found *millpond.File) {
 	if p == nil {
 		return nil
 	}
+	first := len(p.Parts)
 	for i := range p.Versions {
 		v := &p.Versions[i]
 		if k.Version != "" && v.Name != k.Version {
 			continue
 		}
-		if f := v.File(k.File); f != nil {
-			return f
+		f := v.File(k.File)
+		if f == nil {
+			continue
+		}
+		rank := slices.IndexFunc(p.Parts, func(one millpond.Part) bool { return one.Layer == v.Layer })
+		if found == nil || rank >= 0 && rank < first {
+			found = f
+			if rank >= 0 {
+				first = rank
+			}
 		}
 	}
-	return nil
+	return found
 }
 
 // takenDown reports whether a layer's registry has left nothing but its security placeholder.

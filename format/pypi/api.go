@@ -13,7 +13,7 @@ import (
 
 // getJSON serves the JSON API's document of a project or of a version: the upstream's, cut to what the reader may see, with
 // our URLs; or one made from the metadata of a wheel where the upstream has none. Its URLs are absolute, so each address by
-// which clients know us has a document of its own.
+// which clients know us has a document of its own, and a few of them are kept.
 func (h handler) getJSON(w http.ResponseWriter, r *http.Request, p Path) error {
 	name, err := Format{}.Canon(p.Project)
 	if err != nil {
@@ -67,7 +67,8 @@ func (h handler) getJSON(w http.ResponseWriter, r *http.Request, p Path) error {
 	head.Set("Cache-Control", jsonCache(h.repo))
 	// The write ends with the records it reads; it is for whoever waits for it.
 	ctx = context.WithoutCancel(ctx)
-	d := format.Derivation{Name: doc + " at " + a.base, Stamp: stamp, Type: "application/json"}
+	stamp += " " + a.base + " " + a.files
+	d := format.Derivation{Name: doc + " at " + format.Slot(a.base), Stamp: stamp, Type: "application/json"}
 	return format.ServeDerived(w, r, h.repo, d, func(w io.Writer) error { return a.write(ctx, w) })
 }
 
@@ -217,7 +218,7 @@ func (a *apiWriter) write(ctx context.Context, w io.Writer) error {
 // aboutChosen makes info and vulnerabilities be those of the chosen version: of the project's document only if that is what
 // they are about, else from the version's own document, else from the metadata of one of its wheels.
 func (a *apiWriter) aboutChosen(ctx context.Context, x *apiIndex) error {
-	hosted := a.chosen.Layer == ""
+	hosted := published(a.chosen.Layer)
 	if a.doc != nil && !hosted && compareVersions(normalVersion(x.version), a.chosen.Name) == 0 {
 		return nil
 	}

@@ -86,6 +86,9 @@ func checkGem(r io.Reader) error {
 		if err != nil {
 			return &millpond.Error{Kind: millpond.Invalid, Why: "the gem is damaged, or ends too early", Err: err}
 		}
+		if got["SHA1"][entry.Name] != "" || entry.Name == "metadata" { // as some read metadata.gz too
+			return invalid(fmt.Sprintf("the gem has two parts named %.100q", entry.Name))
+		}
 		hashes := map[string]hash.Hash{"SHA1": sha1.New(), "SHA256": sha256.New(), "SHA512": sha512.New()}
 		var all []io.Writer
 		for _, h := range hashes {

@@ -2,6 +2,7 @@ package rubygems
 
 import (
 	"compress/zlib"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"slices"
@@ -14,7 +15,8 @@ import (
 // A gemspec is what metadata.gz of a gem says.
 type gemspec struct {
 	name, number, platform string
-	rubygems               string // the version that made it
+	on                     platform // what its maker's Gem::Platform made of the platform's name; nothing if that is not said
+	rubygems               string   // the version that made it
 	summary, description   string
 	homepage               string
 	email                  []string // one is a text, several are a list
@@ -79,7 +81,8 @@ func readGemspec(text []byte) (*gemspec, error) {
 	if p := at(root, "platform"); p != nil {
 		name := scalar(p)
 		if p.Kind == yaml.MappingNode {
-			name = platform{scalar(at(p, "cpu")), scalar(at(p, "os")), scalar(at(p, "version"))}.String()
+			s.on = platform{scalar(at(p, "cpu")), scalar(at(p, "os")), scalar(at(p, "version"))}
+			name = s.on.String()
 		}
 		if name != "" {
 			s.platform = name
@@ -163,19 +166,26 @@ func at(n *yaml.Node, key string) *yaml.Node {
 		return nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
+		if scalar(n.Content[i]) == key {
 			return resolve(n.Content[i+1])
 		}
 	}
 	return nil
 }
 
-// scalar is the text of a node; "" of nil and of what is no scalar.
+// scalar is the text of a node; "" of nil and of what is no scalar. Old gems have plain words as !binary, names of fields too.
 func scalar(n *yaml.Node) string {
 	if n = resolve(n); n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		return ""
 	}
-	return n.Value
+	if n.Tag != "!binary" && n.Tag != "!!binary" {
+		return n.Value
+	}
+	text, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.Value), ""))
+	if err != nil {
+		return ""
+	}
+	return strings.ToValidUTF8(string(text), "\ufffd")
 }
 
 // list is the texts of a sequence, or of one scalar.
@@ -281,7 +291,7 @@ func (s *gemspec) quick(to io.Writer) error {
 	d.optional(s.description)
 	d.optional(s.homepage)
 	d.boolean(true)
-	d.platform(s.platform)
+	d.platform(s.platform, s.on)
 	d.texts(s.licences)
 	d.raw('{')
 	d.number(len(s.metadata))

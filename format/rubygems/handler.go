@@ -2,8 +2,11 @@ package rubygems
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"millpond"
@@ -80,15 +83,17 @@ func (h handler) route(w http.ResponseWriter, r *http.Request, p Path) error {
 
 const typeBinary = "application/octet-stream"
 
-// getFile answers with a gem or a quick spec. Which gem a file is of its name does not say: what it may mean is tried, the
-// longest name first, and if any of it is ours no upstream hears of the others.
+// getFile answers with a gem or a quick spec. Which gem a file is of its name does not say: if what it may mean is not known,
+// all of it is tried, names that are known and long ones first; and if any of it is ours no upstream hears of the others.
 func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path, file func(name, version string) string) error {
-	repo := h.repo
-	keys := splits(p.File)
-	for _, k := range keys {
-		if len(keys) > 1 && repo.Claimed(k.Package) {
+	repo, keys := h.repo, splits(p.File)
+	if len(keys) > mostReadings {
+		return errPath
+	}
+	if len(keys) > 1 {
+		var ours bool
+		if keys, ours = h.meant(r.Context(), keys); ours {
 			repo = repo.Held()
-			break
 		}
 	}
 	var first error
@@ -104,12 +109,56 @@ func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path, file fu
 		if first == nil || millpond.Is(first, millpond.NotFound) {
 			first = err
 		}
-		if !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Offline) {
-			break
+		if kind := millpond.KindOf(err); kind == millpond.Canceled || kind == millpond.Internal {
+			return err
 		}
 	}
 	return first
 }
+
+const (
+	// mostReadings is how many gems a file's name may mean: no gem is called so that it is more than a few.
+	mostReadings = 16
+	// mostMeant is how many are tried of which nothing is held: each costs a question to the upstreams.
+	mostMeant = 8
+)
+
+// meant are those of the keys that a file's name can mean, by what is held here: one alone if something is held of that very
+// version, first of all one that was published. ours says that one of the names is claimed, or hosted here or
+// below.
+func (h handler) meant(ctx context.Context, keys []millpond.Key) (left []millpond.Key, ours bool) {
+	held := h.repo.Held()
+	for _, k := range keys {
+		ours = ours || h.repo.Claimed(k.Package)
+		pkg, err := held.Package(ctx, k.Package)
+		if err != nil {
+			ours = ours || millpond.Is(err, millpond.Gone)
+			continue
+		}
+		ours = ours || slices.ContainsFunc(pkg.Parts, func(one millpond.Part) bool { return published(one.Layer) })
+		v := pkg.Version(k.Version)
+		for i := range pkg.Hidden {
+			if v == nil && pkg.Hidden[i].Version.Name == k.Version {
+				v = &pkg.Hidden[i].Version
+			}
+		}
+		if v != nil && published(v.Layer) {
+			return []millpond.Key{k}, true
+		}
+		if v != nil && len(left) == 0 {
+			left = []millpond.Key{k}
+		}
+	}
+	if len(left) > 0 {
+		return left, ours
+	}
+	slices.SortStableFunc(keys, func(a, b millpond.Key) int { return h.log.rank(a.Package) - h.log.rank(b.Package) })
+	return keys[:min(len(keys), mostMeant)], ours
+}
+
+// published reports whether a layer is one that was published to: ours, or that of a repository which this one reads
+// through to.
+func published(layer string) bool { return layer == "" || strings.HasSuffix(layer, "/") }
 
 type whole struct{ *bytes.Reader }
 

@@ -77,6 +77,23 @@ func (l *log) keep(name string, s sum) {
 	l.sums[name] = s
 }
 
+// rank is 0 of a name that somebody has asked about, or that the log has; else 1.
+func (l *log) rank(name string) int {
+	l.sumsMu.Lock()
+	_, asked := l.sums[name]
+	l.sumsMu.Unlock()
+	if !asked && l.mu.TryLock() { // it may be held while upstreams are asked: no download waits for that
+		if l.snap != nil {
+			_, asked = l.row(name)
+		}
+		l.mu.Unlock()
+	}
+	if asked {
+		return 0
+	}
+	return 1
+}
+
 // move notes that an upstream's list says something new of a name. If its info was asked for, it is to be read anew: the log
 // says already which md5 it has.
 func (l *log) move(name string) {

@@ -154,13 +154,15 @@ func (d *dumper) dependency(one dependency) {
 	d.requirement(one.requirements)
 }
 
-// platform is "ruby" as text, and any other as its object.
-func (d *dumper) platform(name string) {
+// platform is "ruby" as text, and any other as its object: p, if that is something.
+func (d *dumper) platform(name string, p platform) {
 	if name == "ruby" {
 		d.text(name)
 		return
 	}
-	p := readPlatform(name)
+	if p == (platform{}) {
+		p = readPlatform(name)
+	}
 	d.object("Gem::Platform", 3)
 	d.symbol("@cpu")
 	d.optional(p.cpu)

@@ -25,6 +25,7 @@ func (h handler) getSearch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || page < 1 {
 		page = 1
 	}
+	page = min(page, mostHits) // there is nothing behind that
 	var hits []told
 	for _, one := range h.log.all() {
 		if want != "" && strings.Contains(strings.ToLower(one.name), want) && len(hits) < mostHits {
