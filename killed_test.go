@@ -31,6 +31,7 @@ type victim struct {
 	base    string // its address, without a slash at the end
 	up      *faulty.Server
 	limits  string // what the shell does before it becomes the pond
+	under   string // the program that the pond runs under
 	process *exec.Cmd
 	ended   chan struct{}
 	begun   time.Time
@@ -111,7 +112,7 @@ func (v *victim) begin() {
 		v.t.Fatal(err)
 	}
 	defer log.Close()
-	v.process = exec.Command("sh", "-c", v.limits+"exec millpond \"$@\"", "sh", "serve", "--config", v.path("config.yaml"), "--data", v.path("data"), "--listen", strings.TrimPrefix(v.base, "http://"))
+	v.process = exec.Command("sh", "-c", v.limits+"exec "+v.under+" millpond \"$@\"", "sh", "serve", "--config", v.path("config.yaml"), "--data", v.path("data"), "--listen", strings.TrimPrefix(v.base, "http://"))
 	v.process.Env = v.env()
 	v.process.Stdout, v.process.Stderr = log, log
 	v.begun = time.Now()
@@ -128,6 +129,15 @@ func (v *victim) begin() {
 // start starts the pond and waits until it is ready. It returns what it said.
 func (v *victim) start() string {
 	v.t.Helper()
+	if err := v.starts(); err != nil {
+		v.t.Fatal(err)
+	}
+	return v.log()
+}
+
+// starts starts the pond and waits until it is ready, or has ended.
+func (v *victim) starts() error {
+	v.t.Helper()
 	v.begin()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
@@ -141,12 +151,12 @@ func (v *victim) start() string {
 		}
 		select {
 		case <-v.ended:
-			v.t.Fatalf("the pond ended instead of getting ready:\n%s", v.log())
+			return fmt.Errorf("the pond ended instead of getting ready:\n%s", v.log())
 		case <-look.C:
 		}
 	}
 	v.ready = max(v.ready, time.Since(v.begun))
-	return v.log()
+	return nil
 }
 
 func (v *victim) log() string {
@@ -187,9 +197,15 @@ var errKilled = errors.New("no whole answer came")
 
 // send sends a request as a token, and reads the whole answer.
 func (v *victim) send(token, method, path string, body []byte) (int, []byte, error) {
+	status, answer, _, err := v.sendNamed(token, method, path, body)
+	return status, answer, err
+}
+
+// sendNamed returns the name that the pond gave the request, too.
+func (v *victim) sendNamed(token, method, path string, body []byte) (int, []byte, string, error) {
 	req, err := http.NewRequest(method, v.base+path, bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, "", err
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -201,14 +217,14 @@ func (v *victim) send(token, method, path string, body []byte) (int, []byte, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, nil, errKilled
+		return 0, nil, "", errKilled
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return 0, nil, errKilled
+		return 0, nil, "", errKilled
 	}
-	return resp.StatusCode, answer, nil
+	return resp.StatusCode, answer, resp.Header.Get("X-Request-Id"), nil
 }
 
 // setUp makes the first user and a service that publishes.
