@@ -47,9 +47,12 @@ func connOf(r *http.Request) *conn {
 // net/http hands the connection the first 4096 bytes and then the rest, and each time costs as much as finding the answer.
 func (c *conn) inOnePiece(body int64) { c.left = body }
 
-// withFile says whether the header is what is written next, and a file right after it: then the header waits for the file.
+// beforeFile says that the header is what is written next, and a file right after it: then the header waits for the file.
 // Alone it would be a packet, and would wake the client for nothing, which costs as much again as finding the file.
-func (c *conn) withFile(is bool) { c.more = is }
+func (c *conn) beforeFile() { c.more = true }
+
+// afterFile says that what is written next waits for nothing, though no header was written since beforeFile.
+func (c *conn) afterFile() { c.more = false }
 
 // Write sends bytes, or keeps the beginning of an answer that is to leave in one piece.
 func (c *conn) Write(b []byte) (int, error) {

@@ -259,8 +259,8 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 		return io.Copy(onlyWriter{x}, src)
 	}
 	if c := connOf(x.request); c != nil && isLimited && left > headerBuffer && x.bytes == 0 {
-		c.withFile(true)
-		defer c.withFile(false)
+		c.beforeFile()
+		defer c.afterFile()
 	}
 	var sent int64
 	for left > 0 {
