@@ -309,6 +309,10 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 	case errors.Is(err, format.Unchanged) && present != nil:
 		a := *present
 		a.Checked, a.Fresh, a.Doubt = now, now.Add(s.freshFor(q)), time.Time{}
+		if docs, ok := s.retagged(a.Documents); ok {
+			a.Documents = docs
+			return &a, 0, l.spare(ctx, q, l.pond.catalog.PutAnswer(ctx, &a))
+		}
 		return &a, 0, l.spare(ctx, q, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh))
 	case err == nil:
 		a := &catalog.Answer{Question: q.Question, Record: record, Checked: now, Fresh: now.Add(s.freshFor(q)), Changed: now}
