@@ -145,10 +145,8 @@ func (c *call) cookie(name, secureName, value string, life int) *http.Cookie {
 
 // enterPages gives the browser its login session, and sends it on.
 func (c *call) enterPages(people People, session *auth.Session, next string) error {
-	if c.r.Header.Get("Authorization") == "" { // else the caller came with something else than the cookie whose place this one takes
-		if err := people.LogOut(c.r.Context(), c.caller); err != nil {
-			return err
-		}
+	if err := people.LogOut(c.r.Context(), c.caller); err != nil { // of the login whose place this one takes
+		return err
 	}
 	http.SetCookie(c.response, c.cookie(auth.PlainCookieName, auth.CookieName, session.Cookie, 0)) // ends with the browser
 	return c.sendTo(next)
