@@ -38,8 +38,9 @@ var doors = map[string][]string{
 
 	"format/formattest": {".", "format", "blob", "blob/disk", "blob/mem", "catalog", "catalog/sql", "fetch", "fetch/faulty", "policy", "repo"}, // a suite, not a format
 
+	"internal/http1":   {},
 	"internal/ui":      {".", "format"}, // draws Info and records; knows no format
-	"internal/server":  {".", "blob", "catalog", "fetch", "policy", "format", "repo", "internal/audit", "internal/auth", "internal/ui"},
+	"internal/server":  {".", "blob", "catalog", "fetch", "policy", "format", "repo", "internal/audit", "internal/auth", "internal/http1", "internal/ui"},
 	"internal/config":  {".", "fetch", "policy", "format", "repo"},
 	"internal/auth":    {".", "catalog", "format", "repo"},
 	"internal/audit":   {".", "catalog"},

@@ -41,7 +41,7 @@ var errRecord = errors.New("record is damaged or of another release")
 func encodeListing(p *millpond.Package) []byte {
 	room := roomFor(p)
 	if room >= packFrom {
-		if b, ok := packListing(p); ok {
+		if b, ok := packListing(p, room); ok {
 			return b
 		}
 	}
@@ -51,8 +51,10 @@ func encodeListing(p *millpond.Package) []byte {
 }
 
 // packListing writes a package as one packed record, and never has the text of it as a whole in memory.
-func packListing(p *millpond.Package) ([]byte, bool) {
+func packListing(p *millpond.Package, room int) ([]byte, bool) {
 	var packed bytes.Buffer
+	packed.Grow(room / 5)                // grown from nothing it would be copied a dozen times
+	packed.Write(make([]byte, headRoom)) // what leads is known at the end only
 	z, err := zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		panic(err) // the options are good
@@ -62,8 +64,13 @@ func packListing(p *millpond.Package) ([]byte, bool) {
 	e.flush()
 	z.Close() // a buffer takes all
 	head := binary.AppendUvarint([]byte{packedVersion}, uint64(e.written))
-	return append(head, packed.Bytes()...), e.written <= mostPacked*packed.Len()
+	b := packed.Bytes()[headRoom-len(head):]
+	copy(b, head)
+	return b, e.written <= mostPacked*len(b)
 }
+
+// headRoom is the longest that leads a packed record.
+const headRoom = 1 + binary.MaxVarintLen64
 
 func (e *encoder) listing(p *millpond.Package) {
 	e.uint(recordVersion)

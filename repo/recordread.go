@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,7 +160,7 @@ func (d *decoder) meta() json.RawMessage {
 		return nil
 	}
 	if string(d.last) != s {
-		d.last = json.RawMessage(s)
+		d.last = slices.Clip(json.RawMessage(s)) // who appends to one changes no other
 	}
 	return d.last
 }

@@ -17,12 +17,20 @@ import (
 // eventsThere is how many events BenchmarkBesideEvents puts into the log: F53 asks for 10000000.
 var eventsThere = flag.Int("events", 100_000, "how many events are in the log of BenchmarkBesideEvents") // never changed
 
+// logsIn is where BenchmarkBesideEvents keeps its logs for the next run: ten million events take half an hour to fill in.
+var logsIn = flag.String("logs-in", "", "the directory where BenchmarkBesideEvents finds and leaves its logs") // never changed
+
 // BenchmarkBesideEvents is F53: what is asked of a catalog with a long log, and of one with a short log. It reports the 99th
 // of 100 too, in µs, and of the start how long the slowest took.
 func BenchmarkBesideEvents(b *testing.B) {
 	for _, n := range []int{100, *eventsThere} {
 		dir := b.TempDir()
-		fillLog(b, dir, n)
+		if *logsIn != "" {
+			dir = filepath.Join(*logsIn, fmt.Sprint(n))
+		}
+		if _, err := os.Stat(filepath.Join(dir, changesName)); err != nil {
+			fillLog(b, dir, n)
+		}
 		measure := func(name string, run func(c *Catalog, i int) error) {
 			b.Run(fmt.Sprintf("%s/events=%d", name, n), func(b *testing.B) {
 				c, err := Open(context.Background(), dir, Options{})

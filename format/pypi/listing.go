@@ -117,7 +117,7 @@ func (l *listing) add(f *listed) {
 	if !ok {
 		return
 	}
-	var described, at string // name and address of the file that describes this one
+	var described, at string  // name and address of the file that describes this one
 	if f.core && name.Wheel { // one text for all four: more than half of what a large page takes
 		at = beside(address, Metadata)
 		if strings.HasPrefix(at, address) {

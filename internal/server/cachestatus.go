@@ -20,9 +20,14 @@ var (
 )
 
 // writeCacheStatus tells the client, and caches between, where the answer comes from. hit and fwd exclude each other: a
-// stale answer is a forward that failed if an upstream was asked, and else a hit past its time.
-func writeCacheStatus(h http.Header, t *repo.Trace, now time.Time) {
-	switch t.Result {
+// stale answer is a forward that failed if an upstream was asked, and else a hit past its time. Of what went wrong nothing was
+// stored.
+func writeCacheStatus(h http.Header, t *repo.Trace, status int, now time.Time) {
+	result := t.Result
+	if status >= 500 && (result == "miss" || result == "coalesced") {
+		result = "unstored"
+	}
+	switch result {
 	case "hit", "derived":
 		h["Cache-Status"] = cacheHit
 	case "miss":

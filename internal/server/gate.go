@@ -2,7 +2,6 @@ package server
 
 import (
 	"container/list"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -100,8 +99,8 @@ func (h *hall) dropIdle(none func()) bool {
 
 // state follows what connections do; see http.Server.ConnState.
 func (g *hall) state(nc net.Conn, state http.ConnState) {
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
+	if above, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS, or what was read already
+		nc = above.NetConn()
 	}
 	c, ok := nc.(*conn)
 	if !ok {

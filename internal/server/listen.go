@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"millpond/internal/http1"
 )
 
 // A Door is a listener of a repository's own, where that repository is the root.
@@ -38,7 +40,7 @@ func newDoor(d Door) *door {
 
 // An entrance is a listener that is being served.
 type entrance struct {
-	http *http.Server
+	http *http1.Server
 	done chan struct{} // closed when it accepts no more
 }
 
@@ -125,18 +127,17 @@ func (s *Server) isOpen(address string) bool {
 func (s *Server) enter(l *net.TCPListener, o Listening, h http.Handler) *entrance {
 	e := &s.entrances
 	g := newGate(l, e.hall)
-	one := &entrance{done: make(chan struct{}), http: &http.Server{
+	one := &entrance{done: make(chan struct{}), http: http1.New(&http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: s.headers,
 		IdleTimeout:       120 * time.Second,
 		WriteTimeout:      s.patience, // from the request's header; every chunk that leaves moves it on
 		MaxHeaderBytes:    64 << 10,
 		ConnState:         g.state,
-		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.parts.Log.Handler(), slog.LevelDebug), // handshakes that fail, and the like
 		TLSConfig:         o.TLS,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
-	}}
+	})}
 	if o.TLS != nil {
 		one.http.TLSConfig = o.TLS.Clone() // which the http.Server changes
 	}

@@ -120,7 +120,7 @@ func (x *response) WriteHeader(status int) {
 	}
 	if x.mount != nil {
 		h := x.Header()
-		writeCacheStatus(h, &x.ex.trace, x.first)
+		writeCacheStatus(h, &x.ex.trace, status, x.first)
 		if most := x.server.table.Load().settings.SharedMaxAge; most > 0 {
 			limitShared(h, most)
 		}
@@ -144,9 +144,7 @@ func (x *response) readLength() {
 		return
 	}
 	switch n, err := strconv.ParseInt(length[0], 10, 64); {
-	case err != nil || n <= 0 || n > onePiece:
-	case n > countedByHTTP:
-		x.pieced = n
+	case err != nil || n <= 0 || n > countedByHTTP:
 	default:
 		delete(h, "Content-Length")
 		x.counted = n
@@ -186,11 +184,6 @@ func (x *response) challenge() int {
 func (x *response) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
-	}
-	if x.bytes == 0 && int64(len(b)) == x.pieced {
-		if c := connOf(x.request); c != nil {
-			c.inOnePiece(x.pieced)
-		}
 	}
 	sent := 0
 	for {
@@ -236,10 +229,6 @@ func (x *response) moveDeadline(now time.Time) {
 const (
 	// chunk is how much of a body is given to the kernel before the deadline moves on.
 	chunk = 4 << 20
-	// onePiece is the largest body that leaves in one piece with its header.
-	onePiece = 64 << 10
-	// headerBuffer is how much net/http gathers before it writes: of a longer file something follows the header for certain.
-	headerBuffer = 4 << 10
 	// slowest is the rate, in bytes a second, below which a client counts as dead.
 	slowest = 1 << 10
 )
@@ -257,10 +246,6 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 	under, ok := x.ResponseWriter.(io.ReaderFrom)
 	if _, isFile := file.(syscall.Conn); !ok || !isFile || x.request.TLS != nil || x.counted > 0 {
 		return io.Copy(onlyWriter{x}, src)
-	}
-	if c := connOf(x.request); c != nil && isLimited && left > headerBuffer && x.bytes == 0 {
-		c.beforeFile()
-		defer c.afterFile()
 	}
 	var sent int64
 	for left > 0 {

@@ -340,6 +340,7 @@ func TestCacheStatus(t *testing.T) {
 		trace     repo.Trace
 		want, age string
 	}{
+		{"refused", repo.Trace{Result: "miss"}, "millpond; fwd=miss", ""},
 		{"held", repo.Trace{Result: "hit"}, "millpond; hit", ""},
 		{"derived", repo.Trace{Result: "derived"}, "millpond; hit", ""},
 		{"fetched", repo.Trace{Result: "miss"}, "millpond; fwd=miss; stored", ""},
@@ -353,6 +354,9 @@ func TestCacheStatus(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := start(t, Settings{}, public("alpha", echo{name: "one", serve: func(w http.ResponseWriter, r *http.Request) {
 				*repo.TraceOf(r.Context()) = c.trace
+				if c.name == "refused" {
+					w.WriteHeader(http.StatusBadGateway)
+				}
 				io.WriteString(w, "x")
 			}}))
 			h := get(t, s, "/alpha/x").Header()

@@ -1,23 +1,25 @@
-package server
+package http1
 
 import (
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// writeMore is Write for bytes that may wait for those that follow them.
-func (c *conn) writeMore(b []byte) (int, error) {
-	if c.raw == nil {
-		raw, err := c.SyscallConn()
-		if err != nil {
-			return 0, err
-		}
-		c.raw = raw
+// writeMore writes bytes that may wait for those that follow them.
+func writeMore(c net.Conn, b []byte) (int, error) {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return c.Write(b)
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return 0, err
 	}
 	var n int
 	var failed error
-	err := c.raw.Write(func(fd uintptr) bool {
+	err = raw.Write(func(fd uintptr) bool {
 		for {
 			n, failed = unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
 			if failed != unix.EINTR {
@@ -34,6 +36,6 @@ func (c *conn) writeMore(b []byte) (int, error) {
 	if n == len(b) {
 		return n, nil
 	}
-	rest, err := c.TCPConn.Write(b[n:])
+	rest, err := c.Write(b[n:])
 	return n + rest, err
 }

@@ -1,0 +1,367 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// counted is the longest body whose length is counted if the handler has not said it, as in net/http.
+	counted = 2 << 10
+	// gathered is how much is gathered before it is sent: copying so much costs less than another system call.
+	gathered = 8 << 10
+	// keeps is the largest buffer that stays for the next answer.
+	keeps = 2 * gathered
+)
+
+// A response answers one request of a conn.
+type response struct {
+	conn    *conn
+	ctx     *requestContext
+	request *http.Request
+	header  http.Header
+	out     []byte // what was not sent yet
+	held    []byte // the body so far, while neither its length nor that it comes in chunks is known
+	status  int    // 0 before WriteHeader
+	length  int64  // of the body, as the handler said; negative if it did not
+	written int64  // of the body
+	begun   bool   // the header has left, or is all in out
+	chunked bool
+	typed   bool // the header has a Content-Type, or is to have none
+	closes  bool // the connection ends with this answer
+	saidSo  bool // the header says so already
+	failed  error
+}
+
+func newResponse(c *conn, r *http.Request, ctx *requestContext) *response {
+	return &response{conn: c, ctx: ctx, request: r, header: http.Header{}, out: c.out[:0], held: c.held[:0], length: -1, closes: r.Close}
+}
+
+// end gives the buffers back. Who still has the response can do nothing with it.
+func (x *response) end() {
+	x.conn.out, x.conn.held = x.out[:0], x.held[:0]
+	if cap(x.out) > keeps {
+		x.conn.out = nil
+	}
+	x.out, x.held, x.failed = nil, nil, errEnded
+}
+
+var errEnded = errors.New("http1: the request has ended")
+
+// Header is that of the answer. After WriteHeader it changes nothing.
+func (x *response) Header() http.Header { return x.header }
+
+// hasBody reports whether an answer with this status has one (RFC 9110, 6.4.1).
+func hasBody(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// WriteHeader writes status and fields, but for the two that say how long the body is.
+func (x *response) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("http1: no status: %d", status))
+	}
+	if x.status != 0 || status < 200 && status != http.StatusSwitchingProtocols || x.failed != nil || x.conn.handed {
+		return
+	}
+	x.status = status
+	b := append(x.out, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, ' ')
+	if text := http.StatusText(status); text != "" {
+		b = append(b, text...)
+	} else {
+		b = append(append(b, "status code "...), b[len(b)-4:len(b)-1]...)
+	}
+	b = append(b, "\r\n"...)
+	dated := false
+	var room [16]string
+	names := room[:0]
+	for name := range x.header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		values := x.header[name]
+		switch name {
+		case "Content-Length":
+			if len(values) == 0 || !x.declare(values[0]) {
+				continue
+			}
+		case "Transfer-Encoding":
+			continue // is this package's to choose
+		case "Connection":
+			if len(values) > 0 && strings.EqualFold(values[0], "close") {
+				x.closes, x.saidSo = true, true
+			}
+		case "Content-Type":
+			x.typed = true
+			if status == http.StatusNotModified {
+				continue
+			}
+		case "Content-Encoding":
+			if len(values) > 0 && values[0] != "" {
+				x.typed = true // what is compressed does not show what it is
+			}
+		case "Date":
+			dated = true
+		}
+		if !isToken(name) {
+			continue // as trailers are; there are none
+		}
+		for _, v := range values {
+			b = appendField(b, name, v)
+		}
+	}
+	if !dated {
+		b = append(b, "Date: "...)
+		b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
+		b = append(b, "\r\n"...)
+	}
+	if x.conn.server.ending.Load() {
+		x.closes = true
+	}
+	x.out = b
+}
+
+// declare takes what the handler says of the body's length, and reports whether it is one, and to be told.
+func (x *response) declare(value string) bool {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 || !hasBody(x.status) {
+		return false
+	}
+	x.length = n
+	return true
+}
+
+// appendField appends a field. A line break in its value becomes a space: nobody begins another field, or the body, with it.
+func appendField(b []byte, name, value string) []byte {
+	b = append(append(b, name...), ": "...)
+	value = strings.Trim(value, " \t\r\n")
+	at := len(b)
+	b = append(b, value...)
+	if strings.ContainsAny(value, "\r\n") {
+		for i := range b[at:] {
+			if b[at+i] == '\r' || b[at+i] == '\n' {
+				b[at+i] = ' '
+			}
+		}
+	}
+	return append(b, "\r\n"...)
+}
+
+// beginBody ends the header: body is what is known of the body, all of it if whole.
+func (x *response) beginBody(body []byte, whole bool) {
+	if x.begun {
+		return
+	}
+	x.begun = true
+	if hasBody(x.status) {
+		switch isHead := x.request.Method == http.MethodHead; {
+		case x.length >= 0:
+		case whole && (!isHead || len(body) > 0):
+			x.out = append(x.out, "Content-Length: "...)
+			x.out = strconv.AppendInt(x.out, int64(len(body)), 10)
+			x.out = append(x.out, "\r\n"...)
+		default:
+			x.chunked = !isHead
+		}
+		if !x.typed && len(body) > 0 {
+			x.out = appendField(x.out, "Content-Type", http.DetectContentType(body))
+		}
+	}
+	if x.closes && !x.saidSo {
+		x.out = append(x.out, "Connection: close\r\n"...)
+	}
+	if x.chunked {
+		x.out = append(x.out, "Transfer-Encoding: chunked\r\n"...)
+	}
+	x.out = append(x.out, "\r\n"...)
+}
+
+// Write sends a part of the body.
+func (x *response) Write(b []byte) (int, error) {
+	if err := x.mayWrite(int64(len(b))); err != nil || len(b) == 0 {
+		return 0, err
+	}
+	x.written += int64(len(b))
+	if !x.begun {
+		if x.length < 0 && len(x.held)+len(b) <= counted {
+			x.held = append(x.held, b...)
+			return len(b), nil
+		}
+		first := b
+		if len(x.held) > 0 {
+			first = x.held
+		}
+		x.beginBody(first, false)
+		if len(x.held) > 0 {
+			x.put(x.held)
+			x.held = x.held[:0]
+		}
+	}
+	x.put(b)
+	if x.failed != nil {
+		return 0, x.failed
+	}
+	return len(b), nil
+}
+
+// mayWrite says why no so many bytes more of the body may be written.
+func (x *response) mayWrite(n int64) error {
+	if x.failed != nil {
+		return x.failed
+	}
+	if x.conn.handed {
+		return http.ErrHijacked
+	}
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	if n > 0 && !hasBody(x.status) {
+		return http.ErrBodyNotAllowed
+	}
+	if x.length >= 0 && n > x.length-x.written {
+		return http.ErrContentLength
+	}
+	return nil
+}
+
+// put sends or gathers bytes of the body.
+func (x *response) put(b []byte) {
+	if x.request.Method == http.MethodHead || x.failed != nil {
+		return
+	}
+	if x.chunked {
+		x.out = strconv.AppendInt(x.out, int64(len(b)), 16)
+		x.out = append(x.out, "\r\n"...)
+	}
+	x.gather(b)
+	if x.chunked {
+		x.out = append(x.out, "\r\n"...)
+	}
+}
+
+func (x *response) gather(b []byte) {
+	if len(x.out)+len(b) <= gathered {
+		x.out = append(x.out, b...)
+		return
+	}
+	if len(x.out) == 0 {
+		_, x.failed = x.conn.Conn.Write(b)
+		return
+	}
+	both := net.Buffers{x.out, b}
+	_, x.failed = both.WriteTo(x.conn.Conn)
+	x.out = x.out[:0]
+}
+
+// ReadFrom sends the rest of the body. A file leaves by sendfile.
+func (x *response) ReadFrom(src io.Reader) (int64, error) {
+	limited, ok := src.(*io.LimitedReader)
+	if !ok || limited.N <= 0 {
+		return io.Copy(onlyWriter{x}, src)
+	}
+	if err := x.mayWrite(limited.N); err != nil {
+		return 0, err
+	}
+	_, isFile := limited.R.(syscall.Conn)
+	to, canSend := x.conn.Conn.(io.ReaderFrom)
+	if !isFile || !canSend || x.length < 0 || !x.typed || x.request.Method == http.MethodHead {
+		return io.Copy(onlyWriter{x}, src)
+	}
+	x.beginBody(nil, false)
+	if len(x.out) > 0 {
+		// Alone the header would be a packet, and wake the client for nothing, which costs as much as finding the file.
+		_, x.failed = writeMore(x.conn.Conn, x.out)
+		x.out = x.out[:0]
+		if x.failed != nil {
+			return 0, x.failed
+		}
+	}
+	n, err := to.ReadFrom(limited)
+	x.written += n
+	return n, err
+}
+
+// onlyWriter hides ReadFrom, which would call itself.
+type onlyWriter struct{ io.Writer }
+
+// Flush sends what is gathered.
+func (x *response) Flush() { x.FlushError() }
+
+// FlushError is Flush, and says what is wrong.
+func (x *response) FlushError() error {
+	if err := x.mayWrite(0); err != nil {
+		return err
+	}
+	if !x.begun {
+		x.beginBody(x.held, false)
+		if len(x.held) > 0 {
+			x.put(x.held)
+			x.held = x.held[:0]
+		}
+	}
+	x.send()
+	return x.failed
+}
+
+func (x *response) send() {
+	if len(x.out) > 0 && x.failed == nil {
+		_, x.failed = x.conn.Conn.Write(x.out)
+		x.out = x.out[:0]
+	}
+}
+
+// finish ends the answer, and reports whether the connection can have another.
+func (x *response) finish() bool {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	if !x.begun {
+		x.beginBody(x.held, true)
+		x.put(x.held)
+	}
+	if x.chunked {
+		x.out = append(x.out, "0\r\n\r\n"...)
+	}
+	x.send()
+	short := x.length >= 0 && x.written != x.length && x.request.Method != http.MethodHead
+	return x.failed == nil && !x.closes && !short
+}
+
+// SetWriteDeadline bounds what follows.
+func (x *response) SetWriteDeadline(t time.Time) error {
+	if x.failed == errEnded {
+		return errEnded
+	}
+	return x.conn.Conn.SetWriteDeadline(t)
+}
+
+// SetReadDeadline does nothing: there is no body to read.
+func (x *response) SetReadDeadline(time.Time) error { return nil }
+
+// Hijack gives the connection to the caller, with what was read of it already.
+func (x *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c := x.conn
+	if x.failed == errEnded {
+		return nil, nil, errEnded
+	}
+	if !x.ctx.hijack() {
+		return nil, nil, http.ErrHijacked
+	}
+	c.Conn.SetDeadline(time.Time{}) // of a connection that has ended: the next use says so
+	c.tell(http.StateHijacked)
+	unread := bytes.NewReader(bytes.Clone(c.in[c.start:c.end]))
+	return c.Conn, bufio.NewReadWriter(bufio.NewReader(io.MultiReader(unread, c.Conn)), bufio.NewWriter(c.Conn)), nil
+}
