@@ -289,7 +289,7 @@ func cuts(t *testing.T, few, many int) (int, *rand.Rand) {
 func TestF31PowerCutOfThePond(t *testing.T) {
 	g := newGrid(t)
 	p := g.history()
-	n, rnd := cuts(t, 4, 240)
+	n, rnd := cuts(t, 3, 240)
 	for i, now := range p.someTimes(n, rnd) {
 		g.cut(p, now, rnd)
 		if i%8 == 1 {
@@ -333,7 +333,7 @@ func TestF31PowerCutOfTheFirstStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.trace(p, func() {}, syscall.SIGTERM)
-	n, rnd := cuts(t, 2, 40)
+	n, rnd := cuts(t, 1, 40)
 	for i, now := range p.someTimes(n, rnd) {
 		g.cut(p, now, rnd)
 		if err := g.starts(); err != nil || !strings.Contains(g.log(), "setup secret: ") {
