@@ -30,8 +30,10 @@ type victim struct {
 	home    string
 	base    string // its address, without a slash at the end
 	up      *faulty.Server
-	limits  string // what the shell does before it becomes the pond
-	under   string // the program that the pond runs under
+	limits  string   // what the shell does before it becomes the pond
+	under   string   // the program that the pond runs under
+	socket  *os.File // its listening socket, if it is handed over
+	manager string   // where it tells how it is; "" for nobody
 	process *exec.Cmd
 	ended   chan struct{}
 	begun   time.Time
@@ -107,13 +109,20 @@ func (v *victim) path(name string) string { return filepath.Join(v.home, name) }
 // begin starts the pond.
 func (v *victim) begin() {
 	v.t.Helper()
-	log, err := os.Create(v.path("pond.log"))
+	log, err := os.OpenFile(v.path("pond.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		v.t.Fatal(err)
 	}
 	defer log.Close()
 	v.process = exec.Command("sh", "-c", v.limits+"exec "+v.under+" millpond \"$@\"", "sh", "serve", "--config", v.path("config.yaml"), "--data", v.path("data"), "--listen", strings.TrimPrefix(v.base, "http://"))
 	v.process.Env = v.env()
+	if v.socket != nil {
+		v.process.Args[2] = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=pond; " + v.process.Args[2]
+		v.process.ExtraFiles = []*os.File{v.socket}
+	}
+	if v.manager != "" {
+		v.process.Env = append(v.process.Env, "NOTIFY_SOCKET="+v.manager)
+	}
 	v.process.Stdout, v.process.Stderr = log, log
 	v.begun = time.Now()
 	if err := v.process.Start(); err != nil {

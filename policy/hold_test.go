@@ -102,6 +102,9 @@ func TestHold(t *testing.T) {
 			if !j.Until().Equal(test.after) {
 				t.Errorf("Until() = %v, want %v", j.Until(), test.after)
 			}
+			if got, want := j.Held() == 1, got.Opinion == millpond.Hold; got != want || j.Held() > 1 {
+				t.Errorf("Held() = %d, want one: %t", j.Held(), want)
+			}
 		})
 	}
 }

@@ -88,6 +88,27 @@ func (j *Judgement) Until() time.Time {
 	return j.until
 }
 
+// Held is how many versions readers do not see, whole or in part, only because a rule holds them back for a time.
+func (j *Judgement) Held() int {
+	hold := func(d *decision) bool { return d.rule != 0 && millpond.Opinion(d.opinion) == millpond.Hold }
+	if hold(&j.whole) {
+		return len(j.pkg.Versions)
+	}
+	n := 0
+	for i := range j.pkg.Versions {
+		held := i < len(j.versions) && hold(&j.versions[i])
+		if i < len(j.files) {
+			for k := range j.files[i] {
+				held = held || hold(&j.files[i][k])
+			}
+		}
+		if held {
+			n++
+		}
+	}
+	return n
+}
+
 // Needs are the facts that rules lack, by version; "" is the package. Whoever has fetched them judges again. As long as
 // they are missing, what they are needed for is denied.
 func (j *Judgement) Needs() map[string]millpond.Fact {

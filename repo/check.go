@@ -8,9 +8,11 @@ import (
 	"io"
 	"maps"
 	"strings"
+	"time"
 
 	"millpond"
 	"millpond/blob"
+	"millpond/catalog"
 	"millpond/fetch"
 )
 
@@ -59,7 +61,13 @@ func (p *Pond) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 	if err := p.checkHosted(ctx, o, r, seen); err != nil {
 		return nil, err
 	}
-	return r, p.checkBlobs(ctx, o, r, seen)
+	if err := p.checkBlobs(ctx, o, r, seen); err != nil {
+		return r, err
+	}
+	if o.ReadData {
+		p.did(ctx, jobCheck)
+	}
+	return r, nil
 }
 
 // checkHoldings looks at every file that is said to be held.
@@ -197,6 +205,15 @@ type Stats struct {
 	Due          int              `json:"due"`              // fetched files that are still to be looked through for it
 	Low          bool             `json:"low"`              // the disk is low: fills are not kept
 	Stopped      string           `json:"stopped,omitzero"` // why writes stopped; "" if they go on
+	Writing      catalog.Writing  `json:"-"`                // how the catalog's writes are getting on
+	Seq          int64            `json:"seq"`              // of the last event
+
+	Evicted int64                `json:"evicted"`        // blobs that made room since the start
+	Freed   int64                `json:"freed"`          // bytes of them
+	Orphans int64                `json:"orphan_bytes"`   // of blobs that the last sweep found and nothing names; -1 before the first
+	Leaks   int64                `json:"leaks,omitzero"` // documents, computed since the start, that name an upstream's address
+	Done    map[string]time.Time `json:"done"`           // when work of the pond's own last went well
+	Holds   map[string]int       `json:"holds"`          // versions that a rule holds, by format, of the listings that are in memory
 }
 
 // Stats sums up the pond.
@@ -223,7 +240,41 @@ func (p *Pond) Stats(ctx context.Context) (Stats, error) {
 	if err := p.Stopped(); err != nil {
 		s.Stopped = err.Error()
 	}
+	if o, ok := p.catalog.(catalog.Observed); ok {
+		s.Writing = o.Writing()
+	}
+	head, err := p.catalog.Head(ctx)
+	if err != nil {
+		return Stats{}, err
+	}
+	s.Seq = head.Seq
+	p.jobs.addTo(&s)
+	s.Holds = p.holds()
 	return s, nil
+}
+
+// holds counts the versions that rules hold back for a time, by format, in the listings that are in memory: those that somebody
+// has read lately.
+func (p *Pond) holds() map[string]int {
+	all := map[string]int{}
+	for _, r := range p.Repositories() {
+		format := r.config.Format.Info().Name
+		all[format] += 0
+		for _, v := range r.views.All() {
+			if v.judged != nil {
+				all[format] += v.judged.Held()
+			}
+		}
+	}
+	return all
+}
+
+// Stuck says what of the pond has not moved in a while that ends now, as catalog.Observed does; nil if all moves.
+func (p *Pond) Stuck(now time.Time, within time.Duration) error {
+	if o, ok := p.catalog.(catalog.Observed); ok {
+		return o.Stuck(now, within)
+	}
+	return nil
 }
 
 // Stopped is why nothing can be written until a restart; nil while all is well.

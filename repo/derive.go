@@ -63,7 +63,17 @@ func (b *bound) Derive(ctx context.Context, d format.Derivation, write func(io.W
 		run, first := p.deriving.join(key)
 		if first {
 			// The reader that came first writes for all who wait, so it is not stopped when its client leaves.
-			p.deriving.run(key, run, func() (*derived, error) { return p.write(context.WithoutCancel(ctx), key, d, write) })
+			p.deriving.run(key, run, func() (*derived, error) {
+				look := &leakFinder{addresses: b.config.addressesOf()}
+				got, err := p.write(context.WithoutCancel(ctx), key, d, func(w io.Writer) error {
+					look.Writer = w
+					return write(look)
+				})
+				if look.found {
+					p.leaked(ctx, key.repository, key.name)
+				}
+				return got, err
+			})
 		} else {
 			select {
 			case <-run.done:

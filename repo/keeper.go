@@ -129,6 +129,9 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 		switch err := p.sweepUnnamed(ctx, u.Blob, since); {
 		case err == nil:
 			gone += u.Size
+			p.jobs.mu.Lock()
+			p.jobs.evicted, p.jobs.freed = p.jobs.evicted+1, p.jobs.freed+u.Size
+			p.jobs.mu.Unlock()
 		case !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Conflict):
 			return gone, err
 		}
@@ -173,7 +176,8 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	if err := p.purge(ctx, now); err != nil {
 		return 0, err
 	}
-	swept := 0
+	swept, orphans := 0, int64(0)
+	young := map[millpond.Digest]int64{} // of the batch: their sizes
 	batch := make([]millpond.Digest, 0, 500)
 	flush := func() error {
 		named, err := p.catalog.Named(ctx, batch)
@@ -182,6 +186,10 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 		}
 		for _, d := range batch {
 			if named[d] {
+				continue
+			}
+			if size, ok := young[d]; ok {
+				orphans += size
 				continue
 			}
 			switch err := p.sweepUnnamed(ctx, d, now.Add(-grace)); millpond.KindOf(err) {
@@ -194,6 +202,7 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 			}
 		}
 		batch = batch[:0]
+		clear(young)
 		return nil
 	}
 	for d, err := range p.blobs.List(ctx, millpond.Digest{}) {
@@ -201,8 +210,11 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 			return swept, err
 		}
 		info, err := p.blobs.Stat(ctx, d)
-		if err != nil || !info.Sealed.Before(now.Add(-grace)) {
-			continue // young, or just deleted
+		if err != nil {
+			continue // just deleted
+		}
+		if !info.Sealed.Before(now.Add(-grace)) {
+			young[d] = info.Size
 		}
 		if batch = append(batch, d); len(batch) == cap(batch) {
 			if err := flush(); err != nil {
@@ -213,6 +225,10 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	if err := flush(); err != nil {
 		return swept, err
 	}
+	p.jobs.mu.Lock()
+	p.jobs.orphans = orphans
+	p.jobs.mu.Unlock()
+	p.did(ctx, jobSweep)
 	p.log.InfoContext(ctx, "swept", "blobs", swept)
 	return swept, nil
 }

@@ -69,6 +69,7 @@ type Pond struct {
 	doubting sync.Mutex // held while the list of a package's unverified files is changed
 
 	inspections inspections
+	jobs        jobs
 	closing     chan struct{} // closed when Close begins
 }
 
@@ -118,6 +119,9 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		p.fetch.Instance = p.instance
 	}
 	if err := p.takeUp(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.takeUpJobs(ctx); err != nil {
 		return nil, err
 	}
 	p.life, p.end = context.WithCancel(context.WithoutCancel(ctx))

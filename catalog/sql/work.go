@@ -15,6 +15,7 @@ type work struct {
 	statements map[string]*stdsql.Stmt
 	turn       map[sum]int64 // added by the job that runs
 	sums       map[sum]int64 // added by the jobs before it in the same transaction
+	pace       pace
 }
 
 // A sum is one row of the table sums.
@@ -79,6 +80,7 @@ func (w *work) close() error {
 // exec runs a statement and returns how many rows it changed. Its errors are the driver's: who returns them to a caller
 // says writeFailed.
 func (w *work) exec(text string, args ...any) (int64, error) {
+	defer w.pace.enter()()
 	s, err := w.statement(text)
 	if err != nil {
 		return 0, err
@@ -92,6 +94,7 @@ func (w *work) exec(text string, args ...any) (int64, error) {
 
 // each calls scan for every row of a statement.
 func (w *work) each(text string, args []any, scan func(*stdsql.Rows) error) error {
+	defer w.pace.enter()()
 	s, err := w.statement(text)
 	if err != nil {
 		return err

@@ -53,13 +53,16 @@ type writer struct {
 }
 
 func newWriter(f *file, db *stdsql.DB, conn *stdsql.Conn) *writer {
-	return &writer{
+	out := &writer{
 		f: f, db: db,
 		work:     work{f: f, conn: conn, statements: map[string]*stdsql.Stmt{}, turn: map[sum]int64{}, sums: map[sum]int64{}},
 		queue:    make(chan *job, 4*most),
 		stopping: make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
+	out.work.pace.made = time.Now()
+	out.work.pace.beat()
+	return out
 }
 
 // write runs a job and returns when it is committed, or was undone. If ctx ends before the writer has begun with it, it is
@@ -113,8 +116,10 @@ func (w *writer) do(ctx context.Context, run func(*work) error, turns <-chan fun
 // run is the writer's goroutine; close ends it.
 func (w *writer) run() {
 	defer close(w.ended)
+	beat := time.NewTicker(writerBeat)
+	defer beat.Stop()
 	for {
-		group := w.collect()
+		group := w.collect(beat.C)
 		if group == nil {
 			return
 		}
@@ -130,14 +135,19 @@ func (w *writer) close() {
 
 // collect waits for the next writes; nil means that the writer is to end. Writers that come one after the other, alone, are
 // never made to wait; where several came together last time, the first waits a moment for the others.
-func (w *writer) collect() []*job {
+func (w *writer) collect(beat <-chan time.Time) []*job {
 	var group []*job
-	select {
-	case j := <-w.queue:
-		group = append(group, j)
-	case <-w.stopping:
-		return nil
+	for len(group) == 0 {
+		w.work.pace.beat()
+		select {
+		case j := <-w.queue:
+			group = append(group, j)
+		case <-beat:
+		case <-w.stopping:
+			return nil
+		}
 	}
+	w.work.pace.beat()
 	for len(group) < most {
 		select {
 		case j := <-w.queue:
@@ -190,7 +200,10 @@ func (w *writer) commit(group []*job) {
 		err = w.work.flush()
 	}
 	if err == nil {
-		_, err = w.work.exec(commit)
+		begun := time.Now()
+		if _, err = w.work.exec(commit); err == nil {
+			w.work.pace.commit(begun)
+		}
 	}
 	if err == nil {
 		w.dirty.Store(true)

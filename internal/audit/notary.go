@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"millpond"
@@ -62,6 +63,8 @@ type Notary struct {
 	key   ed25519.PrivateKey
 	words *slog.Logger
 	now   func() time.Time
+
+	well atomic.Int64 // when the head was last seen to be signed, in unix nanoseconds; 0 if it never was
 
 	file *os.File
 	size int64  // of the whole lines in the file
@@ -214,6 +217,23 @@ func (n *Notary) Note(ctx context.Context) (*Signed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the head of the log: %w", err)
 	}
+	s, err := n.note(ctx, h)
+	if err == nil {
+		n.well.Store(n.now().UnixNano())
+	}
+	return s, err
+}
+
+// Well is when the head of the log was last signed, or seen to be signed already; zero if it never was.
+func (n *Notary) Well() time.Time {
+	if at := n.well.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// note signs a head.
+func (n *Notary) note(ctx context.Context, h catalog.Head) (*Signed, error) {
 	if h.Seq == 0 || h.Epoch == n.last.Epoch && h.Seq == n.last.Seq && h.Hash == n.last.Hash {
 		return nil, nil
 	}

@@ -34,6 +34,11 @@ func (c *backupMakeCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return err
 	}
+	if len(m.Damaged) == 0 {
+		if err := noteBackup(dir); err != nil { // who may read the data may not be allowed to write there
+			fmt.Fprintln(p.Err, "the pond cannot be told of the backup, for its metrics:", err)
+		}
+	}
 	if c.JSON {
 		err = printJSON(p.Out, m)
 	} else {

@@ -30,20 +30,24 @@ type Process struct {
 	// In is what is typed, or piped: passwords and tokens. Nil is nothing.
 	In io.Reader
 
-	json bool      // print errors as JSON
-	bare io.Writer // Err as it came, if it is a terminal: progress is drawn there; else nil
+	json    bool      // print errors as JSON
+	sockets *sockets  // that were handed over; nil for none
+	manager *manager  // who has started the process and wants to hear of it; nil is nobody
+	bare    io.Writer // Err as it came, if it is a terminal: progress is drawn there; else nil
 }
 
 // commands are all that millpond can be told.
 type commands struct {
-	Serve  serveCommand   `cmd:"" group:"pond" help:"Serve packages: cache what clients pull, keep what they need."`
-	Init   initCommand    `cmd:"" group:"pond" help:"Write a configuration from what the clients of this machine are set up with."`
-	Config configCommands `cmd:"" group:"pond" help:"Look at the configuration."`
-	Check  checkCommand   `cmd:"" group:"pond" help:"Look for damage in the data."`
-	Backup backupCommands `cmd:"" group:"pond" help:"Copy the data while the pond serves on, and restore such a copy."`
-	Why    whyCommand     `cmd:"" group:"pond" help:"Say what becomes of a package or a version, and why."`
-	Stats  statsCommand   `cmd:"" group:"pond" help:"Show what a running pond holds, and how its upstreams are."`
-	Status statusCommand  `cmd:"" group:"pond" help:"Say which pond is meant, whether it is well, and who you are to it."`
+	Serve     serveCommand     `cmd:"" group:"pond" help:"Serve packages: cache what clients pull, keep what they need."`
+	Init      initCommand      `cmd:"" group:"pond" help:"Write a configuration from what the clients of this machine are set up with."`
+	Config    configCommands   `cmd:"" group:"pond" help:"Look at the configuration."`
+	Check     checkCommand     `cmd:"" group:"pond" help:"Look for damage in the data."`
+	Backup    backupCommands   `cmd:"" group:"pond" help:"Copy the data while the pond serves on, and restore such a copy."`
+	Why       whyCommand       `cmd:"" group:"pond" help:"Say what becomes of a package or a version, and why."`
+	Stats     statsCommand     `cmd:"" group:"pond" help:"Show what a running pond holds, and how its upstreams are."`
+	Alerts    alertsCommand    `cmd:"" group:"pond" help:"Print rules for Prometheus that tell when a pond is unwell."`
+	Dashboard dashboardCommand `cmd:"" group:"pond" help:"Print a dashboard of a pond's figures, for Grafana."`
+	Status    statusCommand    `cmd:"" group:"pond" help:"Say which pond is meant, whether it is well, and who you are to it."`
 
 	Login   loginCommand   `cmd:"" group:"you" help:"Log in to a pond, and remember it and a token."`
 	Logout  logoutCommand  `cmd:"" group:"you" help:"Revoke the token and forget it."`

@@ -28,6 +28,7 @@ type houseParts struct {
 
 // A house is a pond with all that it stands on. One process at a time has the house of a data directory.
 type house struct {
+	data    string
 	blobs   *disk.Store
 	catalog *sql.Catalog
 	fetch   *fetch.Engine
@@ -41,7 +42,7 @@ func openHouse(ctx context.Context, p houseParts) (_ *house, err error) {
 	if err := checkPair(p.data); err != nil {
 		return nil, err
 	}
-	h := &house{keys: &keyRing{dir: filepath.Join(p.data, "keys")}}
+	h := &house{data: p.data, keys: &keyRing{dir: filepath.Join(p.data, "keys")}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close(ctx))
@@ -63,6 +64,31 @@ func openHouse(ctx context.Context, p houseParts) (_ *house, err error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// backedUp is the file in a data directory that is touched when a backup of it was made.
+const backedUp = "backed-up"
+
+// jobs are when a backup was last made of the data, and when the head of the log was last signed.
+func (h *house) jobs() map[string]time.Time {
+	all := map[string]time.Time{}
+	if at := h.notary.Well(); !at.IsZero() {
+		all["head"] = at
+	}
+	if info, err := os.Stat(filepath.Join(h.data, backedUp)); err == nil {
+		all["backup"] = info.ModTime()
+	}
+	return all
+}
+
+// noteBackup notes that a backup was made.
+func noteBackup(data string) error {
+	name := filepath.Join(data, backedUp)
+	if err := os.WriteFile(name, []byte("touched when a backup was made\n"), 0o600); err != nil {
+		return err
+	}
+	now := time.Now()
+	return os.Chtimes(name, now, now)
 }
 
 // checkPair refuses bytes without the records that name them: to go on would sweep them all.

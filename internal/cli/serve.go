@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"syscall"
+	"time"
 
 	"millpond"
 	"millpond/internal/auth"
@@ -25,6 +26,11 @@ type serveCommand struct {
 // Run serves until a signal ends it.
 func (c *serveCommand) Run(ctx context.Context, p *Process) error {
 	load := func(ctx context.Context) (*plan, error) { return c.plan(ctx, p) }
+	p.manager = managerOf(os.Getpid())
+	var err error
+	if p.sockets, err = handedOver(os.Getpid(), firstSocket); err != nil {
+		return err
+	}
 	plan, err := c.recalled(p)
 	if plan == nil && err == nil {
 		bar := p.working("reading the configuration, and asking this machine's clients where they read from")
@@ -52,6 +58,8 @@ type running struct {
 	proof    *proof
 	news     chan *plan // what this machine's clients say by now
 	outward  outward
+	patience time.Duration // how long the start waits for what stands in its way; 0 once the pond serves
+	again    bool          // the configuration is to be read again as soon as the pond serves
 }
 
 // serve runs a pond until ctx ends or a signal says so.
@@ -67,11 +75,23 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	beside.Go(func() { lines.Run(besides) })
 
 	r := &running{process: p, plan: first, load: load, log: slog.New(first.log.handler(lines)), news: make(chan *plan)}
-	if r.listener, err = listen(ctx, first.listen); err != nil {
+	if p.manager != nil {
+		p.manager.log = r.log
+	}
+	defer func() {
+		if errors.Is(err, errStopped) {
+			err = nil
+		}
+	}()
+	r.patience = p.patienceOf(first.notice)
+	if r.listener, err = r.listen(ctx, first.listen); err != nil {
 		return err
 	}
 	defer r.listener.Close()
-	if r.house, err = openHouse(ctx, houseParts{data: first.data, log: r.log, version: p.Version, downloads: first.downloads, waiting: first.waiting}); err != nil {
+	if err = r.insist(ctx, func() (err error) {
+		r.house, err = openHouse(ctx, houseParts{data: first.data, log: r.log, version: p.Version, downloads: first.downloads, waiting: first.waiting})
+		return err
+	}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.house.close(ctx)) }()
@@ -81,18 +101,21 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	if r.auth, err = auth.New(ctx, auth.Parts{Catalog: r.house.catalog, Log: r.log, Secrets: r.house.keys}); err != nil {
 		return err
 	}
-	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Heads: r.house.notary, Version: p.Version, Log: r.log, CA: r.proof.ca()}
+	parts := server.Parts{Pond: r.house.pond, Callers: r.auth, People: r.auth, Records: r.house.catalog, Heads: r.house.notary, Version: p.Version, Log: r.log, CA: r.proof.ca(), Jobs: r.house.jobs}
 	if !first.log.noAccess {
 		parts.Access = first.log.access(lines)
 	}
 	r.server = server.New(parts)
 	if err := r.configure(ctx, first); err != nil {
-		if _, ok := errors.AsType[*exit](err); ok || millpond.Is(err, millpond.Unready) || millpond.Is(err, millpond.Denied) {
+		if _, ok := errors.AsType[*exit](err); ok || errors.Is(err, errStopped) || millpond.Is(err, millpond.Unready) || millpond.Is(err, millpond.Denied) {
 			return err
 		}
 		return &exit{ExitUsage, err}
 	}
-
+	r.patience = 0
+	if err := r.unusedSockets(); err != nil {
+		return err
+	}
 	if r.setup, err = r.auth.SetupSecret(ctx); err != nil {
 		return err
 	}
@@ -111,14 +134,45 @@ func serve(ctx context.Context, p *Process, first *plan, load func(context.Conte
 	defer r.outward.stop()
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	work.Go(func() { r.watch(working, stop) })
 	if first.recalled {
 		work.Go(func() { r.askAgain(working, first) })
 	}
 	r.server.SetReady("")
 	work.Go(debug.FreeOSMemory) // migrations and a hash of a password have taken 40 MB that nobody needs again
 	banner(p.Out, r)
-	return r.server.Serve(serving, r.listener, server.Listening{TLS: r.proof.config, Notice: first.notice})
+	p.manager.ready(r.plan.base(r.listener.Addr()).String())
+	work.Go(func() { r.watch(working, stop) })
+	work.Go(func() { p.manager.watch(working, r.server.Alive) })
+	work.Go(func() { r.server.WatchCanary(serving) })
+	how := server.Listening{TLS: r.proof.config, Notice: first.notice}
+	if p.sockets.any() || first.notice > 0 {
+		how.Linger = lingerTime // clients have somewhere else to go
+	}
+	return r.server.Serve(serving, r.listener, how)
+}
+
+// lingerTime is how long connections that are idle when the pond stops may still be used once.
+const lingerTime = time.Second
+
+// listen takes an address, or the socket for it that was handed over.
+func (r *running) listen(ctx context.Context, address string) (l *net.TCPListener, err error) {
+	err = r.insist(ctx, func() error {
+		l, err = r.process.sockets.listen(ctx, address)
+		return err
+	})
+	return l, err
+}
+
+// unusedSockets tells of sockets that were handed over and that nothing listens on.
+func (r *running) unusedSockets() error {
+	if !r.process.sockets.any() {
+		return nil
+	}
+	words, err := r.process.sockets.unused()
+	for _, one := range words {
+		r.log.Warn("nothing listens on a socket that was handed over: who connects to it waits in vain", "socket", one)
+	}
+	return err
 }
 
 // listen takes the address. What stands in the way is said in words.
@@ -130,6 +184,8 @@ func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, &millpond.Error{Kind: millpond.Unready, Why: "another program listens on " + address + " already",
 			Hint: "if it is a pond, use that one; else choose another port: --listen 127.0.0.1:8081"}
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, &exit{ExitUsage, &millpond.Error{Kind: millpond.Unready, Why: "cannot listen on " + address, Err: err, Hint: "--listen wants an address of this machine, or none: ':8080' is all of them"}}
 	case errors.Is(err, syscall.EACCES):
 		return nil, &millpond.Error{Kind: millpond.Denied, Why: "this user may not listen on " + address, Hint: "ports from 1024 on need no rights: --listen 127.0.0.1:8080"}
 	}
@@ -170,7 +226,7 @@ func (r *running) open(ctx context.Context, next *plan) (doors []server.Door, er
 		d := server.Door{Address: c.Listen}
 		var address string
 		if address, d.Plain = server.SplitListen(c.Listen); !r.doors[c.Listen] {
-			if d.Listener, err = listen(ctx, address); err != nil {
+			if d.Listener, err = r.listen(ctx, address); err != nil {
 				for _, d := range doors {
 					if d.Listener != nil {
 						err = errors.Join(err, d.Listener.Close())
@@ -209,6 +265,9 @@ func (r *running) hand(ctx context.Context, next *plan) error {
 // watch obeys signals until ctx ends: the first to stop stops in good order, the second at once.
 func (r *running) watch(ctx context.Context, stop func()) {
 	stopping := false
+	if r.again {
+		r.reload(ctx, r.load)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -227,6 +286,7 @@ func (r *running) watch(ctx context.Context, stop func()) {
 			default:
 				stopping = true
 				r.log.Info("stopping: requests under way may end; a second signal stops at once", "signal", s.String())
+				r.process.manager.stopping()
 				stop()
 			}
 		case next := <-r.news:
@@ -259,6 +319,8 @@ func (r *running) askAgain(ctx context.Context, first *plan) {
 
 // reload takes a configuration that is read again, and the certificate. All of it is taken, or nothing.
 func (r *running) reload(ctx context.Context, load func(context.Context) (*plan, error)) {
+	r.process.manager.reloading()
+	defer func() { r.process.manager.ready(r.plan.base(r.listener.Addr()).String()) }()
 	err := func() error {
 		next, err := load(ctx)
 		if err != nil {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,6 +20,7 @@ type hall struct {
 	slots chan struct{}
 	open  prometheus.Gauge
 	slack time.Duration // that a write deadline may come early
+	every time.Duration // how long a loop that accepts is left to wait: then it has to show that it moves
 
 	mu      sync.Mutex // guards what follows, and every conn's place in idle; never held across I/O
 	idle    *list.List // of *conn, longest idle first
@@ -26,7 +29,7 @@ type hall struct {
 }
 
 func newHall(most int, open prometheus.Gauge) *hall {
-	return &hall{slots: make(chan struct{}, most), open: open, idle: list.New()}
+	return &hall{slots: make(chan struct{}, most), open: open, idle: list.New(), every: time.Second}
 }
 
 // A gate is a listener that leads into a hall.
@@ -35,15 +38,63 @@ type gate struct {
 	*hall
 	done   chan struct{}
 	closed sync.Once
+	made   time.Time
+	moved  atomic.Int64 // when the loop that accepts was last seen to move, in nanoseconds since then: no clock that is set makes it stand still
 }
 
 func newGate(l *net.TCPListener, h *hall) *gate {
-	return &gate{TCPListener: l, hall: h, done: make(chan struct{})}
+	g := &gate{TCPListener: l, hall: h, done: make(chan struct{}), made: time.Now()}
+	g.beat()
+	l.SetDeadline(time.Now().Add(g.every)) // if it is closed, accepting says so
+	return g
+}
+
+// beat notes that the loop moves.
+func (g *gate) beat() { g.moved.Store(int64(time.Since(g.made))) }
+
+// still is how long the loop has not moved; 0 of a gate that was closed.
+func (g *gate) still(now time.Time) time.Duration {
+	select {
+	case <-g.done:
+		return 0
+	default:
+		return now.Sub(g.made) - time.Duration(g.moved.Load())
+	}
+}
+
+// accept waits for a client. It wakes from time to time, which shows that the loop, and what wakes it, are alive.
+func (g *gate) accept() (*net.TCPConn, error) {
+	for {
+		g.beat()
+		c, err := g.AcceptTCP()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return c, err
+		}
+		if err := g.SetDeadline(time.Now().Add(g.every)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// room waits until there is a place for one more, or the gate is closed.
+func (g *gate) room() bool {
+	beat := time.NewTicker(g.every) // to wait for room is to move: the hall is full, and nothing is wrong with it
+	defer beat.Stop()
+	for {
+		select {
+		case g.slots <- struct{}{}:
+			return true
+		case <-g.done:
+			return false
+		case <-beat.C:
+			g.beat()
+		}
+	}
 }
 
 // Accept waits for a client, and then until there is room for it.
 func (g *gate) Accept() (net.Conn, error) {
-	c, err := g.AcceptTCP()
+	c, err := g.accept()
 	if err != nil {
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 			g.dropIdle(func() { g.hungry = true }) // the server waits a little and comes again
@@ -54,9 +105,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	case g.slots <- struct{}{}:
 	default:
 		waits := !g.dropIdle(func() { g.waiting++ })
-		select {
-		case g.slots <- struct{}{}:
-		case <-g.done:
+		if !g.room() {
 			c.Close()
 			c = nil
 		}

@@ -11,8 +11,32 @@ import (
 	"millpond/repo"
 )
 
-// livez says that the process accepts and answers. It touches no storage, so that a slow disk gets nobody killed.
+// stillAfter is how long something may stand still that never does in a process which is well.
+const stillAfter = 5 * time.Second
+
+// Alive says what of the process has not moved in the last five seconds, and would in a process started anew; nil if all does.
+// Each loop that accepts connections, and each writer of the catalog, shows once a second that it moves, also where it has
+// nothing to do. Nothing here touches storage. A writer inside a write to the disk is not counted as still, however long that
+// takes: a disk that needs ten seconds for an fsync needs them after a restart too, which would only take from all readers
+// what is served without the disk's help; /-/readyz?verbose tells of it. A full hall is not still either.
+func (s *Server) Alive() error {
+	e, now := &s.entrances, time.Now()
+	e.mu.Lock()
+	all := e.all()
+	e.mu.Unlock()
+	for _, one := range all {
+		if still := one.gate.still(now); still > s.still {
+			return fmt.Errorf("nothing has been accepted at %s for %s", one.gate.Addr(), still.Round(time.Second))
+		}
+	}
+	return s.parts.Pond.Stuck(now, s.still)
+}
+
+// livez says whether the process is alive, as Alive does.
 func (s *Server) livez(c *call) error {
+	if err := s.Alive(); err != nil {
+		return text(c.response, c.r, http.StatusServiceUnavailable, "not alive: "+err.Error()+"\n")
+	}
 	return text(c.response, c.r, http.StatusOK, "ok\n")
 }
 
@@ -25,14 +49,14 @@ type statsAnswer struct {
 
 // statsSoon reads the pond's figures, or returns those of the last two seconds.
 func (s *Server) statsSoon(ctx context.Context) (repo.Stats, error) {
-	if a := s.canary.Load(); a != nil && time.Since(a.at) < 2*time.Second {
+	if a := s.figures.Load(); a != nil && time.Since(a.at) < 2*time.Second {
 		return a.stats, a.err
 	}
 	// The answer is for others too: who asked first may go away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	stats, err := s.parts.Pond.Stats(ctx)
-	s.canary.Store(&statsAnswer{at: time.Now(), stats: stats, err: err})
+	s.figures.Store(&statsAnswer{at: time.Now(), stats: stats, err: err})
 	return stats, err
 }
 
@@ -68,7 +92,11 @@ func (s *Server) listParts(b *strings.Builder, c *call, stats repo.Stats, err er
 	if err != nil {
 		line("failed", "catalog", "cannot be read")
 	} else {
-		line("ok", "catalog", "")
+		if since := stats.Writing.Since; since > stillAfter {
+			line("degraded", "catalog", "the disk has been busy with one write for "+since.Round(time.Second).String())
+		} else {
+			line("ok", "catalog", "")
+		}
 		switch {
 		case stats.Stopped != "":
 			line("degraded", "store", "writes have stopped: "+stats.Stopped)
@@ -76,6 +104,16 @@ func (s *Server) listParts(b *strings.Builder, c *call, stats repo.Stats, err er
 			line("degraded", "store", fmt.Sprintf("the disk is low, %s free: what is fetched is not kept", bytesText(stats.Free)))
 		default:
 			line("ok", "store", "")
+		}
+	}
+	if r := s.bird.Load(); r != nil {
+		switch {
+		case r.err != nil:
+			line("degraded", "canary", r.err.Error())
+		case r.buffered:
+			line("ok", "canary", "through public_url; the front server passes answers on when they are whole, so that clients see nothing of a slow one")
+		default:
+			line("ok", "canary", "through public_url")
 		}
 	}
 	t := c.t

@@ -41,7 +41,9 @@ func newDoor(d Door) *door {
 // An entrance is a listener that is being served.
 type entrance struct {
 	http *http1.Server
+	gate *gate
 	done chan struct{} // closed when it accepts no more
+	shut atomic.Bool   // its listener was closed, and its connections were not
 }
 
 // entrances are all listeners of a running server.
@@ -49,8 +51,10 @@ type entrances struct {
 	mu     sync.Mutex // guards what follows; never held across I/O
 	hall   *hall      // nil before the server runs
 	how    Listening
+	main   *entrance
 	doors  map[string]*entrance
-	early  []Door // opened before the server runs
+	early  []Door        // opened before the server runs
+	begun  chan struct{} // closed when it does
 	ended  bool
 	failed chan error     // of a listener that ended though nobody wanted it to
 	ending sync.WaitGroup // of doors that were closed
@@ -127,7 +131,7 @@ func (s *Server) isOpen(address string) bool {
 func (s *Server) enter(l *net.TCPListener, o Listening, h http.Handler) *entrance {
 	e := &s.entrances
 	g := newGate(l, e.hall)
-	one := &entrance{done: make(chan struct{}), http: http1.New(&http.Server{
+	one := &entrance{gate: g, done: make(chan struct{}), http: http1.New(&http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: s.headers,
 		IdleTimeout:       120 * time.Second,
@@ -149,7 +153,7 @@ func (s *Server) enter(l *net.TCPListener, o Listening, h http.Handler) *entranc
 		} else {
 			err = one.http.Serve(g)
 		}
-		if !errors.Is(err, http.ErrServerClosed) {
+		if !errors.Is(err, http.ErrServerClosed) && !one.shut.Load() {
 			select {
 			case e.failed <- fmt.Errorf("listen on %s: %w", l.Addr(), err):
 			default: // one is enough to stop the server
@@ -157,6 +161,13 @@ func (s *Server) enter(l *net.TCPListener, o Listening, h http.Handler) *entranc
 		}
 	}()
 	return one
+}
+
+// leave stops accepting: what comes waits in the kernel's queue, if somebody else has the socket too.
+func (e *entrance) leave() {
+	e.shut.Store(true)
+	e.gate.Close()
+	<-e.done
 }
 
 // end stops accepting and lets requests under way end. If they do not before ctx does they are cut, which is the error.
@@ -177,12 +188,16 @@ type Listening struct {
 	// Notice is how long the server goes on as usual after it has said that it is not ready, so that a front server can
 	// look elsewhere.
 	Notice time.Duration
+	// Linger is how long connections that are idle when no more are accepted may still bring a request, whose answer is their
+	// last. A client that is told so goes elsewhere; one whose connection is closed while it sends cannot know what became of
+	// its request. 0 closes them at once.
+	Linger time.Duration
 	// Drain is how long requests under way may take to end; 0 is 30 s.
 	Drain time.Duration
 }
 
 // Serve answers what comes to the listener, and to those of Open, until ctx ends. Then it says that it is not ready, stops
-// accepting, lets requests under way end, and returns nil; if they did not end in time they are cut, and the error says how
+// accepting, lets requests under way end, for Linger those that come on open connections too, and returns nil; if they did not end in time they are cut, and the error says how
 // it went.
 func (s *Server) Serve(ctx context.Context, l *net.TCPListener, o Listening) error {
 	if o.Most == 0 {
@@ -194,15 +209,16 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener, o Listening) err
 	e := &s.entrances
 	e.mu.Lock()
 	e.hall, e.how, e.doors, e.failed = newHall(o.Most, s.metrics.open), o, map[string]*entrance{}, make(chan error, 1)
-	e.hall.slack = s.patience / 8
-	main := s.enter(l, o, s)
+	e.hall.slack, e.hall.every = s.patience/8, s.beat
+	e.main = s.enter(l, o, s)
 	early := e.early
+	close(e.begun)
 	e.mu.Unlock()
 	s.Open(early)
 	err := s.untilEnd(ctx, o)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain) // ctx has ended; the timeout ends this one
 	defer cancel()
-	return errors.Join(err, s.endAll(drain, main))
+	return errors.Join(err, s.endAll(drain))
 }
 
 // untilEnd waits for the end of ctx, and what is to come after it, or for a listener that fails.
@@ -223,17 +239,52 @@ func (s *Server) untilEnd(ctx context.Context, o Listening) error {
 	return nil
 }
 
+// all are the entrances that are being served.
+func (e *entrances) all() []*entrance {
+	var all []*entrance
+	if e.main != nil {
+		all = append(all, e.main)
+	}
+	for _, one := range e.doors {
+		all = append(all, one)
+	}
+	return all
+}
+
+// linger closes the listeners, and gives the connections that are open time for one more request.
+func (s *Server) linger(ctx context.Context, all []*entrance) {
+	h := s.entrances.hall
+	if s.entrances.how.Linger <= 0 {
+		return
+	}
+	s.leaving.Store(true)
+	for _, one := range all {
+		one.leave()
+	}
+	end := time.NewTimer(s.entrances.how.Linger)
+	defer end.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for len(h.slots) > 0 {
+		select {
+		case <-end.C:
+			return
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
+}
+
 // endAll ends every entrance, all at once.
-func (s *Server) endAll(ctx context.Context, main *entrance) error {
+func (s *Server) endAll(ctx context.Context) error {
 	e := &s.entrances
 	e.mu.Lock()
 	e.ended = true
 	s.tunnels.end()
-	all := []*entrance{main}
-	for _, one := range e.doors {
-		all = append(all, one)
-	}
+	all := e.all()
 	e.mu.Unlock()
+	s.linger(ctx, all)
 	var wait sync.WaitGroup
 	var cut atomic.Bool
 	for _, one := range all {

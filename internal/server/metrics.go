@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"millpond"
 	"millpond/internal/auth"
 	"millpond/repo"
 )
@@ -102,6 +103,12 @@ func newMetrics(s *Server) *metrics {
 		&pondCollector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 	m.own = m.of("")
+	for _, result := range []string{"ok", "failed"} {
+		m.reloads.WithLabelValues(result) // a figure that begins at 0 can be seen to grow
+	}
+	for _, verb := range []string{"credential", string(millpond.VerbRead), string(millpond.VerbPublish)} {
+		m.denied.WithLabelValues(verb)
+	}
 	return m
 }
 
@@ -215,6 +222,12 @@ func (p *pondCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge("catalog_readable", "1 if the pond's records can be read.", up)
 	p.upstreams(gauge, count)
+	if r := p.s.bird.Load(); r != nil {
+		gauge("canary_ok", "1 if a file was last read back through public_url.", flag(r.err == nil))
+		gauge("canary_seconds", "How long that took.", r.took.Seconds())
+		gauge("canary_buffered", "1 if what is in front of the pond passes an answer on when it is whole.", flag(r.buffered))
+	}
+	p.times(stats, gauge)
 	if err != nil {
 		return
 	}
@@ -230,6 +243,7 @@ func (p *pondCollector) Collect(out chan<- prometheus.Metric) {
 	gauge("disk_free_bytes", "Free space for bytes; negative if not known.", float64(stats.Free))
 	gauge("disk_low", "1 if the disk is low, so that what is fetched is not kept.", flag(stats.Low))
 	gauge("writes_stopped", "1 if writes have stopped until a restart.", flag(stats.Stopped != ""))
+	p.work(out, stats, gauge, count)
 	gauge("held_files", "Files held.", float64(stats.Held))
 	gauge("answers", "Upstream answers kept.", float64(stats.Answers))
 	gauge("derived_bytes", "Bytes of documents computed from records.", float64(stats.DerivedBytes))

@@ -42,11 +42,11 @@ type response struct {
 	status       int
 	bytes        int64
 	counted      int64 // the length that was said, where it is left to net/http to say it; else 0
-	pieced       int64 // the length that was said, if the answer may leave in one piece; else 0
 	err          error
 	note         string // for the log
 	cut          error  // why the rest of the answer may not be sent
 	aborted      bool
+	quiet        bool          // it is the pond's own, which nobody is told of
 	attrs        [26]slog.Attr // of the log line; here because a response is used again
 }
 
@@ -364,9 +364,11 @@ func (s *Server) finish(x *response, r *http.Request) {
 		x.aborted, x.err = true, fmt.Errorf("%w: %d bytes of %d were written", io.ErrShortWrite, x.bytes, x.counted)
 	}
 	took := time.Since(x.start)
-	s.metrics.count(x, r.Method, took)
-	s.refused(x)
-	s.logRequest(x, r, took)
+	if !x.quiet {
+		s.metrics.count(x, r.Method, took)
+		s.refused(x)
+		s.logRequest(x, r, took)
+	}
 	aborted := x.aborted
 	*x = response{}
 	if aborted {

@@ -127,7 +127,7 @@ func routes() []route {
 		{path: "/-/api/why", methods: "GET HEAD", verb: verbStats, about: "What becomes of a package or a version, and why.", query: []string{"in", "package", "version", "purl"}, out: Answer{}, serve: (*Server).apiWhy},
 		{path: "/-/api/stats", methods: "GET HEAD", verb: verbStats, about: "The pond's figures.", out: Answer{}, serve: (*Server).apiStats},
 		{path: "/-/api/check", methods: "POST", verb: verbHere, about: "Looks for damage while the pond runs.", query: []string{"read_data", "repair"}, out: Answer{}, serve: (*Server).apiCheck},
-	}, selfRoutes(), peopleRoutes(), publisherRoutes(), claimRoutes(), packageRoutes(), takedownRoutes(), eventRoutes(), exchangeRoutes(), pageRoutes())
+	}, selfRoutes(), peopleRoutes(), publisherRoutes(), claimRoutes(), packageRoutes(), takedownRoutes(), eventRoutes(), exchangeRoutes(), canaryRoutes(), pageRoutes())
 }
 
 // find are the routes of an escaped path: one for each set of methods. A path without {names} comes before one with them.

@@ -28,6 +28,8 @@ import (
 type Pond interface {
 	Instance() string
 	Stats(ctx context.Context) (repo.Stats, error)
+	Stuck(now time.Time, within time.Duration) error
+	Canary(ctx context.Context, text []byte) (*repo.Canary, error)
 	Check(ctx context.Context, o repo.CheckOptions) (*repo.Report, error)
 	Hosting
 }
@@ -50,7 +52,9 @@ type Parts struct {
 	Version string
 	Log     *slog.Logger // what goes wrong; nil discards
 	Access  slog.Handler // one record a request; nil keeps none
-	CA      []byte       // PEM of the pond's own authority, given out at /-/ca.pem; nil if it has none
+	// Jobs are when work that the pond does not do by itself last went well; nil has none.
+	Jobs func() map[string]time.Time
+	CA   []byte // PEM of the pond's own authority, given out at /-/ca.pem; nil if it has none
 	// Dial connects a tunnel to a host, as host:port; nil is fetch.Tunnel.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
@@ -88,14 +92,19 @@ type Server struct {
 	metrics  *metrics
 	table    atomic.Pointer[table]
 	state    atomic.Pointer[string] // why the server is not ready; nil if it is
-	canary   atomic.Pointer[statsAnswer]
+	figures  atomic.Pointer[statsAnswer]
+	flown    atomic.Pointer[canary]       // the one that is under way; nil for none
+	bird     atomic.Pointer[canaryResult] // of the last one; nil while there is no public URL
 	instance []string
 	nodeID   string // what request ids begin with
 	requests atomic.Uint64
 	pool     sync.Pool     // of *response
 	patience time.Duration // how long a client may take nothing of what is sent to it
 	headers  time.Duration // how long it may take to send a request's header
+	beat     time.Duration // how often a loop that accepts shows that it moves
+	still    time.Duration // how long it may stand still
 
+	leaving   atomic.Bool // each answer is the last of its connection
 	entrances entrances
 	quota     quota
 	tunnels   tunnels
@@ -116,7 +125,10 @@ func New(p Parts) *Server {
 		nodeID:   strconv.FormatUint(uint64(time.Now().UnixNano())>>10&0xffffffff, 36) + "-",
 		patience: defaultPatience,
 		headers:  10 * time.Second,
+		beat:     time.Second,
+		still:    stillAfter,
 	}
+	s.entrances.begun = make(chan struct{})
 	s.pool.New = func() any { return new(response) }
 	s.metrics = newMetrics(s)
 	s.SetReady("starting")
@@ -151,11 +163,13 @@ type exchange struct {
 }
 
 var (
-	nosniff   = []string{"nosniff"}         // never changed
-	cspBytes  = []string{contentPolicy}     // never changed
-	noStore   = []string{"no-store"}        // never changed
-	challenge = `Basic realm="millpond"`    // what a caller without a credential is told
-	plainText = "text/plain; charset=utf-8" // of the server's own words
+	nosniff = []string{"nosniff"} // never changed
+
+	lastAnswer = []string{"close"}           // never changed
+	cspBytes   = []string{contentPolicy}     // never changed
+	noStore    = []string{"no-store"}        // never changed
+	challenge  = `Basic realm="millpond"`    // what a caller without a credential is told
+	plainText  = "text/plain; charset=utf-8" // of the server's own words
 )
 
 // contentPolicy makes whatever a package holds inert in a browser: no script, nothing loaded, an origin of its own.
@@ -176,6 +190,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *door) {
 	h := w.Header()
 	h["X-Request-Id"] = ex.id[:]
 	h["X-Content-Type-Options"] = nosniff
+	if s.leaving.Load() {
+		h["Connection"] = lastAnswer
+	}
 	if len(r.Header["Cdn-Loop"]) > 0 { // it comes from a pond, which would know itself
 		h["Millpond-Instance"] = s.instance
 	}

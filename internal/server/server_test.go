@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/catalog"
 	"millpond/fetch"
 	"millpond/format"
 	"millpond/repo"
@@ -71,10 +72,15 @@ type water struct {
 	Hosting // of a pond that hosts nothing: no test asks it
 	stats   repo.Stats
 	err     error
+	stuck   error
 }
 
 func (w *water) Instance() string                          { return "pond-1234" }
 func (w *water) Stats(context.Context) (repo.Stats, error) { return w.stats, w.err }
+func (w *water) Stuck(time.Time, time.Duration) error      { return w.stuck }
+func (w *water) Canary(context.Context, []byte) (*repo.Canary, error) {
+	return nil, errors.New("there is no disk")
+}
 func (w *water) Check(context.Context, repo.CheckOptions) (*repo.Report, error) {
 	return &repo.Report{Blobs: 3}, nil
 }
@@ -530,7 +536,7 @@ func TestReadiness(t *testing.T) {
 	}
 	check := func(name string, status int, words ...string) {
 		t.Helper()
-		s.canary.Store(nil)
+		s.figures.Store(nil)
 		r := get(t, s, "/-/readyz?verbose")
 		if r.Code != status {
 			t.Errorf("%s: /-/readyz = %d %q, want %d", name, r.Code, r.Body, status)
@@ -568,7 +574,10 @@ func TestMetrics(t *testing.T) {
 		}
 		w.Write(make([]byte, 100))
 	}}))
-	s.parts.Pond.(*water).stats = repo.Stats{Free: 7, Low: true, Layers: map[string]int64{"alpha/up": 5}, Fetch: fetch.Stats{Bytes: 11, Corrupt: 2, Followers: 3}}
+	s.parts.Pond.(*water).stats = repo.Stats{Free: 7, Low: true, Layers: map[string]int64{"alpha/up": 5}, Fetch: fetch.Stats{Bytes: 11, Corrupt: 2, Followers: 3},
+		Writing: catalog.Writing{Waiting: 4, Log: 4096, Count: 5, Took: 2 * time.Second, Commits: []catalog.CommitTime{{Most: time.Millisecond, Count: 3}, {Most: time.Second, Count: 5}}},
+		Seq:     77, Evicted: 6, Freed: 600, Orphans: 12, Leaks: 1, Holds: map[string]int{"one": 8}, Done: map[string]time.Time{"sweep": time.Unix(1_700_000_000, 0)}}
+	s.parts.Jobs = func() map[string]time.Time { return map[string]time.Time{"backup": time.Unix(1_800_000_000, 0)} }
 	s.table.Load().order[0].repository.(*place).upstreams = []fetch.State{{Name: "up", Open: true, Requests: 9, Failures: 4, Limit: 100, Left: 0}, {Name: "other"}}
 	for _, result := range []string{"hit", "hit", "miss", "blocked", "stale"} {
 		get(t, s, "/alpha/"+result)
@@ -594,6 +603,10 @@ func TestMetrics(t *testing.T) {
 		`millpond_upstream_state{upstream="alpha/up"} 1`,
 		`millpond_upstream_requests_total{status="failed",upstream="alpha/up"} 4`,
 		`millpond_upstream_requests_total{status="ok",upstream="alpha/up"} 5`,
+		`millpond_commit_seconds_bucket{le="0.001"} 3`, `millpond_commit_seconds_bucket{le="+Inf"} 5`, `millpond_commit_seconds_count 5`, `millpond_commit_seconds_sum 2`,
+		`millpond_write_queue 4`, `millpond_wal_bytes 4096`, `millpond_event_seq 77`, `millpond_evicted_total 6`, `millpond_evicted_bytes_total 600`, `millpond_orphan_bytes 12`,
+		`millpond_upstream_url_leaks_total 1`, `millpond_holds{format="one"} 8`,
+		`millpond_last_success_timestamp{job="sweep"} 1.7e+09`, `millpond_last_success_timestamp{job="backup"} 1.8e+09`,
 		`millpond_upstream_ratelimit{upstream="alpha/up"} 100`, `millpond_upstream_ratelimit_remaining{upstream="alpha/up"} 0`,
 	} {
 		if !strings.Contains(body, want+"\n") {
