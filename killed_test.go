@@ -31,6 +31,7 @@ type victim struct {
 	base    string // its address, without a slash at the end
 	up      *faulty.Server
 	limits  string   // what the shell does before it becomes the pond
+	under   string   // the program that the pond runs under
 	socket  *os.File // its listening socket, if it is handed over
 	manager string   // where it tells how it is; "" for nobody
 	process *exec.Cmd
@@ -113,7 +114,7 @@ func (v *victim) begin() {
 		v.t.Fatal(err)
 	}
 	defer log.Close()
-	v.process = exec.Command("sh", "-c", v.limits+"exec millpond \"$@\"", "sh", "serve", "--config", v.path("config.yaml"), "--data", v.path("data"), "--listen", strings.TrimPrefix(v.base, "http://"))
+	v.process = exec.Command("sh", "-c", v.limits+"exec "+v.under+" millpond \"$@\"", "sh", "serve", "--config", v.path("config.yaml"), "--data", v.path("data"), "--listen", strings.TrimPrefix(v.base, "http://"))
 	v.process.Env = v.env()
 	if v.socket != nil {
 		v.process.Args[2] = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=pond; " + v.process.Args[2]
@@ -137,6 +138,15 @@ func (v *victim) begin() {
 // start starts the pond and waits until it is ready. It returns what it said.
 func (v *victim) start() string {
 	v.t.Helper()
+	if err := v.starts(); err != nil {
+		v.t.Fatal(err)
+	}
+	return v.log()
+}
+
+// starts starts the pond and waits until it is ready, or has ended.
+func (v *victim) starts() error {
+	v.t.Helper()
 	v.begin()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
@@ -150,12 +160,12 @@ func (v *victim) start() string {
 		}
 		select {
 		case <-v.ended:
-			v.t.Fatalf("the pond ended instead of getting ready:\n%s", v.log())
+			return fmt.Errorf("the pond ended instead of getting ready:\n%s", v.log())
 		case <-look.C:
 		}
 	}
 	v.ready = max(v.ready, time.Since(v.begun))
-	return v.log()
+	return nil
 }
 
 func (v *victim) log() string {
@@ -196,9 +206,15 @@ var errKilled = errors.New("no whole answer came")
 
 // send sends a request as a token, and reads the whole answer.
 func (v *victim) send(token, method, path string, body []byte) (int, []byte, error) {
+	status, answer, _, err := v.sendNamed(token, method, path, body)
+	return status, answer, err
+}
+
+// sendNamed returns the name that the pond gave the request, too.
+func (v *victim) sendNamed(token, method, path string, body []byte) (int, []byte, string, error) {
 	req, err := http.NewRequest(method, v.base+path, bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, "", err
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -210,14 +226,14 @@ func (v *victim) send(token, method, path string, body []byte) (int, []byte, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, nil, errKilled
+		return 0, nil, "", errKilled
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return 0, nil, errKilled
+		return 0, nil, "", errKilled
 	}
-	return resp.StatusCode, answer, nil
+	return resp.StatusCode, answer, resp.Header.Get("X-Request-Id"), nil
 }
 
 // setUp makes the first user and a service that publishes.

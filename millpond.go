@@ -106,8 +106,8 @@ type File struct {
 	Type      string   // media type; "" if its format answers one type for all files
 	Published time.Time
 	Seen      time.Time // when this pond first saw it; zero means: with its version
-	Yanked    bool
 	YankedWhy string
+	Yanked    bool
 	Vanished  bool            // its upstream lists it no more: left out of indexes, still served if held
 	Corrupt   bool            // its upstream gave bytes that are not the declared ones, and none are held
 	Meta      json.RawMessage // the format's own record; opaque to everyone else

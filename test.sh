@@ -28,6 +28,7 @@ command -v curl >/dev/null || missing+=(curl)
 command -v gpgv >/dev/null || missing+=(gpgv)
 command -v dpkg-buildpackage >/dev/null && command -v make >/dev/null || missing+=(dpkg-dev)
 command -v dput >/dev/null || missing+=(dput)
+command -v strace >/dev/null || missing+=(strace)   # tells what a pond does to the disk, so that its power can be cut
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)   # for the race detector
 for client in curl s3cmd rclone; do command -v "$client" >/dev/null || missing+=("$client"); done
 aws --version >/dev/null 2>&1 || missing+=(awscli)

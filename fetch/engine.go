@@ -50,6 +50,7 @@ type tune struct {
 	window time.Duration // over which the least rate is judged; 1 min
 	pause  time.Duration // before the first retry; 200 ms
 	grace  time.Duration // how long a body that is not stored waits for its slowest reader; 10 s
+	relay  time.Duration // how long a relayed answer waits for its reader in all; 30 s
 }
 
 // Stats are an engine's figures.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"millpond"
 )
@@ -12,8 +13,15 @@ import (
 // relayed are the headers of a question that go along.
 var relayed = [...]string{"Accept", "Accept-Language", "Content-Encoding", "Content-Language", "Content-Type", "Git-Protocol"}
 
+// An answer has one of few places for as long as it is read, so that who reads it may let it wait for half a minute, and for
+// a second with every relayPace bytes that it takes, up to that half minute again.
+const relayPace = 32 << 10
+
+func (e *Engine) relayPatience() time.Duration { return orDefault(e.tune.relay, 30*time.Second) }
+
 // Relay sends a question and returns the answer as it comes, bounded by limit. It is not retried, except when nothing was
-// sent. The caller closes the body. Only a GET follows redirects.
+// sent. The caller closes the body, and reads it at a pace: an answer whose reader lets it wait too long ends, and reading on
+// is Canceled. Only a GET follows redirects.
 func (u *Upstream) Relay(ctx context.Context, r *http.Request, limit int64) (*http.Response, error) {
 	if u.dir != "" {
 		return u.relayLocal(r, limit)
@@ -56,22 +64,35 @@ func (u *Upstream) Relay(ctx context.Context, r *http.Request, limit int64) (*ht
 		}
 		return nil, err
 	}
-	a.Response.Body = &relayBody{a: a, left: limit, end: sync.OnceFunc(func() {
+	body := &relayBody{a: a, left: limit, most: u.e.relayPatience(), slack: u.e.relayPatience(), since: time.Now(), end: sync.OnceFunc(func() {
 		a.close()
 		leave()
 	})}
+	body.tooSlow = time.AfterFunc(body.slack, body.end)
+	a.Response.Body = body
 	return a.Response, nil
 }
 
 // relayBody is the body of a relayed answer.
 type relayBody struct {
-	a    *answer
-	left int64
-	end  func()
+	a       *answer
+	left    int64
+	end     func()
+	tooSlow *time.Timer   // ends it while its reader does not read
+	slack   time.Duration // how much longer its reader may let it wait
+	most    time.Duration // and never more
+	since   time.Time     // when its reader began to
 }
 
 func (b *relayBody) Read(p []byte) (int, error) {
+	if !b.tooSlow.Stop() {
+		return 0, &millpond.Error{Kind: millpond.Canceled, Why: "the answer of " + b.a.name + " was read too slowly, and others wait"}
+	}
+	b.slack -= time.Since(b.since)
 	n, err := b.a.body.Read(p[:min(int64(len(p)), b.left+1)])
+	b.slack = min(b.slack+time.Duration(n)*time.Second/relayPace, b.most)
+	b.since = time.Now()
+	b.tooSlow.Reset(b.slack)
 	if b.left -= int64(n); b.left < 0 {
 		return 0, &millpond.Error{Kind: millpond.BadUpstream, Why: b.a.name + " answered with more than it may"}
 	}
@@ -80,6 +101,7 @@ func (b *relayBody) Read(p []byte) (int, error) {
 
 // Close ends the question.
 func (b *relayBody) Close() error {
+	b.tooSlow.Stop()
 	b.end()
 	return nil
 }

@@ -178,6 +178,9 @@ func (l *upstream) failed(k millpond.Key, f *millpond.File, err error) {
 // mark notes in the listing whether the upstream's bytes of a file are wrong, so that a format can leave out what it cannot
 // give. It does nothing for a file that no listing names.
 func (l *upstream) mark(ctx context.Context, k millpond.Key, corrupt bool) error {
+	lock := l.flights.replacing(k.Package)
+	lock.Lock()
+	defer lock.Unlock()
 	a, err := l.pond.catalog.Answer(ctx, catalog.Question{Layer: l.id, Kind: "package", Package: k.Package})
 	if err != nil || a.Absent {
 		if millpond.Is(err, millpond.NotFound) {

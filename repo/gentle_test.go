@@ -44,3 +44,25 @@ func TestGentleQuestions(t *testing.T) {
 		}
 	})
 }
+
+// TestLull: looking waits for downloads, but for a while in all.
+func TestLull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l lull
+		began := time.Now()
+		if busy := func() bool { return time.Since(began) < time.Second }; !l.wait(t.Context(), nil, busy) || time.Since(began) != time.Second {
+			t.Errorf("it waited %v for downloads of a second", time.Since(began))
+		}
+		began = time.Now()
+		for range 2 { // the second time for nothing
+			if !l.wait(t.Context(), nil, func() bool { return true }) || time.Since(began) != longestLull-time.Second {
+				t.Errorf("it waited %v for downloads without end, want %v", time.Since(began), longestLull-time.Second)
+			}
+		}
+		closing := make(chan struct{})
+		time.AfterFunc(time.Second, func() { close(closing) })
+		if l = (lull{}); l.wait(t.Context(), closing, func() bool { return true }) {
+			t.Error("a pond that was closed let it go on")
+		}
+	})
+}

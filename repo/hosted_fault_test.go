@@ -301,6 +301,47 @@ func TestF28UploadsThatNobodyFinishes(t *testing.T) {
 	r.check("after all")
 }
 
+// F33: a disk that is full for a moment fails the end of an upload; its client finds it again, and ends it.
+func TestF33UploadOutlastsAFailedCommit(t *testing.T) {
+	var full atomic.Bool
+	r := newRig(t, onDisk(disk.Options{Hook: func(c *durable.Call, do func() error) error {
+		if full.Load() && c.Op == durable.OpLink {
+			return syscall.ENOSPC
+		}
+		return do()
+	}}))
+	to := r.ours("r")
+	u, err := to.Upload(t.Context(), format.Uploading{Package: "widget", Size: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(u, "half ")
+	id := u.ID()
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if u, err = to.Resume(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(u, "and half")
+	full.Store(true)
+	_, err = u.Commit(t.Context())
+	wantKind(t, "commit on a full disk", err, millpond.Full)
+	if err := u.Close(); err != nil {
+		t.Error(err)
+	}
+	full.Store(false)
+	if u, err = to.Resume(t.Context(), id); err != nil {
+		t.Fatal("the upload, once there is room: ", err)
+	}
+	defer u.Close()
+	if d, err := u.Commit(t.Context()); err != nil || d != millpond.SHA256([]byte("half and half")) {
+		t.Errorf("commit once there is room: %s, %v", d, err)
+	}
+	_, err = to.Resume(t.Context(), id)
+	wantKind(t, "a finished upload", err, millpond.NotFound)
+}
+
 // S20: what is taken down is refused to every way of asking, held or not.
 func TestS20TakedownMeetsEveryRead(t *testing.T) {
 	r := newRig(t)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"sync"
 	"time"
 
@@ -50,6 +49,8 @@ type inspections struct {
 	running chan struct{}        // closed when the looking has ended; nil while there is none
 	failed  bool                 // some file stays due
 	flagged int64                // since the start
+
+	lull lull // of the looking that is under way, whose goroutine alone has it
 }
 
 type dueFile struct {
@@ -192,6 +193,7 @@ func (p *Pond) takeUpDue(ctx context.Context) error {
 // inspectAll looks through what is due until nothing is, or the pond is being closed.
 func (p *Pond) inspectAll(ctx context.Context) {
 	i := &p.inspections
+	i.lull = lull{}
 	for {
 		var one dueFile
 		var search *upstream
@@ -263,6 +265,12 @@ func (p *Pond) inspectLayer(ctx context.Context, l *upstream) {
 // inspectFile looks through one file, if it is still due, and writes down what was found.
 func (p *Pond) inspectFile(ctx context.Context, d dueFile) {
 	l, k := d.layer, d.key
+	if !p.inspections.lull.wait(ctx, p.closing, p.filling) {
+		p.inspections.mu.Lock()
+		p.inspections.further(l)
+		p.inspections.mu.Unlock()
+		return
+	}
 	h, err := p.catalog.Holding(ctx, l.id, k)
 	if err == nil && inspectionOf(h).Due && !h.Blob.IsZero() {
 		err = l.inspect(ctx, h)
@@ -331,40 +339,4 @@ func (p *Pond) ends(ctx context.Context) bool {
 	default:
 		return ctx.Err() != nil
 	}
-}
-
-// A gentleAt rests as long as it was made to work, so that looking takes no more than half of one processor.
-type gentleAt struct {
-	ctx    context.Context
-	pond   *Pond
-	at     io.ReaderAt
-	mu     sync.Mutex // guards the rest: one reads at a time
-	since  time.Time  // when the last rest was over
-	failed error      // why bytes could not be read: then nothing is known of them
-}
-
-func (g *gentleAt) ReadAt(b []byte, off int64) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n, err := g.read(b, off)
-	if err != nil && err != io.EOF {
-		g.failed = err
-	}
-	return n, err
-}
-
-func (g *gentleAt) read(b []byte, off int64) (int, error) {
-	if worked := time.Since(g.since); worked >= inspectStretch {
-		rest := time.NewTimer(min(worked, longestRest))
-		defer rest.Stop()
-		select {
-		case <-rest.C:
-		case <-g.pond.closing:
-			return 0, errClosing
-		case <-g.ctx.Done():
-			return 0, errors.Join(errClosing, g.ctx.Err())
-		}
-		g.since = time.Now()
-	}
-	return g.at.ReadAt(b, off)
 }

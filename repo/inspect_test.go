@@ -101,3 +101,41 @@ func TestS05InspectionKeepsNobodyWaiting(t *testing.T) {
 		t.Errorf("stats: %d flagged since the start, %v; want 1", s.Flagged, err)
 	}
 }
+
+// TestInspectionWaitsForDownloads: while a file is being fetched none is looked through.
+func TestInspectionWaitsForDownloads(t *testing.T) {
+	w := watched{inspect: &atomic.Pointer[func(millpond.Key, io.ReaderAt) error]{}}
+	r := newRig(t, func(r *rig) { r.config.Format = w })
+	var fetched atomic.Bool
+	began := make(chan struct{})
+	first := func(k millpond.Key, _ io.ReaderAt) error {
+		if k.Package == "alpha" {
+			close(began)
+		}
+		if !fetched.Load() {
+			t.Errorf("%s was looked through while a file was being fetched", k)
+		}
+		return nil
+	}
+	w.inspect.Store(&first)
+	one, two := r.put("alpha", "1", noise(1, 10*kib)), r.put("beta", "1", noise(2, 2*mib))
+	gate := r.up.Gate(two.upstream(), mib)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		r.hold(two)
+	}()
+	<-gate.Reached
+	r.hold(one)
+	select {
+	case <-began:
+	case <-time.After(4 * lookingBegins): // it waits, as it should
+	}
+	fetched.Store(true)
+	gate.Open()
+	<-began
+	<-read
+}
+
+// lookingBegins is longer than it takes until what has to wait for nothing is looked through.
+const lookingBegins = 50 * time.Millisecond

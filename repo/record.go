@@ -3,9 +3,9 @@ package repo
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"time"
 
@@ -16,7 +16,10 @@ import (
 
 // recordVersion changes whenever a listing would be read from the same document in another way, so that listings recorded
 // before are read anew.
-const recordVersion = 4
+const recordVersion = 5
+
+// withoutTails is the version of records in which no name is kept as the end of an address. They are read all the same.
+const withoutTails = 4
 
 // packedVersion leads a record that is packed: its length and then itself, compressed. What is written into the catalog is
 // copied several times on its way, and of the listing of a large package nine tenths are repetition.
@@ -38,7 +41,7 @@ var errRecord = errors.New("record is damaged or of another release")
 func encodeListing(p *millpond.Package) []byte {
 	room := roomFor(p)
 	if room >= packFrom {
-		if b, ok := packListing(p); ok {
+		if b, ok := packListing(p, room); ok {
 			return b
 		}
 	}
@@ -48,8 +51,10 @@ func encodeListing(p *millpond.Package) []byte {
 }
 
 // packListing writes a package as one packed record, and never has the text of it as a whole in memory.
-func packListing(p *millpond.Package) ([]byte, bool) {
+func packListing(p *millpond.Package, room int) ([]byte, bool) {
 	var packed bytes.Buffer
+	packed.Grow(room / 5)                // grown from nothing it would be copied a dozen times
+	packed.Write(make([]byte, headRoom)) // what leads is known at the end only
 	z, err := zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		panic(err) // the options are good
@@ -59,30 +64,13 @@ func packListing(p *millpond.Package) ([]byte, bool) {
 	e.flush()
 	z.Close() // a buffer takes all
 	head := binary.AppendUvarint([]byte{packedVersion}, uint64(e.written))
-	return append(head, packed.Bytes()...), e.written <= mostPacked*packed.Len()
+	b := packed.Bytes()[headRoom-len(head):]
+	copy(b, head)
+	return b, e.written <= mostPacked*len(b)
 }
 
-// unpacked is the text of a record.
-func unpacked(b []byte) (string, error) {
-	if len(b) == 0 || b[0] != packedVersion {
-		return string(b), nil
-	}
-	size, n := binary.Uvarint(b[1:])
-	if n <= 0 || size > mostPacked*uint64(len(b)) {
-		return "", errRecord // a damaged length takes no memory
-	}
-	z, err := zstd.NewReader(bytes.NewReader(b[1+n:]), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(1<<20))
-	if err != nil {
-		return "", errRecord
-	}
-	defer z.Close()
-	var text strings.Builder
-	text.Grow(int(size))
-	if got, err := io.Copy(&text, io.LimitReader(z, int64(size)+1)); err != nil || got != int64(size) {
-		return "", errRecord
-	}
-	return text.String(), nil
-}
+// headRoom is the longest that leads a packed record.
+const headRoom = 1 + binary.MaxVarintLen64
 
 func (e *encoder) listing(p *millpond.Package) {
 	e.uint(recordVersion)
@@ -106,6 +94,26 @@ func (e *encoder) listing(p *millpond.Package) {
 	}
 }
 
+// hugeText is from how long a record on the collector is called between its forms.
+const hugeText = 4 << 20
+
+// collect frees what was needed to make one form of a listing before the next is made, if the listing has so much text that
+// two of them side by side would matter: the collector by itself would let as much garbage lie as there is of what is used.
+func collect(text int) {
+	if text >= hugeText {
+		runtime.GC()
+	}
+}
+
+// textOf is how long a record is when it is unpacked.
+func textOf(record []byte) int {
+	if len(record) == 0 || record[0] != packedVersion {
+		return len(record)
+	}
+	n, _ := binary.Uvarint(record[1:])
+	return int(n)
+}
+
 // roomFor is about as many bytes as the record of a package takes, and seldom less: a large one that grows as it is written
 // is copied a dozen times.
 func roomFor(p *millpond.Package) int {
@@ -124,56 +132,11 @@ func roomFor(p *millpond.Package) int {
 	return n
 }
 
-// decodeListing reads what encodeListing wrote; every version's Layer is layer.
-func decodeListing(b []byte, layer string) (*millpond.Package, error) {
-	text, err := unpacked(b)
-	if err != nil {
-		return nil, err
-	}
-	d := decoder{s: text}
-	if d.uint() != recordVersion {
-		return nil, errRecord
-	}
-	p := &millpond.Package{Name: d.string(), Blocked: d.string()}
-	p.Parts = make([]millpond.Part, d.count())
-	for i := range p.Parts {
-		d.string()
-		p.Parts[i] = millpond.Part{Layer: layer, Document: d.digest(), Meta: d.meta(), Latest: d.time()}
-	}
-	p.Refs = make([]millpond.Ref, d.count())
-	for i := range p.Refs {
-		p.Refs[i] = millpond.Ref{Name: d.string(), Target: d.string(), Layer: layer}
-	}
-	p.Versions = make([]millpond.Version, d.count())
-	for i := range p.Versions {
-		d.version(&p.Versions[i])
-		p.Versions[i].Layer = layer
-	}
-	if d.failed || d.s != "" {
-		return nil, errRecord
-	}
-	return p, nil
-}
-
 func encodeVersion(v *millpond.Version) []byte {
 	var e encoder
 	e.uint(recordVersion)
 	e.version(v)
 	return e.b
-}
-
-func decodeVersion(b []byte, layer string) (*millpond.Version, error) {
-	d := decoder{s: string(b)}
-	if d.uint() != recordVersion {
-		return nil, errRecord
-	}
-	v := &millpond.Version{}
-	d.version(v)
-	v.Layer = layer
-	if d.failed {
-		return nil, errRecord
-	}
-	return v, nil
 }
 
 const (
@@ -184,6 +147,7 @@ const (
 	flagCorrupt
 	flagLeads   // name and address of the next file are kept in place of its own, and how much of them is its own
 	flagFollows // they were kept with the file before
+	flagTail    // of the name only the length is kept: it is the end of the address
 )
 
 // leads reports whether the i-th file's name and address are the beginnings of the next one's, which is of it.
@@ -248,17 +212,25 @@ func (e *encoder) version(v *millpond.Version) {
 	for i := range v.Files {
 		f := &v.Files[i]
 		led := !follows && leads(v.Files, i)
-		e.flags(false, f.Yanked, false, f.Vanished, f.Corrupt, led, follows)
-		switch {
-		case led:
-			e.string(v.Files[i+1].Name)
-			e.uint(uint64(len(f.Name)))
-			e.string(v.Files[i+1].URL)
-			e.uint(uint64(len(f.URL)))
-			e.string(f.Of)
-		case !follows:
-			e.string(f.Name)
-			e.string(f.URL)
+		texts := f // whose name and address are kept
+		if led {
+			texts = &v.Files[i+1]
+		}
+		tail := !follows && strings.HasSuffix(texts.URL, texts.Name)
+		e.flags(false, f.Yanked, false, f.Vanished, f.Corrupt, led, follows, tail)
+		if !follows {
+			if tail {
+				e.uint(uint64(len(texts.Name)))
+			} else {
+				e.string(texts.Name)
+			}
+			if led {
+				e.uint(uint64(len(f.Name)))
+			}
+			e.string(texts.URL)
+			if led {
+				e.uint(uint64(len(f.URL)))
+			}
 			e.string(f.Of)
 		}
 		follows = led
@@ -275,122 +247,6 @@ func (e *encoder) version(v *millpond.Version) {
 		}
 		if e.to != nil && len(e.b) > flushFrom {
 			e.flush()
-		}
-	}
-}
-
-type decoder struct {
-	s      string
-	failed bool
-}
-
-func (d *decoder) uint() uint64 {
-	// A varint is at most ten bytes, so the copy for binary.Uvarint stays on the stack.
-	var buf [binary.MaxVarintLen64]byte
-	v, n := binary.Uvarint(buf[:copy(buf[:], d.s)])
-	if n <= 0 {
-		d.failed, d.s = true, ""
-		return 0
-	}
-	d.s = d.s[n:]
-	return v
-}
-
-func (d *decoder) int() int64 {
-	u := d.uint()
-	return int64(u>>1) ^ -int64(u&1)
-}
-
-// count reads a length and bounds it by what is left: every element takes at least a byte.
-func (d *decoder) count() int {
-	n := d.uint()
-	if n > uint64(len(d.s)) {
-		d.failed, d.s = true, ""
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) string() string {
-	n := d.count()
-	s := d.s[:n]
-	d.s = d.s[n:]
-	return s
-}
-
-// part is a text of a file: its own, or, of one that leads, the beginning of what it sets next to.
-func (d *decoder) part(flags uint64, next *string) string {
-	s := d.string()
-	if flags&flagLeads == 0 {
-		*next = ""
-		return s
-	}
-	*next = s
-	n := d.uint()
-	if n == 0 || n > uint64(len(s)) {
-		d.failed, *next = true, ""
-		return ""
-	}
-	return s[:n]
-}
-
-func (d *decoder) meta() json.RawMessage {
-	if s := d.string(); s != "" {
-		return json.RawMessage(s)
-	}
-	return nil
-}
-
-func (d *decoder) digest() millpond.Digest {
-	s := d.string()
-	if s == "" {
-		return millpond.Digest{}
-	}
-	digest, err := millpond.ParseDigest(s)
-	if err != nil {
-		d.failed = true
-	}
-	return digest
-}
-
-func (d *decoder) time() time.Time {
-	if us := d.int(); us != 0 {
-		return time.UnixMicro(us).UTC()
-	}
-	return time.Time{}
-}
-
-func (d *decoder) version(v *millpond.Version) {
-	v.Name = d.string()
-	flags := d.uint()
-	v.Prerelease, v.Yanked, v.Partial = flags&flagPrerelease != 0, flags&flagYanked != 0, flags&flagPartial != 0
-	v.Published, v.Seen = d.time(), d.time()
-	v.YankedWhy, v.Licence = d.string(), d.string()
-	v.Meta = d.meta()
-	v.Files = make([]millpond.File, d.count())
-	var name, address string // of the file that follows, until it does
-	for i := range v.Files {
-		f := &v.Files[i]
-		flags := d.uint()
-		f.Yanked, f.Vanished, f.Corrupt = flags&flagYanked != 0, flags&flagVanished != 0, flags&flagCorrupt != 0
-		if flags&flagFollows == 0 {
-			f.Name = d.part(flags, &name)
-			f.URL = d.part(flags, &address)
-			f.Of = d.string()
-		} else if f.Name, f.URL = name, address; i == 0 || name == "" {
-			d.failed = true
-		} else {
-			f.Of, name = v.Files[i-1].Name, ""
-		}
-		f.Platform = d.string()
-		f.Size = d.int()
-		f.Type = d.string()
-		f.Published, f.Seen = d.time(), d.time()
-		f.YankedWhy = d.string()
-		f.Meta = d.meta()
-		f.Digests = make([]millpond.Digest, d.count())
-		for j := range f.Digests {
-			f.Digests[j] = d.digest()
 		}
 	}
 }

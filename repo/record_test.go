@@ -107,6 +107,21 @@ func TestListingRecordOfAnotherRelease(t *testing.T) {
 	}
 }
 
+// TestListingRecordWithoutTails: a record of before names were kept as the ends of addresses is read.
+func TestListingRecordWithoutTails(t *testing.T) {
+	want := listingOfAll()
+	for i := range want.Versions {
+		for j := range want.Versions[i].Files {
+			want.Versions[i].Files[j].URL += "?x" // so that no name is the end of one
+		}
+	}
+	b := encodeListing(want)
+	b[0] = withoutTails
+	if got, err := decodeListing(b, "up"); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+}
+
 // FuzzListingRecord shows that no damaged record panics, hangs or allocates without bound, and that what decodes encodes to
 // the same record.
 func FuzzListingRecord(f *testing.F) {
@@ -115,7 +130,7 @@ func FuzzListingRecord(f *testing.F) {
 	f.Add(whole[:len(whole)/2])
 	large := listingOfAll()
 	large.Blocked = strings.Repeat("quarantined ", 100)
-	if packed, ok := packListing(large); ok {
+	if packed, ok := packListing(large, 0); ok {
 		f.Add(packed)
 	}
 	f.Add([]byte{recordVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"syscall"
 	"time"
 
@@ -60,6 +61,21 @@ func (s *session) keep(ctx context.Context) ([]catalog.Document, error) {
 		docs[i] = s.got[i].Document
 	}
 	return docs, nil
+}
+
+// retagged are the kept documents with the tags and dates that came with the same texts now; ok is false if all are as they
+// were. Without them each later question would bring a whole text again.
+func (s *session) retagged(kept []catalog.Document) (docs []catalog.Document, ok bool) {
+	docs = slices.Clone(kept)
+	for i := range docs {
+		for j := range s.got {
+			now := &s.got[j].Document
+			if k := &docs[i]; now.URL == k.URL && now.Accept == k.Accept && now.Text == k.Text && (now.ETag != k.ETag || now.Modified != k.Modified) {
+				k.ETag, k.Modified, ok = now.ETag, now.Modified, true
+			}
+		}
+	}
+	return docs, ok
 }
 
 // keepOne seals a document that was read. Where the store takes nothing, memory keeps it for a while: what can be read is

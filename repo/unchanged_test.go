@@ -14,6 +14,7 @@ import (
 	"millpond/blob/mem"
 	"millpond/catalog"
 	"millpond/catalog/sql"
+	"millpond/fetch/faulty"
 )
 
 // opens counts how often blobs are opened.
@@ -25,6 +26,41 @@ type opens struct {
 func (o *opens) Open(ctx context.Context, d millpond.Digest, off, n int64) (io.ReadCloser, error) {
 	o.n.Add(1)
 	return o.Store.Open(ctx, d, off, n)
+}
+
+// TestAnotherTagOfTheSameDocument: an upstream that gives the same text another tag is asked with that one from then on, and
+// need not send the text again.
+func TestAnotherTagOfTheSameDocument(t *testing.T) {
+	r := newRig(t)
+	r.put("alpha", "1.0", noise(1, 3000))
+	want := r.good("index", r.index("alpha"), nil).Body
+	text, err := io.ReadAll(io.LimitReader(get(t, r.up.URL+"/simple/alpha/"), 1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range []string{`"another"`, `"a third"`} {
+		r.up.Put("/simple/alpha/", faulty.Object{Body: text, Type: "application/vnd.pypi.simple.v1+json", ETag: tag})
+		r.up.Forget()
+		for range 2 {
+			r.pass(time.Hour)
+			r.good("index", r.index("alpha"), want)
+		}
+		asked := r.up.Requests("/simple/alpha/")
+		if len(asked) != 2 || asked[0].Header.Get("If-None-Match") == tag || asked[1].Header.Get("If-None-Match") != tag {
+			t.Errorf("after the tag has become %s the upstream was asked %d times, last for what is not %q", tag, len(asked), asked[len(asked)-1].Header.Get("If-None-Match"))
+		}
+	}
+}
+
+// get is the body of what an upstream has.
+func get(t *testing.T, url string) io.Reader {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp.Body
 }
 
 // TestUnchangedLargeDocument: who has a large document already is told so without its bytes being opened.

@@ -132,11 +132,15 @@ func (u *upload) Check(ctx context.Context, want ...millpond.Digest) error {
 	return nil
 }
 
-// Commit implements format.Upload.
+// Commit implements format.Upload. Where it fails for a reason that passes, as a full disk does, an upload that its client
+// can resume stays as it is: the client may commit it again.
 func (u *upload) Commit(ctx context.Context, want ...millpond.Digest) (millpond.Digest, error) {
-	u.over = true
 	id := u.ID()
 	d, err := u.Writer.Commit(ctx, computable(want)...)
+	if err != nil && !millpond.Is(err, millpond.Corrupt) && u.kept {
+		return d, err
+	}
+	u.over = true
 	u.forget(ctx, id)
 	return d, err
 }

@@ -92,7 +92,9 @@ func (l *upstream) listed(ctx context.Context, name string, asking bool) (*listi
 		Question: catalog.Question{Kind: "package", Package: name},
 		fresh:    l.repo.fresh(),
 		read: func(ctx context.Context, s *session, kept *catalog.Answer) ([]byte, error) {
-			return l.readListing(ctx, s, kept, name)
+			record, err := l.readListing(ctx, s, kept, name)
+			collect(textOf(record))
+			return record, err
 		},
 		accepted: func() uint64 { return l.pond.forgetViewsIn(l.repo, name) },
 	}, asking)
@@ -175,6 +177,7 @@ func (l *upstream) readListing(ctx context.Context, s *session, kept *catalog.An
 	if err := l.reconcile(ctx, before, pkg, seen); err != nil {
 		return nil, err
 	}
+	collect(roomFor(pkg))
 	return encodeListing(pkg), nil
 }
 

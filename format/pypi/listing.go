@@ -117,13 +117,16 @@ func (l *listing) add(f *listed) {
 	if !ok {
 		return
 	}
-	var described, at string // name and address of the file that describes this one
-	if f.core && name.Wheel {
-		described, at = f.name+Metadata, beside(address, Metadata)
-		f.name = described[:len(f.name)] // one text for both: half of what a large page takes
+	var described, at string  // name and address of the file that describes this one
+	if f.core && name.Wheel { // one text for all four: more than half of what a large page takes
+		at = beside(address, Metadata)
 		if strings.HasPrefix(at, address) {
 			address = at[:len(address)]
 		}
+		if described = f.name + Metadata; strings.HasSuffix(at, described) {
+			described = at[len(at)-len(described):]
+		}
+		f.name = described[:len(f.name)]
 	}
 	l.seen[f.name] = struct{}{}
 	if f.attested != "" {

@@ -50,7 +50,11 @@ func newPage(p *millpond.Package, base string) *page {
 	}
 	n := 0
 	for i := range p.Versions {
-		n += len(p.Versions[i].Files)
+		for j := range p.Versions[i].Files {
+			if p.Versions[i].Files[j].Of == "" {
+				n++
+			}
+		}
 	}
 	g.files = make([]pageFile, 0, n)
 	records := map[string]*fileRecord{}

@@ -96,6 +96,29 @@ func TestLoginInABrowser(t *testing.T) {
 	}
 }
 
+// TestLoginEndsNoOtherCredential: what a client sends with a login beside a cookie, a token or a short one of another login,
+// stays as it was.
+func TestLoginEndsNoOtherCredential(t *testing.T) {
+	h := newHouse(t)
+	right := url.Values{"name": {"root"}, "password": {"correct horse battery"}}
+	other, err := h.auth.LogIn(t.Context(), "192.0.2.7", "root", "correct horse battery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, _, err := h.auth.Pass(t.Context(), other.Caller, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, secret := range map[string]string{"token": h.user("ci"), "short token": short.Secret} {
+		if w := h.post("/-/login", right, header("Authorization", bearer(secret))); w.Code != 303 || sessionOf(w) == nil {
+			t.Fatalf("%s: the login = %d %s, want 303", name, w.Code, w.Body)
+		}
+		if w := h.send(bearer(secret), "GET", "/-/api/whoami", nil); w.Code != 200 {
+			t.Errorf("%s: after a login it is %d %s, want 200", name, w.Code, w.Body)
+		}
+	}
+}
+
 // TestSensitiveCallsAskAgain: an unlocked browser reads, and changes nothing, once the proof is ten minutes old; a form without
 // any script brings a new one. A token is asked for nothing.
 func TestSensitiveCallsAskAgain(t *testing.T) {
