@@ -196,9 +196,10 @@ type Deletion struct {
 type Accounts interface {
 	// Who is the caller; a Name of "" is anonymous.
 	Who() millpond.Actor
-	// Login checks a password and makes a token of that person. Unauthenticated if the two do not fit, Throttled after too
-	// many tries, Unsupported where people log in elsewhere (the Hint says where).
-	Login(ctx context.Context, name, password string) (*Token, error)
+	// Login checks a password and makes a token of that person, for what t says: the zero Token is for whatever the person may.
+	// Unauthenticated if the two do not fit, Throttled after too many tries, Unsupported where people log in elsewhere (the
+	// Hint says where).
+	Login(ctx context.Context, name, password string, t Token) (*Token, error)
 	// BeginLogin begins a login in a browser.
 	BeginLogin(ctx context.Context) (*LoginTicket, error)
 	// PollLogin returns the token once the person has logged in; Throttled, whose After says when to ask again, before

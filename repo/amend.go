@@ -358,7 +358,7 @@ var errNoAccounts = &millpond.Error{Kind: millpond.Unsupported, Why: "this pond 
 func (n noAccounts) Who() millpond.Actor { return n.actor }
 
 // Login implements format.Accounts.
-func (noAccounts) Login(context.Context, string, string) (*format.Token, error) {
+func (noAccounts) Login(context.Context, string, string, format.Token) (*format.Token, error) {
 	return nil, errNoAccounts
 }
 

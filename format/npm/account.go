@@ -89,7 +89,7 @@ func (h *handler) putLogin(w http.ResponseWriter, r *http.Request, p Path) error
 	if json.Unmarshal(body, &asked) != nil || asked.Name != p.Name || asked.Password == "" {
 		return refused("the body has not the name of the address, and a password")
 	}
-	token, err := h.repo.Login(r.Context(), asked.Name, asked.Password)
+	token, err := h.repo.Login(r.Context(), asked.Name, asked.Password, format.Token{})
 	if err != nil {
 		return err
 	}

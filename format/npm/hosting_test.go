@@ -318,7 +318,7 @@ var errTest = &millpond.Error{Kind: millpond.Unauthenticated, Why: "not this"}
 
 func (d *door) Who() millpond.Actor { return millpond.Actor{Name: d.name} }
 
-func (d *door) Login(_ context.Context, name, password string) (*format.Token, error) {
+func (d *door) Login(_ context.Context, name, password string, _ format.Token) (*format.Token, error) {
 	if name != "ada" || password != "correct" {
 		return nil, errTest
 	}

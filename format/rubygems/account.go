@@ -32,22 +32,20 @@ func (h handler) postKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	t := format.Token{Name: form.Get("name"), Verbs: verbs(form), Repositories: []string{h.repo.Name()}}
+	var made *format.Token
 	if h.repo.Who().Name == "" {
 		name, password, ok := r.BasicAuth()
 		if !ok {
 			return &millpond.Error{Kind: millpond.Unauthenticated, Why: "a key is made for a name and a password"}
 		}
-		t, err := h.repo.Login(r.Context(), name, password)
-		if err != nil {
-			return err
+		made, err = h.repo.Login(r.Context(), name, password, t)
+	} else {
+		if t.Name == "" {
+			t.Name = "gem"
 		}
-		return h.say(w, t.Secret)
+		made, err = h.repo.NewToken(r.Context(), t)
 	}
-	t := format.Token{Name: form.Get("name"), Verbs: verbs(form), Repositories: []string{h.repo.Name()}}
-	if t.Name == "" {
-		t.Name = "gem"
-	}
-	made, err := h.repo.NewToken(r.Context(), t)
 	if err != nil {
 		return err
 	}

@@ -285,10 +285,24 @@ func TestLoginWithSetupSecret(t *testing.T) {
 	r.must(err)
 	none, err := a.Identify(t.Context(), with("/x"))
 	r.must(err)
-	made, err := a.AccountsFor(none, "npm", "npm", nil).Login(t.Context(), "ann", secret)
+	made, err := a.AccountsFor(none, "npm", "npm", nil).Login(t.Context(), "ann", secret, format.Token{})
 	r.must(err)
 	if who := r.bearer(made.Secret); who.Name != "ann" || !who.Rights.May(millpond.VerbOperate, "x", "") || made.Name != "npm login" {
 		t.Errorf("the first login made %+v of %+v", who.Actor, made)
+	}
+}
+
+// TestLoginForSomething: a token made by a login is for what was asked for, and no more.
+func TestLoginForSomething(t *testing.T) {
+	r := start(t)
+	none, err := r.Identify(t.Context(), with("/x"))
+	r.must(err)
+	asked := format.Token{Name: "push key", Verbs: []millpond.Verb{millpond.VerbPublish}, Repositories: []string{"gems"}}
+	made, err := r.AccountsFor(none, "rubygems", "gems", nil).Login(t.Context(), "root", rootPassword, asked)
+	r.must(err)
+	who := r.bearer(made.Secret)
+	if made.Name != asked.Name || !who.Rights.May(millpond.VerbPublish, "gems", "a") || who.Rights.May(millpond.VerbYank, "gems", "a") || who.Rights.May(millpond.VerbPublish, "wheels", "a") {
+		t.Errorf("a login for publishing to gems made %+v", made)
 	}
 }
 

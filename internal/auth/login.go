@@ -217,7 +217,7 @@ func (a *Auth) setUpAs(ctx context.Context, client, name, secret, password strin
 }
 
 // Login implements format.Accounts.
-func (x *accounts) Login(ctx context.Context, name, password string) (*format.Token, error) {
+func (x *accounts) Login(ctx context.Context, name, password string, t format.Token) (*format.Token, error) {
 	a := x.auth
 	if tokenID(password) == "" && !a.state.Load().settings.Passwords {
 		return nil, wrong(millpond.Unsupported, "people do not log in with passwords here", "log in at "+x.page("login")+", or give a token as the password")
@@ -231,5 +231,8 @@ func (x *accounts) Login(ctx context.Context, name, password string) (*format.To
 	if i.token != nil {
 		actor.Token = i.token.ID
 	}
-	return a.newToken(ctx, repo.Caller{Actor: actor, Rights: i}, i.name, format.Token{Name: strings.TrimSpace(x.format + " login")})
+	if t.Name == "" {
+		t.Name = strings.TrimSpace(x.format + " login")
+	}
+	return a.newToken(ctx, repo.Caller{Actor: actor, Rights: i}, i.name, t)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/format"
 	"millpond/repo"
 )
 
@@ -102,7 +103,7 @@ func TestPasswords(t *testing.T) {
 	r.must(r.Configure(off))
 	_, err = r.identify(with("/x", basicOf("ann", "a-third-password")))
 	r.kind("where passwords are off", err, millpond.Unauthenticated)
-	_, err = ann.Accounts.Login(ctx, "ann", "a-third-password")
+	_, err = ann.Accounts.Login(ctx, "ann", "a-third-password", format.Token{})
 	r.kind("log in where passwords are off", err, millpond.Unsupported)
 }
 
@@ -362,7 +363,7 @@ func BenchmarkIdentify(b *testing.B) {
 		b.Fatal(err)
 	}
 	none := repo.Caller{Actor: millpond.Actor{}}
-	made, err := a.AccountsFor(none, "", "", nil).Login(b.Context(), "root", secret)
+	made, err := a.AccountsFor(none, "", "", nil).Login(b.Context(), "root", secret, format.Token{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -167,7 +167,7 @@ func (s *Server) login(c *call, in LoginDocument) (*TokenDocument, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := a.Login(c.r.Context(), in.Name, in.Password)
+	t, err := a.Login(c.r.Context(), in.Name, in.Password, format.Token{})
 	return (*TokenDocument)(t), err
 }
 
