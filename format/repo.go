@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"millpond"
@@ -198,3 +199,7 @@ type Listed struct {
 	Version string        // the one last published, of those that are not deleted
 	File    millpond.File // its first file by name: Name, Size, Digests, Blob, Type, Published, Yanked and Meta; not to be changed
 }
+
+// IsHosted reports whether a layer, as a Part or a Version has it, is one that was published to: ours, or that of a repository
+// which this one reads through to, whose layers end in a slash. Any other is an upstream's.
+func IsHosted(layer string) bool { return layer == "" || strings.HasSuffix(layer, "/") }

@@ -245,3 +245,11 @@ func TestMatches(t *testing.T) {
 		}
 	}
 }
+
+func TestIsHosted(t *testing.T) {
+	for layer, want := range map[string]bool{"": true, "staging/": true, "upstream.example": false, "staging/upstream.example": false} {
+		if got := format.IsHosted(layer); got != want {
+			t.Errorf("IsHosted(%q) = %t, want %t", layer, got, want)
+		}
+	}
+}

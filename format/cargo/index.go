@@ -14,10 +14,6 @@ import (
 	"millpond/format"
 )
 
-// published reports whether a layer is one that was published to: ours, or that of a repository which this one reads
-// through to.
-func published(layer string) bool { return layer == "" || strings.HasSuffix(layer, "/") }
-
 // A hostedMeta is the record of a version that was published here: its line, with "yanked":false and no line break.
 type hostedMeta struct {
 	Line string `json:"line"`
@@ -53,7 +49,7 @@ func (x indexer) write(ctx context.Context, to io.Writer) error {
 		}
 		var text []byte
 		var err error
-		if published(one.Layer) {
+		if format.IsHosted(one.Layer) {
 			text, err = x.rows(one)
 		} else {
 			text, err = x.kept(ctx, one, about)

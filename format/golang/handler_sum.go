@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"millpond"
@@ -87,17 +86,13 @@ func (h handler) hosts(ctx context.Context, path, version string) (bool, error) 
 	default:
 		return false, nil
 	}
-	hosted := slices.ContainsFunc(p.Parts, func(part millpond.Part) bool { return publishedTo(part.Layer) })
+	hosted := slices.ContainsFunc(p.Parts, func(part millpond.Part) bool { return format.IsHosted(part.Layer) })
 	if !hosted || len(p.Parts) == 1 {
 		return hosted, nil
 	}
 	v := p.Version(version)
-	return v != nil && publishedTo(v.Layer), nil
+	return v != nil && format.IsHosted(v.Layer), nil
 }
-
-// publishedTo reports whether a layer is one that was published to: ours, or that of a repository which this one reads
-// through to.
-func publishedTo(layer string) bool { return layer == "" || strings.HasSuffix(layer, "/") }
 
 func (h handler) getTile(w http.ResponseWriter, r *http.Request, p Path) error {
 	if _, err := findDatabase(h.repo.Option("sumdb"), p.Database); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"millpond"
+	"millpond/format"
 )
 
 // getKeys answers with the upstream's keys, as they were kept, and with our own. A pond that has signed nothing names none:
@@ -88,7 +89,7 @@ func (h *handler) getAttestations(w http.ResponseWriter, r *http.Request, p Path
 	if one == nil || mainFile(one) == nil {
 		return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s has no version %s", p.Package, p.Spec)}
 	}
-	if published(one.Layer) {
+	if format.IsHosted(one.Layer) {
 		f := bundle(one)
 		if f == nil {
 			return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("%s@%s was published without attestations", p.Package, p.Spec)}

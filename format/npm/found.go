@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"millpond"
+	"millpond/format"
 )
 
 // mostSearched is how many names a search looks at among what is held here.
@@ -67,7 +68,7 @@ func foundObject(v *view) map[string]json.RawMessage {
 		"name": appendQuoted(nil, v.pkg.Name), "version": appendQuoted(nil, one.Name), "date": appendQuoted(nil, writeTime(one.Published)),
 		"links": json.RawMessage("{}"), "maintainers": json.RawMessage("[]"), "publisher": json.RawMessage("{}"),
 	}
-	if published(one.Layer) {
+	if format.IsHosted(one.Layer) {
 		var about map[string]json.RawMessage
 		json.Unmarshal(one.Meta, &about) // what is not there is not shown
 		for _, field := range []string{"description", "keywords"} {

@@ -28,13 +28,9 @@ type fileMeta struct {
 	PredicateType string `json:"predicateType,omitempty"` // of attestations
 }
 
-// published reports whether a layer is one that was published to: ours, or that of a repository which this one reads
-// through to.
-func published(layer string) bool { return layer == "" || strings.HasSuffix(layer, "/") }
-
 // hosts reports whether a package, or a part of it, was published here.
 func hosts(p *millpond.Package) bool {
-	return slices.ContainsFunc(p.Parts, func(one millpond.Part) bool { return published(one.Layer) })
+	return slices.ContainsFunc(p.Parts, func(one millpond.Part) bool { return format.IsHosted(one.Layer) })
 }
 
 // mainFile is a version's tarball; nil if it has none.

@@ -45,7 +45,7 @@ func newWriter(ctx context.Context, repo format.Repo, v *view, base string) (*wr
 	hosted := map[string]map[string]member{} // by layer and version
 	for i := range v.pkg.Parts {
 		one := &v.pkg.Parts[i]
-		if published(one.Layer) {
+		if format.IsHosted(one.Layer) {
 			p, members, err := w.rows(ctx, *one)
 			if err != nil {
 				w.close()

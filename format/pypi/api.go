@@ -218,7 +218,7 @@ func (a *apiWriter) write(ctx context.Context, w io.Writer) error {
 // aboutChosen makes info and vulnerabilities be those of the chosen version: of the project's document only if that is what
 // they are about, else from the version's own document, else from the metadata of one of its wheels.
 func (a *apiWriter) aboutChosen(ctx context.Context, x *apiIndex) error {
-	hosted := published(a.chosen.Layer)
+	hosted := format.IsHosted(a.chosen.Layer)
 	if a.doc != nil && !hosted && compareVersions(normalVersion(x.version), a.chosen.Name) == 0 {
 		return nil
 	}

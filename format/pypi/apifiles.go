@@ -134,7 +134,7 @@ func (a *apiWriter) url(f *millpond.File) string {
 // records, where the upstream's document lags behind its index.
 func (a *apiWriter) entry(x *apiIndex, v *millpond.Version, f *millpond.File) ([]byte, error) {
 	at, ok := x.files[f.Name]
-	if !ok || published(v.Layer) { // what is hosted no upstream describes
+	if !ok || format.IsHosted(v.Layer) { // what is hosted no upstream describes
 		return a.madeEntry(f)
 	}
 	raw := make([]byte, at.end-at.off)

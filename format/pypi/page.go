@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"millpond"
+	"millpond/format"
 )
 
 // A page is what both forms of a project's page say.
@@ -110,13 +111,9 @@ func (g *page) addFiles(v *millpond.Version, records map[string]*fileRecord) {
 	}
 }
 
-// published reports whether a layer is one that was published to: ours, or that of a repository which this one reads
-// through to.
-func published(layer string) bool { return layer == "" || strings.HasSuffix(layer, "/") }
-
 // marked is the file as pages show it: what is hosted here can be yanked by the version too, files that come later with it.
 func marked(v *millpond.Version, f *millpond.File) *millpond.File {
-	if !published(v.Layer) || !v.Yanked || f.Yanked {
+	if !format.IsHosted(v.Layer) || !v.Yanked || f.Yanked {
 		return f
 	}
 	yanked := *f

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"millpond"
@@ -135,14 +134,14 @@ func (h handler) meant(ctx context.Context, keys []millpond.Key) (left []millpon
 			ours = ours || millpond.Is(err, millpond.Gone)
 			continue
 		}
-		ours = ours || slices.ContainsFunc(pkg.Parts, func(one millpond.Part) bool { return published(one.Layer) })
+		ours = ours || slices.ContainsFunc(pkg.Parts, func(one millpond.Part) bool { return format.IsHosted(one.Layer) })
 		v := pkg.Version(k.Version)
 		for i := range pkg.Hidden {
 			if v == nil && pkg.Hidden[i].Version.Name == k.Version {
 				v = &pkg.Hidden[i].Version
 			}
 		}
-		if v != nil && published(v.Layer) {
+		if v != nil && format.IsHosted(v.Layer) {
 			return []millpond.Key{k}, true
 		}
 		if v != nil && len(left) == 0 {
@@ -155,10 +154,6 @@ func (h handler) meant(ctx context.Context, keys []millpond.Key) (left []millpon
 	slices.SortStableFunc(keys, func(a, b millpond.Key) int { return h.log.rank(a.Package) - h.log.rank(b.Package) })
 	return keys[:min(len(keys), mostMeant)], ours
 }
-
-// published reports whether a layer is one that was published to: ours, or that of a repository which this one reads
-// through to.
-func published(layer string) bool { return layer == "" || strings.HasSuffix(layer, "/") }
 
 type whole struct{ *bytes.Reader }
 

@@ -160,22 +160,14 @@ func appendField(b []byte, name, value string) []byte {
 	return append(b, "\r\n"...)
 }
 
-// beginBody ends the header: body is what is known of the body, all of it if whole.
-func (x *response) beginBody(body []byte, whole bool) {
+// beginBody ends the header. body is how the body begins.
+func (x *response) beginBody(body []byte) {
 	if x.begun {
 		return
 	}
 	x.begun = true
 	if hasBody(x.status) {
-		switch isHead := x.request.Method == http.MethodHead; {
-		case x.length >= 0:
-		case whole && (!isHead || len(body) > 0):
-			x.out = append(x.out, "Content-Length: "...)
-			x.out = strconv.AppendInt(x.out, int64(len(body)), 10)
-			x.out = append(x.out, "\r\n"...)
-		default:
-			x.chunked = !isHead
-		}
+		x.chunked = x.length < 0 && x.request.Method != http.MethodHead
 		if !x.typed && len(body) > 0 {
 			x.out = appendField(x.out, "Content-Type", http.DetectContentType(body))
 		}
@@ -204,7 +196,7 @@ func (x *response) Write(b []byte) (int, error) {
 		if len(x.held) > 0 {
 			first = x.held
 		}
-		x.beginBody(first, false)
+		x.beginBody(first)
 		if len(x.held) > 0 {
 			x.put(x.held)
 			x.held = x.held[:0]
@@ -280,7 +272,7 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 	if !isFile || !canSend || x.length < 0 || !x.typed || x.request.Method == http.MethodHead {
 		return io.Copy(onlyWriter{x}, src)
 	}
-	x.beginBody(nil, false)
+	x.beginBody(nil)
 	if len(x.out) > 0 {
 		// Alone the header would be a packet, and wake the client for nothing, which costs as much as finding the file.
 		_, x.failed = writeMore(x.conn.Conn, x.out)
@@ -306,7 +298,7 @@ func (x *response) FlushError() error {
 		return err
 	}
 	if !x.begun {
-		x.beginBody(x.held, false)
+		x.beginBody(x.held)
 		if len(x.held) > 0 {
 			x.put(x.held)
 			x.held = x.held[:0]
@@ -323,13 +315,25 @@ func (x *response) send() {
 	}
 }
 
+// count says how long a body is that is all held, if the handler did not.
+func (x *response) count() {
+	if x.length >= 0 || !hasBody(x.status) || x.request.Method == http.MethodHead && len(x.held) == 0 {
+		return
+	}
+	x.length = int64(len(x.held))
+	x.out = append(x.out, "Content-Length: "...)
+	x.out = strconv.AppendInt(x.out, x.length, 10)
+	x.out = append(x.out, "\r\n"...)
+}
+
 // finish ends the answer, and reports whether the connection can have another.
 func (x *response) finish() bool {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
 	if !x.begun {
-		x.beginBody(x.held, true)
+		x.count()
+		x.beginBody(x.held)
 		x.put(x.held)
 	}
 	if x.chunked {
