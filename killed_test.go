@@ -184,7 +184,7 @@ func (v *victim) kill() {
 }
 
 func (v *victim) env() []string {
-	return []string{"HOME=" + v.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + v.home, "GOENV=off", "MILLPOND_URL=" + v.base, "MILLPOND_DATA=" + v.path("data")}
+	return []string{raceEnv(), "HOME=" + v.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + v.home, "GOENV=off", "MILLPOND_URL=" + v.base, "MILLPOND_DATA=" + v.path("data")}
 }
 
 // command runs a command of the program; it must succeed.
