@@ -3,6 +3,7 @@ package millpond_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -44,7 +45,7 @@ func (m waiting) Run() int {
 	asked := false
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
 	if !asked {
-		if err := flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0))); err != nil {
+		if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
 			panic(err)
 		}
 	}
@@ -54,6 +55,18 @@ func (m waiting) Run() int {
 // raceEnv has a pond that is watched for races end when it ends: otherwise each command of it takes a second more, in which
 // its last goroutines might still show one.
 func raceEnv() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
+
+// findRaces finds what a pond said of a race that was seen in it, whichever way it ended.
+func findRaces(log string) error {
+	said, err := os.ReadFile(log)
+	if os.IsNotExist(err) {
+		return nil // there was no pond
+	}
+	if at := bytes.Index(said, []byte("WARNING: DATA RACE")); at >= 0 {
+		return fmt.Errorf("a race in the pond:\n%.6000s", said[at:])
+	}
+	return err
+}
 
 // TestScripts runs the scripts of testdata/script with real clients; README.md there explains their commands.
 func TestScripts(t *testing.T) {
@@ -117,7 +130,7 @@ func setUp(env *testscript.Env) error {
 		for _, up := range s.upstreams {
 			up.Close()
 		}
-		if err := findSecrets(env.WorkDir); err != nil {
+		if err := errors.Join(findSecrets(env.WorkDir), findRaces(s.log)); err != nil {
 			env.T().Fatal(err)
 		}
 	})
