@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"os"
 	"time"
 )
 
@@ -169,15 +168,6 @@ type Arriving interface {
 	// Await waits until Arrived is at least n or the bytes are complete and verified, and reports whether that came to be
 	// before ctx ended.
 	Await(ctx context.Context, n int64) bool
-}
-
-// Filed is an Arriving whose bytes so far may be in a file, from which the kernel can send them.
-type Filed interface {
-	Arriving
-	// Piece waits, as Read does, for at most n bytes at the reader's position, and says where in a file they are. The file is
-	// not the caller's alone: its offset is neither used nor moved, and it may be closed by others at any time. Who has used
-	// the bytes seeks behind them. errors.ErrUnsupported if they have to be read.
-	Piece(n int64) (f *os.File, off, size int64, err error)
 }
 
 // An Actor is who asks, and by what: what an event says of whoever made the change.

@@ -14,7 +14,7 @@ import (
 
 // byPieces reads as a server does that has the kernel send the bytes.
 type byPieces struct {
-	millpond.Filed
+	Filed
 	pieces int
 }
 
@@ -53,7 +53,7 @@ func (r *rig) pieces(f File) *byPieces {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { body.Close() })
-	filed, ok := body.(millpond.Filed)
+	filed, ok := body.(Filed)
 	if !ok {
 		r.t.Fatalf("a download's body is a %T, and of no file", body)
 	}

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"millpond"
+	"millpond/fetch"
 )
 
 // ReadFrom sends a body. A file goes to the connection as a file, so that the kernel can send it, and so does what has arrived
@@ -27,7 +27,7 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 		_, isFile = body.(syscall.Conn)
 	}
 	parts, isArriving := x.ResponseWriter.(partSender)
-	arriving, ok := body.(millpond.Filed)
+	arriving, ok := body.(fetch.Filed)
 	isArriving = isArriving && ok
 	if !isFile && !isArriving || x.request.TLS != nil || x.counted > 0 {
 		return io.Copy(onlyWriter{x}, src)
@@ -81,7 +81,7 @@ func sendFile(to io.ReaderFrom, file io.Reader, n int64) (int64, bool, error) {
 }
 
 // sendPiece sends at most n bytes of what has come of a download, and reports whether there may be more.
-func sendPiece(to partSender, body millpond.Filed, n int64) (int64, bool, error) {
+func sendPiece(to partSender, body fetch.Filed, n int64) (int64, bool, error) {
 	f, off, n, err := body.Piece(n)
 	if err == io.EOF {
 		return 0, false, nil
