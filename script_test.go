@@ -56,18 +56,6 @@ func (m waiting) Run() int {
 // its last goroutines might still show one.
 func raceEnv() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
 
-// findRaces finds what a pond said of a race that was seen in it, whichever way it ended.
-func findRaces(log string) error {
-	said, err := os.ReadFile(log)
-	if os.IsNotExist(err) {
-		return nil // there was no pond
-	}
-	if at := bytes.Index(said, []byte("WARNING: DATA RACE")); at >= 0 {
-		return fmt.Errorf("a race in the pond:\n%.6000s", said[at:])
-	}
-	return err
-}
-
 // TestScripts runs the scripts of testdata/script with real clients; README.md there explains their commands.
 func TestScripts(t *testing.T) {
 	folders, err := filepath.Glob("testdata/script/*/*.txtar")

@@ -1,6 +1,7 @@
 package millpond_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,6 +50,18 @@ func findSecrets(work string) error {
 	return errors.Join(found...)
 }
 
+// findRaces finds what a pond said of a race that was seen in it, whichever way it ended.
+func findRaces(log string) error {
+	said, err := os.ReadFile(log)
+	if os.IsNotExist(err) {
+		return nil // there was no pond
+	}
+	if at := bytes.Index(said, []byte("WARNING: DATA RACE")); at >= 0 {
+		return fmt.Errorf("a race in the pond:\n%.6000s", said[at:])
+	}
+	return err
+}
+
 func TestFindSecrets(t *testing.T) {
 	const token = "mp_0123456789ab_0123456789012345678901234567890123456789abc"
 	for name, c := range map[string]struct {
@@ -67,5 +80,25 @@ func TestFindSecrets(t *testing.T) {
 		if err := findSecrets(work); (err != nil) != c.found {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+func TestFindRaces(t *testing.T) {
+	for name, c := range map[string]struct {
+		said  string
+		found bool
+	}{
+		"a race": {"serves\n==================\nWARNING: DATA RACE\nWrite at 0x00c", true}, "a warning": {`{"level":"WARN","msg":"race"}`, false}, "nothing": {"", false},
+	} {
+		log := filepath.Join(t.TempDir(), "pond.log")
+		if err := os.WriteFile(log, []byte(c.said), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := findRaces(log); (err != nil) != c.found {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if err := findRaces(filepath.Join(t.TempDir(), "none")); err != nil {
+		t.Errorf("no log: got %v", err)
 	}
 }
