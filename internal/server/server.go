@@ -181,6 +181,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.answer(w,
 // answer answers one request that came to a door; nil is the listener that all repositories share.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *door) {
 	t := s.table.Load()
+	if r.ProtoMajor == 2 {
+		if one := newStream(w, s.patience); one != nil {
+			defer one.end() // after finish
+			w = one
+		}
+	}
 	x := s.pool.Get().(*response)
 	ex := &exchange{}
 	ex.id[0] = s.nodeID + strconv.FormatUint(s.requests.Add(1), 36)
