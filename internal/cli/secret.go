@@ -17,6 +17,10 @@ import (
 func (p *Process) secret(what string) (string, error) {
 	if f, ok := p.In.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprintf(p.Err, "%s: ", what)
+		if shown, err := term.GetState(int(f.Fd())); err == nil {
+			p.typed.hide(func() { term.Restore(int(f.Fd()), shown) })
+			defer p.typed.hide(nil)
+		}
 		text, err := term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(p.Err)
 		return string(text), err
