@@ -85,6 +85,9 @@ func (c *auditCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return &millpond.Error{Kind: millpond.BadUpstream, Why: "the log ended early: this is not all of it", Err: err}
 	}
+	if c.Follow {
+		return &millpond.Error{Kind: millpond.Unready, Why: "the pond tells no more: it is being stopped", Hint: "follow again once it runs, with --since"}
+	}
 	return nil
 }
 
