@@ -51,6 +51,8 @@ func (c *Config) check(formats []format.Format) []error {
 		u, err := url.Parse(c.PublicURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			wrong("public_url", "an address like https://pond.example/ is needed")
+		} else if u.EscapedPath() != u.Path {
+			wrong("public_url", "its path has characters that need escaping")
 		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
