@@ -26,7 +26,7 @@ func (p *Process) secret(what string) (string, error) {
 		return string(text), err
 	}
 	if p.In == nil {
-		return "", &millpond.Error{Kind: millpond.Invalid, Why: "a " + what + " is needed, and there is nobody to ask", Hint: "pipe it in"}
+		return "", &millpond.Error{Kind: millpond.Invalid, Why: "what is missing: the " + what + "; there is nobody to ask", Hint: "pipe it in"}
 	}
 	lines, ok := p.In.(*bufio.Reader)
 	if !ok {
@@ -38,7 +38,7 @@ func (p *Process) secret(what string) (string, error) {
 		return "", err
 	}
 	if text = strings.TrimRight(text, "\r\n"); text == "" {
-		return "", &millpond.Error{Kind: millpond.Invalid, Why: "a " + what + " is needed, and nothing was piped in"}
+		return "", &millpond.Error{Kind: millpond.Invalid, Why: "what is missing: the " + what + "; nothing was piped in"}
 	}
 	return text, nil
 }
