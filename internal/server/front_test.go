@@ -140,3 +140,30 @@ func TestFollowersDoNotHoldUpTheStop(t *testing.T) {
 		t.Errorf("who follows got %q, %v; want all that there is, and a clean end", b, err)
 	}
 }
+
+// S10: a page that leads a name of its own to loopback says that it came through the front server, which it can.
+func TestS10PageThatPosesAsTheFrontServer(t *testing.T) {
+	place := public("alpha", echo{name: "one"})
+	place.config.Hosts = []string{"alpha.example"}
+	s, _ := start(t, Settings{Loopback: true, PublicURL: &url.URL{Scheme: "https", Host: "pond.example", Path: "/"}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, place)
+	for _, c := range []struct {
+		host, said string
+		want       int
+	}{
+		{"evil.example", "", 400}, {"evil.example", "localhost", 400}, {"evil.example", "pond.example", 400}, {"evil.example", "alpha.example", 400},
+		{"pond.example", "", 200}, {"127.0.0.1:8080", "pond.example", 200}, {"127.0.0.1:8080", "alpha.example", 200}, {"alpha.example", "", 200}, {"localhost", "evil.example", 400},
+	} {
+		change := []func(*http.Request){host(c.host)}
+		if c.said != "" {
+			change = append(change, header("X-Forwarded-Host", c.said))
+		}
+		if w := get(t, s, "/alpha/x", change...); w.Code != c.want {
+			t.Errorf("Host %s, X-Forwarded-Host %q = %d %s, want %d", c.host, c.said, w.Code, w.Body, c.want)
+		}
+	}
+	for _, field := range passedOn {
+		if w := get(t, s, "/-/api/check", method("POST"), header(field, "localhost")); w.Code != 403 {
+			t.Errorf("what came through a front server, which says so by %s alone, may check: %d", field, w.Code)
+		}
+	}
+}

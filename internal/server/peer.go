@@ -46,7 +46,9 @@ func (s *Settings) peer(p *peer, r *http.Request) error {
 		p.addr = ap.Addr().Unmap()
 	}
 	// A request that came through another program did not come from this machine's own user, trusted or not.
-	p.forward = len(r.Header["X-Forwarded-For"]) > 0 || len(r.Header["Forwarded"]) > 0 || len(r.Header["Via"]) > 0
+	for _, field := range passedOn {
+		p.forward = p.forward || len(r.Header[field]) > 0
+	}
 	if len(s.Trusted) == 0 || !s.trusts(p.addr) {
 		return nil
 	}
@@ -70,6 +72,9 @@ func (s *Settings) peer(p *peer, r *http.Request) error {
 	}
 	return nil
 }
+
+// passedOn are what front servers add to requests; few add all.
+var passedOn = [...]string{"X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto"} // never changed
 
 // hop reads an address of X-Forwarded-For: some front servers write its port too, and brackets.
 func hop(text string) (netip.Addr, bool) {

@@ -104,7 +104,7 @@ func TestARepositoryIsTheRootOfItsHost(t *testing.T) {
 			t.Errorf("%s: GET %s of %s = %d %q, want %d and %q", c.name, c.path, c.host, w.Code, w.Body, c.status, c.want)
 		}
 	}
-	if w := h.send("", "GET", "/x", nil, host("10.0.0.1"), from("127.0.0.1:5"), header("X-Forwarded-Host", "one.example"), header("X-Forwarded-For", "192.0.2.9")); w.Code != 200 || !strings.Contains(w.Body.String(), at) {
+	if w := h.send("", "GET", "/x", nil, host("127.0.0.1:8080"), from("127.0.0.1:5"), header("X-Forwarded-Host", "one.example"), header("X-Forwarded-For", "192.0.2.9")); w.Code != 200 || !strings.Contains(w.Body.String(), at) {
 		t.Errorf("behind a front server that is trusted = %d %q, want the host's repository", w.Code, w.Body)
 	}
 	if w := h.send("", "GET", "/x", nil, host("one.example"), header("Cookie", "millpond=x")); strings.Contains(w.Body.String(), "Cookie") {
