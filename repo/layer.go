@@ -47,6 +47,7 @@ type listing struct {
 	fresh   time.Time
 	stale   error  // why it is not fresh; nil if it is
 	bump    uint64 // the package's generation that began when it came in; 0 if it was kept
+	deleted bool   // a version that was published here was deleted
 }
 
 // A nameList is the names that a layer lists.
