@@ -175,40 +175,6 @@ func (l *upstream) failed(k millpond.Key, f *millpond.File, err error) {
 	}
 }
 
-// mark notes in the listing whether the upstream's bytes of a file are wrong, so that a format can leave out what it cannot
-// give. It does nothing for a file that no listing names.
-func (l *upstream) mark(ctx context.Context, k millpond.Key, corrupt bool) error {
-	lock := l.flights.replacing(k.Package)
-	lock.Lock()
-	defer lock.Unlock()
-	a, err := l.pond.catalog.Answer(ctx, catalog.Question{Layer: l.id, Kind: "package", Package: k.Package})
-	if err != nil || a.Absent {
-		if millpond.Is(err, millpond.NotFound) {
-			return nil
-		}
-		return err
-	}
-	pkg, err := decodeListing(a.Record, l.name)
-	if err != nil {
-		return err
-	}
-	v := pkg.Version(k.Version)
-	if v == nil {
-		return nil
-	}
-	f := v.File(k.File)
-	if f == nil || f.Corrupt == corrupt {
-		return nil
-	}
-	f.Corrupt = corrupt
-	a.Record, a.Changed = encodeListing(pkg), l.pond.now()
-	if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
-		return err
-	}
-	l.pond.forgetViews(k.Package)
-	return nil
-}
-
 // detail is an event's further words.
 func detail(pairs ...any) json.RawMessage {
 	m := make(map[string]any, len(pairs)/2)

@@ -64,4 +64,5 @@ type opening struct {
 	stat   bool // only its facts are wanted
 	mode   Mode // what to do with a file that is not held; "" is Store
 	ahead  bool // nobody waits for it
+	listed bool // what is told of it is what its package's listing says
 }

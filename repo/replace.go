@@ -32,6 +32,65 @@ func (l *upstream) replace(ctx context.Context, a, from *catalog.Answer) error {
 	return l.pond.catalog.PutAnswer(ctx, a)
 }
 
+// mark notes in the listing whether the upstream's bytes of a file are wrong, so that a format can leave out what it cannot
+// give. It does nothing for a file that no listing names.
+func (l *upstream) mark(ctx context.Context, k millpond.Key, corrupt bool) error {
+	return l.note(ctx, k, func(f *millpond.File) bool {
+		differs := f.Corrupt != corrupt
+		f.Corrupt = corrupt
+		return differs
+	})
+}
+
+// stay makes the listing agree with the bytes that are held of a file, where f, which it says, does not: they came first, while
+// it was read anew and had others.
+func (l *upstream) stay(ctx context.Context, k millpond.Key, f *millpond.File, h *catalog.Holding) error {
+	first := h.Digests
+	if len(first) == 0 {
+		first = []millpond.Digest{h.SHA256}
+	}
+	same := func(f *millpond.File) bool {
+		return sameDigests(f.Digests, first) && sameDigests(f.Digests, []millpond.Digest{h.SHA256})
+	}
+	if same(f) || l.format.Info().Moving {
+		return nil
+	}
+	err := l.note(ctx, k, func(f *millpond.File) bool {
+		if same(f) {
+			return false
+		}
+		f.Digests, f.Size = first, h.Size
+		return true
+	})
+	return l.pond.spare(ctx, "which bytes of "+k.String()+" came first", err)
+}
+
+// note changes what the kept listing says of a file. It does nothing for a file that no listing names, or if change says that
+// nothing differs.
+func (l *upstream) note(ctx context.Context, k millpond.Key, change func(f *millpond.File) bool) error {
+	lock := l.flights.replacing(k.Package)
+	lock.Lock()
+	defer lock.Unlock()
+	a, err := l.pond.catalog.Answer(ctx, catalog.Question{Layer: l.id, Kind: "package", Package: k.Package})
+	if err != nil || a.Absent {
+		return others(err)
+	}
+	pkg, err := decodeListing(a.Record, l.name)
+	if err != nil {
+		return err
+	}
+	f := fileOf(pkg, [2]string{k.Version, k.File})
+	if f == nil || !change(f) {
+		return nil
+	}
+	a.Record, a.Changed = encodeListing(pkg), l.pond.now()
+	if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
+		return err
+	}
+	l.pond.forgetViews(k.Package)
+	return nil
+}
+
 // takeMarks marks those files of a listing as corrupt, or as right again, that were marked so in the kept one since it was read.
 func (l *upstream) takeMarks(ctx context.Context, a, from *catalog.Answer) error {
 	kept, err := l.pond.catalog.Answer(ctx, a.Question)
