@@ -122,6 +122,9 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 		// The record first: a record without its blob is a refetch, a blob without a record is swept. What is sealed anew
 		// in between has a new record, and stays.
 		since := p.now().Truncate(time.Second)
+		if p.fromFuture(ctx, u.Blob) {
+			continue // it would not go now, and is not to be forgotten: it goes next time
+		}
 		if err := p.catalog.LoseBlob(ctx, u.Blob); err != nil {
 			return gone, err
 		}
@@ -138,6 +141,18 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 	}
 	p.log.InfoContext(ctx, "evicted", "blobs", len(victims), "bytes", gone)
 	return gone, nil
+}
+
+// fromFuture reports whether a blob was sealed by a clock that was wrong, hours from now, and makes it one sealed now: it would
+// count as young until that day.
+func (p *Pond) fromFuture(ctx context.Context, d millpond.Digest) bool {
+	s, ok := p.blobs.(blob.Sweeper)
+	info, err := p.blobs.Stat(ctx, d)
+	if !ok || err != nil || !info.Sealed.After(p.now().Add(time.Hour)) {
+		return false
+	}
+	err = s.DeleteOlder(ctx, d, time.Time{}) // which deletes nothing
+	return millpond.Is(err, millpond.Conflict)
 }
 
 // excess is how many bytes must go.
@@ -213,7 +228,7 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 		if err != nil {
 			continue // just deleted
 		}
-		if !info.Sealed.Before(now.Add(-grace)) {
+		if !info.Sealed.Before(now.Add(-grace)) && !(info.Sealed.After(now.Add(time.Hour)) && p.fromFuture(ctx, d)) {
 			young[d] = info.Size
 		}
 		if batch = append(batch, d); len(batch) == cap(batch) {
