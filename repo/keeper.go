@@ -191,6 +191,9 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	if err := p.purge(ctx, now); err != nil {
 		return 0, err
 	}
+	if err := p.forgetAbsences(ctx, now); err != nil {
+		return 0, err
+	}
 	swept, orphans := 0, int64(0)
 	young := map[millpond.Digest]int64{} // of the batch: their sizes
 	batch := make([]millpond.Digest, 0, 500)
@@ -246,6 +249,21 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	p.did(ctx, jobSweep)
 	p.log.InfoContext(ctx, "swept", "blobs", swept)
 	return swept, nil
+}
+
+// forgetAbsences lets go of what upstreams said long ago not to have, and nobody turns to any more: clients ask for names without
+// end.
+func (p *Pond) forgetAbsences(ctx context.Context, now time.Time) error {
+	for _, r := range p.Repositories() {
+		for _, one := range r.layers {
+			if l, ok := one.(*upstream); ok {
+				if _, err := p.catalog.DropAbsences(ctx, l.id, now.Add(-max(unused, r.absent(), r.info.OldAbsence))); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // sweepUnnamed deletes a blob if nothing names it now: Conflict if something does. Nobody who has seen the blob and is about
