@@ -48,6 +48,7 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 	if ok {
 		job.Verify = func(ctx context.Context, r io.ReaderAt, size int64) error {
 			doubt = nil
+			defer s.close() // what it has read of the upstream
 			err := verifier.Verify(ctx, k, r, size)
 			if errors.Is(err, format.Unverified) {
 				doubt, err = err, nil

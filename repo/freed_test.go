@@ -7,6 +7,7 @@ import (
 
 	"millpond"
 	"millpond/format"
+	"millpond/repo"
 )
 
 // TestOwnersFreeDeletedNames: a name that was hosted stays hidden after its last version is deleted, until an owner frees it;
@@ -88,4 +89,16 @@ func TestPartsAloneMakeNoVersion(t *testing.T) {
 	}
 	_, err = to.Package(t.Context(), "widget")
 	wantKind(t, "deleted, and a part of another expired", err, millpond.Gone)
+}
+
+// TestNothingIsPromotedToWhatHostsNothing: the configuration says that nothing is hosted there, to those who promote as well.
+func TestNothingIsPromotedToWhatHostsNothing(t *testing.T) {
+	r := newRig(t)
+	closed := repo.Config{Name: "closed", Format: r.config.Format, ReadOnly: true}
+	r.configure(closed)
+	r.published(r.ours("r"), "widget", "1.0", "ours")
+	_, err := r.pond.Promote(t.Context(), r.as("alice", "* * *"), repo.Promotion{From: "r", To: "closed", Items: []millpond.Key{{Package: "widget"}}})
+	wantKind(t, "promoted to what hosts nothing", err, millpond.Unsupported)
+	_, err = r.ours("closed").Package(t.Context(), "widget")
+	wantKind(t, "there", err, millpond.NotFound)
 }

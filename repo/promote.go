@@ -49,12 +49,12 @@ func (p *Pond) Promote(ctx context.Context, c Caller, pr Promotion) (*Promoted, 
 	if pr.From == pr.To || len(pr.Items) == 0 {
 		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a promotion names something, and two repositories", Hint: "millpond promote staging release widget@1.2.0"}
 	}
-	if to.config.ReadOnly {
-		return nil, &millpond.Error{Kind: millpond.Unsupported, Why: pr.To + " hosts nothing", Hint: "promote to a repository that hosts; its operator can change hosted: false"}
-	}
 	items, err := p.promotable(ctx, from, to, pr)
 	if err != nil {
 		return nil, err
+	}
+	if to.config.ReadOnly {
+		return nil, &millpond.Error{Kind: millpond.Unsupported, Why: pr.To + " hosts nothing", Hint: "promote to a repository that hosts; its operator can change hosted: false"}
 	}
 	out := &Promoted{}
 	err = p.catalog.Update(ctx, c.Actor, func(tx catalog.Tx) error {
