@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"testing"
@@ -51,8 +52,13 @@ func TestF15ReplacedWhileItIsDownloaded(t *testing.T) {
 		}
 		r.pass(time.Hour)
 	}
-	if n := len(r.eventsOf("replaced")); n == 0 {
-		t.Error("no event tells that the upstream has replaced it")
+	for i := range 4 {
+		r.put("alpha", fmt.Sprintf("2.%d", i), noise(3, kib))
+		r.pass(time.Hour)
+		r.good("index", r.index("alpha"), nil)
+	}
+	if n := len(r.eventsOf("replaced")); n != 2 { // while it was on its way, and when it was kept
+		t.Errorf("%d events tell that the upstream has replaced it, want 2: not one for each time that it is read", n)
 	}
 	p, err := r.ours("r").Package(t.Context(), "alpha")
 	if err != nil {
