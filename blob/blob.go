@@ -121,7 +121,8 @@ type Aside interface {
 
 // Sweeper deletes for a sweep, which decided some time ago that nothing names a blob.
 type Sweeper interface {
-	// DeleteOlder is Delete, but Conflict if the blob was sealed at or after before, even while this call runs.
+	// DeleteOlder is Delete, but Conflict if the blob was sealed at or after before, even while this call runs. One that was
+	// sealed hours from now, by a clock that was wrong, counts as sealed now from then on.
 	DeleteOlder(ctx context.Context, d millpond.Digest, before time.Time) error
 }
 

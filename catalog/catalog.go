@@ -97,6 +97,9 @@ type Answers interface {
 	Answered(ctx context.Context, layer, kind string) iter.Seq2[string, error]
 	// DropAnswers forgets the answers of a layer; with pkg not empty those of that package only.
 	DropAnswers(ctx context.Context, layer, pkg string) error
+	// DropAbsences forgets of a layer that there is no such thing, where that was last said before a time; it returns how
+	// often it was.
+	DropAbsences(ctx context.Context, layer string, before time.Time) (int64, error)
 }
 
 // A Holding says which bytes are, or were, held for a file of an upstream. The record outlives the bytes: an evicted file

@@ -31,13 +31,27 @@ func (f *flight) fill(ctx context.Context) (millpond.Digest, error) {
 	if err != nil {
 		return millpond.Digest{}, err
 	}
-	defer leave()
+	defer func() {
+		if leave != nil {
+			leave()
+		}
+	}()
 	f.begin(ctx)
 	since, tries, changes := f.began, 0, 0
 	for resumes := 0; ; resumes++ {
+		if leave == nil {
+			if leave, err = f.u.enter(ctx); err != nil {
+				return millpond.Digest{}, err
+			}
+		}
 		before := f.arrived
 		err := f.attempt(ctx)
 		if err == nil {
+			if f.file.Verify != nil {
+				// It may ask the upstream too: of as many as there are places, each would wait for one, and none give up its own.
+				leave()
+				leave = nil
+			}
 			var sealed millpond.Digest
 			if sealed, err = f.finish(ctx); err == nil {
 				return sealed, nil

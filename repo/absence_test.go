@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"millpond"
+	"millpond/catalog"
 	"millpond/format"
 	"millpond/format/pypi"
 )
@@ -62,4 +64,42 @@ func TestF17GoneThoughSomebodyAsksOn(t *testing.T) {
 		}
 	}
 	t.Error("its index is served a quarter of an hour after its upstream began to say that there is none")
+}
+
+// What upstreams said long ago not to have is forgotten: clients ask for names without end. What a format still turns to stays.
+func TestOldAbsencesAreForgotten(t *testing.T) {
+	for _, one := range []struct {
+		name  string
+		of    format.Format
+		stays bool
+	}{{"nobody turns to it", pypi.Format{}, false}, {"clients need it", lasting{}, true}} {
+		t.Run(one.name, func(t *testing.T) {
+			r := newRig(t, func(r *rig) { r.config.Format = one.of })
+			e := r.put("alpha", "1.0", noise(1, kib))
+			r.hold(e)
+			r.want("never heard of", r.index("nobody"), http.StatusNotFound)
+			absent := func() bool {
+				_, err := r.catalog.Answer(t.Context(), catalog.Question{Layer: "r/up", Kind: "package", Package: "nobody"})
+				if err != nil && !millpond.Is(err, millpond.NotFound) {
+					t.Fatal(err)
+				}
+				return err == nil
+			}
+			for _, sweep := range []struct {
+				after time.Duration
+				want  bool
+			}{{time.Hour, true}, {2 * 24 * time.Hour, one.stays}, {60 * 24 * time.Hour, false}} {
+				r.pass(sweep.after)
+				if _, err := r.pond.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got := absent(); got != sweep.want {
+					t.Errorf("%v later it is remembered: %v, want %v", sweep.after, got, sweep.want)
+				}
+			}
+			r.up.Refuse()
+			r.good("what there is", r.index("alpha"), nil)
+			r.good("and its file", r.get(e.path()), e.bytes())
+		})
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -324,7 +323,7 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 		a.Checked, a.Fresh, a.Doubt = now, now.Add(s.freshFor(q)), time.Time{}
 		if docs, ok := s.retagged(a.Documents); ok {
 			a.Documents = docs
-			return &a, 0, l.spare(ctx, q, l.replace(ctx, &a))
+			return &a, 0, l.spare(ctx, q, l.replace(ctx, &a, present))
 		}
 		return &a, 0, l.spare(ctx, q, l.pond.catalog.Confirm(ctx, q.Question, a.Checked, a.Fresh))
 	case err == nil:
@@ -335,7 +334,7 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 		if present != nil && bytes.Equal(present.Record, a.Record) && sameTexts(present.Documents, a.Documents) {
 			a.Changed = present.Changed
 		}
-		if err := l.spare(ctx, q, l.replace(ctx, a)); err != nil {
+		if err := l.spare(ctx, q, l.replace(ctx, a, present)); err != nil {
 			return nil, 0, err
 		}
 		return a, q.accept(), nil
@@ -343,20 +342,6 @@ func (l *upstream) inquire(ctx context.Context, q inquiry, kept *catalog.Answer)
 		return l.absent(ctx, q, present, err)
 	}
 	return nil, 0, err
-}
-
-// replacing is what is locked while a package's listing is replaced, so that who changes the kept one does not put an older one
-// in the place of what came meanwhile.
-func (f *flights) replacing(pkg string) *sync.Mutex {
-	return &f.replace[crc32.ChecksumIEEE([]byte(pkg))%uint32(len(f.replace))]
-}
-
-// replace keeps an answer in the place of an older one.
-func (l *upstream) replace(ctx context.Context, a *catalog.Answer) error {
-	lock := l.flights.replacing(a.Package)
-	lock.Lock()
-	defer lock.Unlock()
-	return l.pond.catalog.PutAnswer(ctx, a)
 }
 
 // spare is Pond.spare for an answer: it is given to its readers though it cannot be kept.
@@ -387,7 +372,7 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 		}
 		if now.Sub(a.Doubt) < l.doubt() {
 			a.Fresh = now.Add(time.Minute)
-			return &a, 0, l.spare(ctx, q, l.replace(ctx, &a))
+			return &a, 0, l.spare(ctx, q, l.replace(ctx, &a, present))
 		}
 		if err := l.keepAll(ctx, q.Package); err != nil {
 			return nil, 0, err
@@ -398,7 +383,7 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 	}
 	why, _ := format.Words(said)
 	a := &catalog.Answer{Question: q.Question, Absent: true, Why: why, Checked: now, Fresh: now.Add(l.repo.absent()), Changed: now}
-	if err := l.spare(ctx, q, l.replace(ctx, a)); err != nil {
+	if err := l.spare(ctx, q, l.replace(ctx, a, nil)); err != nil {
 		return nil, 0, err
 	}
 	return a, q.accept(), nil

@@ -250,7 +250,7 @@ func (p *Pond) changeClaims(ctx context.Context, b *bound, f func(tx catalog.Tx)
 		return err
 	}
 	p.showing.Lock()
-	err := p.loadClaims(ctx, p.state.Load())
+	err := p.loadClaims(context.WithoutCancel(ctx), p.state.Load()) // they are committed, though their client may have left
 	p.showing.Unlock()
 	p.forgetAll()
 	return err

@@ -48,6 +48,7 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 	if ok {
 		job.Verify = func(ctx context.Context, r io.ReaderAt, size int64) error {
 			doubt = nil
+			defer s.close() // what it has read of the upstream
 			err := verifier.Verify(ctx, k, r, size)
 			if errors.Is(err, format.Unverified) {
 				doubt, err = err, nil
@@ -173,40 +174,6 @@ func (l *upstream) failed(k millpond.Key, f *millpond.File, err error) {
 	if err := l.mark(ctx, k, true); err != nil {
 		l.pond.log.ErrorContext(ctx, "cannot mark a corrupt file", "key", k.String(), "error", err)
 	}
-}
-
-// mark notes in the listing whether the upstream's bytes of a file are wrong, so that a format can leave out what it cannot
-// give. It does nothing for a file that no listing names.
-func (l *upstream) mark(ctx context.Context, k millpond.Key, corrupt bool) error {
-	lock := l.flights.replacing(k.Package)
-	lock.Lock()
-	defer lock.Unlock()
-	a, err := l.pond.catalog.Answer(ctx, catalog.Question{Layer: l.id, Kind: "package", Package: k.Package})
-	if err != nil || a.Absent {
-		if millpond.Is(err, millpond.NotFound) {
-			return nil
-		}
-		return err
-	}
-	pkg, err := decodeListing(a.Record, l.name)
-	if err != nil {
-		return err
-	}
-	v := pkg.Version(k.Version)
-	if v == nil {
-		return nil
-	}
-	f := v.File(k.File)
-	if f == nil || f.Corrupt == corrupt {
-		return nil
-	}
-	f.Corrupt = corrupt
-	a.Record, a.Changed = encodeListing(pkg), l.pond.now()
-	if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
-		return err
-	}
-	l.pond.forgetViews(k.Package)
-	return nil
 }
 
 // detail is an event's further words.

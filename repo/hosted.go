@@ -88,6 +88,7 @@ func (l *hosted) listing(ctx context.Context, name string, _ bool) (*listing, er
 		}
 		out.id = fmt.Sprintf("hosted %d %d", h.Created.UnixMilli(), h.Changes)
 		out.changed = h.Changed
+		out.deleted = slices.ContainsFunc(h.Deleted, func(d format.Deleted) bool { return d.Version != "" })
 		return nil
 	})
 	if millpond.Is(err, millpond.NotFound) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"millpond"
+	"millpond/blob/disk"
 	"millpond/blob/mem"
 )
 
@@ -332,5 +333,44 @@ func TestEvictionForgetsBeforeItDeletes(t *testing.T) {
 	}
 	if !r.holds(e) {
 		t.Error("a blob went whose record stayed")
+	}
+}
+
+// TestF39WhatWasSealedInTheFutureGoes: a clock that was a year ahead for a while does not make what was kept then undeletable
+// until that year is over, and evicting in vain forgets nothing.
+func TestF39WhatWasSealedInTheFutureGoes(t *testing.T) {
+	for name, store := range map[string]func(*rig){"disk": onDisk(disk.Options{}), "mem": func(*rig) {}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, store)
+			evicted, orphan := r.put("alpha", "1.0", noise(1, 100*kib)), r.put("beta", "1.0", noise(2, 100*kib))
+			const year = 365 * 24 * time.Hour
+			r.pass(year)
+			r.hold(evicted, orphan)
+			if err := r.catalog.DropHoldings(t.Context(), "r/up", "beta", "1.0"); err != nil {
+				t.Fatal(err)
+			}
+			r.pass(-year)
+			r.settings.MaxBytes = 1
+			r.configure()
+			if gone := r.evict(); gone != 0 || r.holding(evicted).Blob.IsZero() {
+				t.Errorf("the first time %d bytes went, and its record is %+v; want it untouched", gone, r.holding(evicted))
+			}
+			r.pass(time.Minute)
+			if gone := r.evict(); gone != evicted.size || r.holds(evicted) {
+				t.Errorf("then %d bytes went, want %d", gone, evicted.size)
+			}
+			for range 2 {
+				if _, err := r.pond.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if !r.holds(orphan) {
+					t.Error("it was swept without its day of grace")
+				}
+			}
+			r.pass(25 * time.Hour)
+			if _, err := r.pond.Sweep(t.Context()); err != nil || r.holds(orphan) {
+				t.Errorf("a day later what nothing names is still there, %v", err)
+			}
+		})
 	}
 }

@@ -122,6 +122,9 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 		// The record first: a record without its blob is a refetch, a blob without a record is swept. What is sealed anew
 		// in between has a new record, and stays.
 		since := p.now().Truncate(time.Second)
+		if p.fromFuture(ctx, u.Blob) {
+			continue // it would not go now, and is not to be forgotten: it goes next time
+		}
 		if err := p.catalog.LoseBlob(ctx, u.Blob); err != nil {
 			return gone, err
 		}
@@ -138,6 +141,18 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 	}
 	p.log.InfoContext(ctx, "evicted", "blobs", len(victims), "bytes", gone)
 	return gone, nil
+}
+
+// fromFuture reports whether a blob was sealed by a clock that was wrong, hours from now, and makes it one sealed now: it would
+// count as young until that day.
+func (p *Pond) fromFuture(ctx context.Context, d millpond.Digest) bool {
+	s, ok := p.blobs.(blob.Sweeper)
+	info, err := p.blobs.Stat(ctx, d)
+	if !ok || err != nil || !info.Sealed.After(p.now().Add(time.Hour)) {
+		return false
+	}
+	err = s.DeleteOlder(ctx, d, time.Time{}) // which deletes nothing
+	return millpond.Is(err, millpond.Conflict)
 }
 
 // excess is how many bytes must go.
@@ -174,6 +189,9 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if err := p.purge(ctx, now); err != nil {
+		return 0, err
+	}
+	if err := p.forgetAbsences(ctx, now); err != nil {
 		return 0, err
 	}
 	swept, orphans := 0, int64(0)
@@ -213,7 +231,7 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 		if err != nil {
 			continue // just deleted
 		}
-		if !info.Sealed.Before(now.Add(-grace)) {
+		if !info.Sealed.Before(now.Add(-grace)) && !(info.Sealed.After(now.Add(time.Hour)) && p.fromFuture(ctx, d)) {
 			young[d] = info.Size
 		}
 		if batch = append(batch, d); len(batch) == cap(batch) {
@@ -231,6 +249,21 @@ func (p *Pond) Sweep(ctx context.Context) (int, error) {
 	p.did(ctx, jobSweep)
 	p.log.InfoContext(ctx, "swept", "blobs", swept)
 	return swept, nil
+}
+
+// forgetAbsences lets go of what upstreams said long ago not to have, and nobody turns to any more: clients ask for names without
+// end.
+func (p *Pond) forgetAbsences(ctx context.Context, now time.Time) error {
+	for _, r := range p.Repositories() {
+		for _, one := range r.layers {
+			if l, ok := one.(*upstream); ok {
+				if _, err := p.catalog.DropAbsences(ctx, l.id, now.Add(-max(unused, r.absent(), r.info.OldAbsence))); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // sweepUnnamed deletes a blob if nothing names it now: Conflict if something does. Nobody who has seen the blob and is about

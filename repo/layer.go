@@ -47,6 +47,7 @@ type listing struct {
 	fresh   time.Time
 	stale   error  // why it is not fresh; nil if it is
 	bump    uint64 // the package's generation that began when it came in; 0 if it was kept
+	deleted bool   // a version that was published here was deleted
 }
 
 // A nameList is the names that a layer lists.
@@ -63,4 +64,5 @@ type opening struct {
 	stat   bool // only its facts are wanted
 	mode   Mode // what to do with a file that is not held; "" is Store
 	ahead  bool // nobody waits for it
+	listed bool // what is told of it is what its package's listing says
 }

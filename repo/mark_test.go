@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -66,5 +67,77 @@ func TestMarkKeepsTheNewerListing(t *testing.T) {
 	r.up.Refuse()
 	if page := r.good("index", r.index("alpha"), nil); !contains(page.Body, "alpha-1.1") {
 		t.Errorf("the newer listing is lost: %s", page.Body)
+	}
+}
+
+// slowHeld lets the first look at what is held of a package wait that comes after it was armed: a listing that has come from
+// its upstream is compared with what is held before it takes the place of the kept one.
+type slowHeld struct {
+	catalog.Catalog
+	mu      sync.Mutex
+	armed   bool
+	held    chan struct{} // closed when it waits
+	release chan struct{} // closed by the test
+}
+
+func (s *slowHeld) arm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.armed, s.held, s.release = true, make(chan struct{}), make(chan struct{})
+}
+
+func (s *slowHeld) Held(ctx context.Context, layer, pkg string) iter.Seq2[*catalog.Holding, error] {
+	s.mu.Lock()
+	waits := s.armed && pkg != ""
+	s.armed = s.armed && !waits
+	s.mu.Unlock()
+	if waits {
+		close(s.held)
+		<-s.release
+	}
+	return s.Catalog.Held(ctx, layer, pkg)
+}
+
+// TestMarkOutlivesARefreshUnderWay: that a file's bytes are wrong, or are right at last, is not forgotten because its package's
+// listing was being read anew when it was noted.
+func TestMarkOutlivesARefreshUnderWay(t *testing.T) {
+	s := &slowHeld{}
+	r := newRig(t, func(r *rig) {
+		r.wrap = func(c *sql.Catalog) catalog.Catalog { s.Catalog = c; return s }
+	})
+	e := r.put("alpha", "1.0", noise(1, 80*kib))
+	corrupt := func() bool {
+		t.Helper()
+		p, err := r.ours("r").Package(t.Context(), "alpha")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Version("1.0").File(e.name()).Corrupt
+	}
+	r.good("index", r.index("alpha"), nil)
+	for _, one := range []struct {
+		next, order string
+		status      int
+		corrupt     bool
+	}{
+		{"1.1", "always lie", 503, true},
+		{"1.2", "always ok", 200, false},
+	} {
+		r.pass(time.Hour)
+		r.put("alpha", one.next, noise(2, kib))
+		r.up.Order(e.upstream(), one.order)
+		s.arm()
+		var all sync.WaitGroup
+		all.Go(func() { r.index("alpha") })
+		<-s.held
+		if a := r.get(e.path()); a.Err == nil && a.Status != one.status {
+			t.Errorf("%s: got %v, want %d", one.order, a, one.status)
+		}
+		close(s.release)
+		all.Wait()
+		await(t, "the newer listing is there", func() bool { return contains(r.index("alpha").Body, "alpha-"+one.next) })
+		if got := corrupt(); got != one.corrupt {
+			t.Errorf("%s: after a refresh the file is corrupt: %v, want %v", one.order, got, one.corrupt)
+		}
 	}
 }

@@ -43,8 +43,11 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 		found = len(own.pkg.Versions) > 0
 		if r.hides(rec) {
 			layers = nil
-			if !found {
+			switch {
+			case !found && own.deleted:
 				return nil, nil, r.allDeleted(name)
+			case !found:
+				return nil, nil, r.unfinished(name)
 			}
 		} else {
 			joins = true

@@ -32,6 +32,14 @@ func (l *upstream) open(ctx context.Context, k millpond.Key, f *millpond.File, o
 	if h != nil && !h.Blob.IsZero() {
 		c, err := l.pond.openHeld(ctx, h, o.stat)
 		if err == nil {
+			if o.listed {
+				if err := l.stay(ctx, k, f, h); err != nil {
+					if !o.stat {
+						c.Close()
+					}
+					return nil, err
+				}
+			}
 			t.hit(h.Blob, l.repo.moving(k.Package))
 			return c, nil
 		}

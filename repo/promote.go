@@ -53,6 +53,9 @@ func (p *Pond) Promote(ctx context.Context, c Caller, pr Promotion) (*Promoted, 
 	if err != nil {
 		return nil, err
 	}
+	if to.config.ReadOnly {
+		return nil, &millpond.Error{Kind: millpond.Unsupported, Why: pr.To + " hosts nothing", Hint: "promote to a repository that hosts; its operator can change hosted: false"}
+	}
 	out := &Promoted{}
 	err = p.catalog.Update(ctx, c.Actor, func(tx catalog.Tx) error {
 		out.Items = nil

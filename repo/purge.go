@@ -63,7 +63,9 @@ func (p *Pond) purge(ctx context.Context, now time.Time) error {
 		if !p.purgeable(v, now) {
 			return nil
 		}
-		return p.catalog.Update(ctx, byPond, func(tx catalog.Tx) error {
+		freed := false
+		err := p.catalog.Update(ctx, byPond, func(tx catalog.Tx) error {
+			freed = false
 			v, err := tx.HostedVersion(repository, pkg, v.Name) // as it is now: it may have been restored
 			if err != nil || !p.purgeable(v, now) {
 				return err
@@ -79,9 +81,35 @@ func (p *Pond) purge(ctx context.Context, now time.Time) error {
 				kept = append(kept, f)
 			}
 			v.HostedFiles = kept
-			return tx.PutHostedVersion(repository, pkg, v)
+			if err := tx.PutHostedVersion(repository, pkg, v); err != nil || v.Name != "" || len(kept) > 0 {
+				return err
+			}
+			freed, err = freeUnfinished(tx, repository, pkg)
+			return err
 		})
+		if freed {
+			p.forgetHosted(repository, pkg)
+		}
+		return err
 	})
+}
+
+// freeUnfinished forgets a name of which nothing is here any more and nothing was ever finished: it has no reason to hide what
+// upstreams have of it.
+func freeUnfinished(tx catalog.Tx, repository, pkg string) (bool, error) {
+	record, err := tx.HostedPackage(repository, pkg)
+	if err != nil || record.Merge != "" {
+		return false, err // an owner has had a word in it
+	}
+	for v, err := range tx.HostedVersions(repository, pkg) {
+		if err != nil || v.Name != "" || !v.Deleted.IsZero() || len(v.HostedFiles) > 0 {
+			return false, err
+		}
+	}
+	for _, err := range tx.HostedRefs(repository, pkg, "", "") {
+		return false, err
+	}
+	return true, tx.FreeHostedPackage(repository, pkg)
 }
 
 // purgeable reports whether bytes of a version can be let go.

@@ -201,6 +201,7 @@ func (b *bound) readListed(ctx context.Context, k millpond.Key, o opening) (*mil
 	if l == nil {
 		return nil, fmt.Errorf("%s is of a layer that is gone: %s", k, version.Layer)
 	}
+	o.listed = true
 	c, err := l.open(ctx, k, f, o)
 	if err != nil {
 		return nil, err

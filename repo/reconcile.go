@@ -8,6 +8,9 @@ import (
 	"millpond/catalog"
 )
 
+// sayAgain is how often it is told that an upstream gives other bytes than those that are kept.
+const sayAgain = 24 * time.Hour
+
 // reconcile carries over from the last listing what the upstream cannot know: when this pond first saw each version, which
 // bytes are held under a name that it now gives other digests, and the held files that it no longer lists.
 func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package, seen time.Time) error {
@@ -82,12 +85,16 @@ func (l *upstream) reconcileFiles(ctx context.Context, pkg string, old, v *millp
 			continue
 		}
 		h := held[[2]string{v.Name, f.Name}]
-		l.pond.event(ctx, millpond.Event{
-			Verb: "replaced", Repository: l.repo.config.Name, Layer: l.name,
-			Key:    millpond.Key{Package: pkg, Version: v.Name, File: f.Name},
-			Detail: detail("was", o.Digests[0].String(), "is", f.Digests[0].String(), "kept", h != nil && !h.Blob.IsZero()),
-		})
-		if h != nil && !h.Blob.IsZero() {
+		kept := h != nil && !h.Blob.IsZero()
+		// Of bytes that are kept each listing tells anew that they were replaced.
+		if is := f.Digests[0].String(); !kept || l.anew.once("replaced\x00"+pkg+"\x00"+v.Name+"\x00"+f.Name+"\x00"+is, l.pond.now(), sayAgain) {
+			l.pond.event(ctx, millpond.Event{
+				Verb: "replaced", Repository: l.repo.config.Name, Layer: l.name,
+				Key:    millpond.Key{Package: pkg, Version: v.Name, File: f.Name},
+				Detail: detail("was", o.Digests[0].String(), "is", is, "kept", kept),
+			})
+		}
+		if kept {
 			f.Digests, f.Size = o.Digests, o.Size // the first bytes stay
 		} else {
 			f.Seen = seen

@@ -327,6 +327,12 @@ func (r *Repository) allDeleted(name string) error {
 		Hint: "no upstream is asked for a name that was hosted here, until an owner frees it: millpond merge " + r.config.Name + " " + name + " union"}
 }
 
+// unfinished is the answer for a name of which parts are here, and no version yet.
+func (r *Repository) unfinished(name string) error {
+	return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name},
+		Why: fmt.Sprintf("no version of %s is published in %s: parts of one have come, and wait for the rest", name, r.config.Name)}
+}
+
 // notFound is the answer for a name that every layer has said it does not have.
 func (r *Repository) notFound(name string, last error) error {
 	if millpond.Is(last, millpond.Gone) {

@@ -286,7 +286,7 @@ func (p *Pond) TakeDown(ctx context.Context, c Caller, t Takedown) (*Takedown, e
 	if err != nil {
 		return nil, err
 	}
-	err = p.loadTakedowns(ctx)
+	err = p.loadTakedowns(context.WithoutCancel(ctx)) // it is committed: it is to be in force though its client has left
 	p.forgetAll()
 	return &t, err
 }
@@ -336,7 +336,7 @@ func (p *Pond) LiftTakedown(ctx context.Context, c Caller, id, why string) error
 	if err != nil {
 		return err
 	}
-	err = p.loadTakedowns(ctx)
+	err = p.loadTakedowns(context.WithoutCancel(ctx)) // it is committed: it is to be in force though its client has left
 	p.forgetAll()
 	return err
 }

@@ -24,6 +24,7 @@ func Run(t *testing.T, open Open) {
 		run  func(*testing.T, Open)
 	}{
 		{"answers", testAnswers},
+		{"absences", testAbsences},
 		{"holdings", testHoldings},
 		{"derivations", testDerivations},
 		{"kept", testKept},

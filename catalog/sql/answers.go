@@ -163,6 +163,43 @@ func (c *Catalog) DropAnswers(ctx context.Context, layer, pkg string) error {
 	}
 }
 
+const (
+	oldAbsences = `SELECT id FROM answers WHERE id > ? AND layer = ? AND absent = 1 AND checked < ? ORDER BY id LIMIT 0+?`
+	dropAbsence = `DELETE FROM answers WHERE id = ? AND absent = 1 AND checked < ?`
+)
+
+// DropAbsences is as catalog.Answers says. It goes in steps: others write in between.
+func (c *Catalog) DropAbsences(ctx context.Context, layer string, before time.Time) (dropped int64, err error) {
+	for last := int64(-1); ; {
+		var ids []int64
+		err := c.cache.each(ctx, oldAbsences, []any{last, layer, millis(before), dropAtOnce}, func(rows *stdsql.Rows) error {
+			err := rows.Scan(&last)
+			ids = append(ids, last)
+			return err
+		})
+		if err != nil || len(ids) == 0 {
+			return dropped, err
+		}
+		var n int64
+		err = c.cache.keep(ctx, func(w *work) error {
+			n = 0
+			for _, id := range ids {
+				one, err := w.exec(dropAbsence, id, millis(before))
+				if err != nil {
+					return err
+				}
+				n += one
+			}
+			w.add(sumAnswers, layer, -n)
+			return nil
+		})
+		if err != nil {
+			return dropped, err
+		}
+		dropped += n
+	}
+}
+
 const answered = `SELECT DISTINCT package FROM answers WHERE layer = ? AND kind = ? AND absent = 0 ORDER BY package`
 
 // Answered is as catalog.Answers says.

@@ -1,0 +1,76 @@
+package fetch
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+
+	"millpond"
+	"millpond/fetch/faulty"
+)
+
+// A format's Verify asks the same upstream for what it compares with: sums beside a file, a checksum database.
+func TestVerifyAsksAnUpstreamWhoseDownloadsAreAllUnderWay(t *testing.T) {
+	for _, x := range []struct {
+		name   string
+		change func(*Engine, *Settings)
+	}{
+		{"one connection", func(_ *Engine, s *Settings) { s.Connections = 1 }},
+		{"one download in all", func(e *Engine, _ *Settings) { e.Most = 1 }},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			r := newRig(t, x.change)
+			b, sum := noise(2000), []byte("a sum")
+			for _, path := range []string{"/a", "/b"} {
+				r.srv.Put(path, faulty.Object{Body: b})
+				r.srv.Put(path+".sum", faulty.Object{Body: sum})
+				r.srv.Put(path+".sig", faulty.Object{Body: sum})
+			}
+			done := make(chan error, 2)
+			for _, path := range []string{"/a", "/b"} {
+				f := r.file(path, b)
+				f.Verify = func(ctx context.Context, _ io.ReaderAt, _ int64) error {
+					ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // which no good run comes near
+					defer cancel()
+					d, err := r.up.Get(ctx, Request{URL: r.srv.URL + path + ".sum"})
+					if err != nil {
+						return err
+					}
+					d.Close()
+					sig, err := r.up.Open(ctx, r.file(path+".sig", sum))
+					if err != nil {
+						return err
+					}
+					defer sig.Close()
+					_, err = io.Copy(io.Discard, sig)
+					return err
+				}
+				go func() { _, err := r.read(f); done <- err }()
+			}
+			for range 2 {
+				if err := <-done; err != nil {
+					t.Errorf("read: %v", err)
+				}
+			}
+			r.held(b, sum)
+		})
+	}
+}
+
+// What Verify refuses is asked for once more, in a place of its own again.
+func TestVerifyThatRefusesLeavesNoPlaceBehind(t *testing.T) {
+	r, b := newRig(t, func(_ *Engine, s *Settings) { s.Connections = 1 }), noise(2000)
+	r.srv.Put("/f", faulty.Object{Body: b})
+	f := r.file("/f", b)
+	f.Verify = func(context.Context, io.ReaderAt, int64) error {
+		return &millpond.Error{Kind: millpond.Corrupt, Why: "h1 differs"}
+	}
+	r.bad(f, millpond.Corrupt, "h1 differs")
+	r.srv.Want(t, "/f", 2)
+	if !r.up.slots.TryAcquire(1) {
+		t.Error("its place is not free again")
+	} else if r.up.slots.TryAcquire(1) {
+		t.Error("one place too many is free")
+	}
+}
