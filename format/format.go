@@ -102,6 +102,14 @@ func (i *Info) Advised(ecosystem string) bool {
 	return i.OSV != "" && strings.EqualFold(i.OSV, ecosystem)
 }
 
+// A Distributor is a Format of distributions: an advisory may be about one release of them, "Debian:12", and says nothing of the
+// others.
+type Distributor interface {
+	// Ships reports whether a file belongs to a release, by the word after the ecosystem's colon: "12". Where that cannot be told
+	// it does; so does a Key without a File. option is Tools.Option of the repository. It is pure and cheap.
+	Ships(k millpond.Key, release string, option func(name string) string) bool
+}
+
 // An Option is a setting of a format.
 type Option struct{ Name, Default, Help string }
 

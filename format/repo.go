@@ -168,6 +168,9 @@ type Judger interface {
 	Judge(k millpond.Key, f *millpond.File) (until time.Time, err error)
 	// Judging changes when rules, takedowns, claims or the caller's rights do.
 	Judging() string
+	// ByRelease reports whether some takedown of a package is about one release of a distribution: then the Key of a file must tell
+	// what Distributor.Ships goes by.
+	ByRelease(pkg string) bool
 }
 
 // A Lister is a Reader that yields names in order from any of them on, without a list of them all. The pond's Repos are

@@ -15,7 +15,7 @@ func (b *bound) Judge(k millpond.Key, f *millpond.File) (time.Time, error) {
 	if err := b.readable(k.Package); err != nil {
 		return time.Time{}, err
 	}
-	if t := b.takenDown(k.Package, k.Version); t != nil {
+	if t := b.takenDown(k); t != nil {
 		return time.Time{}, t.blocked(k)
 	}
 	if t := b.pond.takenDownBytes(f.Digests...); t != nil {
@@ -56,7 +56,7 @@ func (b *bound) judgeIn(ctx context.Context, l layer, k millpond.Key, f *millpon
 	var last error
 	for _, name := range f.In {
 		in := millpond.Key{Package: k.Package, Version: name, File: k.File}
-		if t := b.takenDown(k.Package, name); t != nil {
+		if t := b.takenDown(in); t != nil {
 			last = t.blocked(in)
 			continue
 		}

@@ -83,7 +83,7 @@ func (b *bound) readOnce(ctx context.Context, k millpond.Key, o opening) (*millp
 	if err := b.nameVerdict(k.Package); err != nil {
 		return nil, err
 	}
-	if t := b.takenDown(k.Package, k.Version); t != nil {
+	if t := b.takenDown(k); t != nil {
 		return nil, t.blocked(k)
 	}
 	o.mode = b.mode(k.Package)

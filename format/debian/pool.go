@@ -34,6 +34,11 @@ func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
 	if h.claimed(at.binary) {
 		return ours(at.binary)
 	}
+	if judger, ok := h.repo.(format.Judger); ok && at.snapshot != nil && judger.ByRelease(at.source) {
+		if at.releases, err = h.releases(r.Context(), at, p.At); err != nil {
+			return err
+		}
+	}
 	k := millpond.Key{Package: at.source, Version: at.version, File: at.poolName.String()}
 	c, err := format.Find(r, h.repo, k)
 	if millpond.Is(err, millpond.NotFound) && h.repo.Claimed(at.source) {
