@@ -149,6 +149,15 @@ type Claimer interface {
 	Covers(claim, name string) bool
 }
 
+// A Provider is a Format some of whose files are installed by names of their own, as a binary package of a source is. Who publishes
+// such a file must be allowed to publish its name too; within a scope, as a suite is one, a name is of one package at a time; and what
+// is hosted hides what upstreams have of the name, as Tools.Claimed says.
+type Provider interface {
+	// Provides is the name by which a published file of a package is installed, canonical, and its scope; "" if by none. It is pure
+	// and cheap.
+	Provides(pkg string, f *millpond.File) (name, scope string)
+}
+
 // A Grouper is a Format some of whose versions are forms of one: where layers are joined, all versions of a group come from
 // the first layer that has any. It is pure and cheap.
 type Grouper interface {

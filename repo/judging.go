@@ -38,6 +38,11 @@ func (b *bound) Judging() string {
 	id := sha256.New()
 	fmt.Fprintf(id, "%s\n%q\n%s\n", b.policy.ID(), b.claimTexts(), b.Readership())
 	fmt.Fprintln(id, b.pond.down().digest)
+	if mark, err := b.providedMark(b.pond.life); err != nil {
+		fmt.Fprintln(id, b.pond.now()) // it is not known: what rests on it is made again
+	} else {
+		fmt.Fprintln(id, mark)
+	}
 	return hex.EncodeToString(id.Sum(nil)[:16])
 }
 

@@ -1,0 +1,185 @@
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"millpond"
+	"millpond/catalog"
+	"millpond/format"
+)
+
+// provided are the entries that say whose files are installed by a name: see format.Provider. Their values are the packages, by
+// scope. The one without a name counts them.
+const provided = "provides"
+
+func providedID(repository, name string) string { return repository + "/" + name }
+
+// A provision is a name by which a file of a package is installed, in a scope.
+type provision struct{ name, scope string }
+
+// provisions are those of files, each once.
+func (r *Repository) provisions(pkg string, files []millpond.File) []provision {
+	f, ok := r.config.Format.(format.Provider)
+	if !ok {
+		return nil
+	}
+	var all []provision
+	seen := map[provision]bool{}
+	for i := range files {
+		var p provision
+		if p.name, p.scope = f.Provides(pkg, &files[i]); p.name != "" && !seen[p] {
+			seen[p] = true
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// provide makes the names of the release's files its package's, if the caller may publish them too. Conflict for one that is
+// another package's, as long as that has a file of it.
+func (p *publishing) provide() error {
+	verb := millpond.VerbPublish
+	if p.from != "" {
+		verb = millpond.VerbPromote
+	}
+	for _, one := range p.b.provisions(p.r.Package, p.r.Version.Files) {
+		if one.name != p.r.Package {
+			if err := p.b.allowed(p.rights, verb, one.name); err != nil {
+				return err
+			}
+		}
+		of, err := providers(p.tx, p.b.config.Name, one.name)
+		if err != nil {
+			return err
+		}
+		other := of[one.scope]
+		if other == p.r.Package {
+			continue
+		}
+		if other != "" {
+			if still, err := p.provides(other, one); err != nil {
+				return err
+			} else if still {
+				return &millpond.Error{Kind: millpond.Conflict, Key: p.key(), Hint: "delete what " + other + " has of it first",
+					Why: fmt.Sprintf("%s is of %s in %s, and cannot be of %s too", one.name, other, one.scope, p.r.Package)}
+			}
+		}
+		if of == nil {
+			of = map[string]string{}
+			if err := p.countProvided(); err != nil {
+				return err
+			}
+		}
+		of[one.scope] = p.r.Package
+		if err := putEntry(p.tx, providedID(p.b.config.Name, one.name), of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putEntry(tx catalog.Tx, id string, value any) error {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return tx.PutEntry(&catalog.Entry{Kind: provided, ID: id, Value: raw})
+}
+
+// countProvided counts one name more.
+func (p *publishing) countProvided() error {
+	n, err := countProvided(p.tx, p.b.config.Name)
+	if err != nil {
+		return err
+	}
+	return putEntry(p.tx, providedID(p.b.config.Name, ""), n+1)
+}
+
+func countProvided(tx catalog.Tx, repository string) (n int64, err error) {
+	e, err := found(tx.Entry(provided, providedID(repository, "")))
+	if e == nil || err != nil {
+		return 0, err
+	}
+	return n, json.Unmarshal(e.Value, &n)
+}
+
+// providers are the packages of whose files one is installed by a name, by scope; nil if there was never one.
+func providers(tx catalog.Tx, repository, name string) (of map[string]string, err error) {
+	e, err := found(tx.Entry(provided, providedID(repository, name)))
+	if e == nil || err != nil {
+		return nil, err
+	}
+	return of, json.Unmarshal(e.Value, &of)
+}
+
+// provides reports whether a package has a file of that name still.
+func (p *publishing) provides(pkg string, one provision) (bool, error) {
+	now, err := found(hosting(p.tx, p.b.config.Name, pkg))
+	if now == nil || err != nil {
+		return false, err
+	}
+	for i := range now.Versions {
+		for _, has := range p.b.provisions(pkg, now.Versions[i].Files) {
+			if has == one {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// hosts reports whether something was published here under a name, be it a package's or one that a file is installed by, so that
+// it hides what other layers have of it; ever is whether anything was.
+func (r *Repository) hosts(ctx context.Context, name string) (hides, ever bool, err error) {
+	_, provides := r.config.Format.(format.Provider)
+	err = r.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		hides, ever = false, false
+		names := map[string]bool{name: true}
+		if provides {
+			of, err := providers(tx, r.config.Name, name)
+			if err != nil {
+				return err
+			}
+			for _, pkg := range of {
+				names[pkg] = true
+			}
+			ever = len(of) > 0
+		}
+		for one := range names {
+			p, err := found(tx.HostedPackage(r.config.Name, one))
+			if err != nil {
+				return err
+			}
+			ever = ever || p != nil
+			hides = hides || p != nil && r.hides(p)
+		}
+		return nil
+	})
+	return hides, ever, err
+}
+
+// providedMark changes when there are more names that files are installed by, here or in the repositories below; "" where the
+// format has none.
+func (r *Repository) providedMark(ctx context.Context) (string, error) {
+	if _, ok := r.config.Format.(format.Provider); !ok {
+		return "", nil
+	}
+	var mark strings.Builder
+	err := r.pond.catalog.View(ctx, func(tx catalog.Tx) error {
+		mark.Reset()
+		n, err := countProvided(tx, r.config.Name)
+		fmt.Fprintf(&mark, "%d ", n)
+		return err
+	})
+	for _, l := range r.layers {
+		if s, ok := l.(*sibling); ok && err == nil {
+			var below string
+			below, err = s.repo.providedMark(ctx)
+			mark.WriteString(below)
+		}
+	}
+	return mark.String(), err
+}
