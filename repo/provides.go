@@ -38,43 +38,55 @@ func (r *Repository) provisions(pkg string, files []millpond.File) []provision {
 	return all
 }
 
-// provide makes the names of the release's files its package's, if the caller may publish them too. Conflict for one that is
-// another package's, as long as that has a file of it.
+// provide makes the names of the release's files its package's, if the caller may publish them too.
 func (p *publishing) provide() error {
 	verb := millpond.VerbPublish
 	if p.from != "" {
 		verb = millpond.VerbPromote
 	}
 	for _, one := range p.b.provisions(p.r.Package, p.r.Version.Files) {
-		if one.name != p.r.Package {
-			if err := p.b.allowed(p.rights, verb, one.name); err != nil {
-				return err
-			}
+		if one.name == p.r.Package {
+			continue
 		}
-		of, err := providers(p.tx, p.b.config.Name, one.name)
+		if err := p.b.allowed(p.rights, verb, one.name); err != nil {
+			return err
+		}
+	}
+	return p.b.provide(p.tx, p.key(), p.r.Version.Files)
+}
+
+// provide makes the names of a version's files its package's. Conflict for one that is another package's, as long as that has a
+// file of it.
+func (r *Repository) provide(tx catalog.Tx, k millpond.Key, files []millpond.File) error {
+	for _, one := range r.provisions(k.Package, files) {
+		of, err := providers(tx, r.config.Name, one.name)
 		if err != nil {
 			return err
 		}
 		other := of[one.scope]
-		if other == p.r.Package {
+		if other == k.Package {
 			continue
 		}
 		if other != "" {
-			if still, err := p.provides(other, one); err != nil {
+			if still, err := r.provides(tx, other, one); err != nil {
 				return err
 			} else if still {
-				return &millpond.Error{Kind: millpond.Conflict, Key: p.key(), Hint: "delete what " + other + " has of it first",
-					Why: fmt.Sprintf("%s is of %s in %s, and cannot be of %s too", one.name, other, one.scope, p.r.Package)}
+				return &millpond.Error{Kind: millpond.Conflict, Key: k, Hint: "delete what " + other + " has of it first",
+					Why: fmt.Sprintf("%s is of %s in %s, and cannot be of %s too", one.name, other, one.scope, k.Package)}
 			}
 		}
 		if of == nil {
-			of = map[string]string{}
-			if err := p.countProvided(); err != nil {
+			n, err := countProvided(tx, r.config.Name)
+			if err != nil {
 				return err
 			}
+			if err := putEntry(tx, providedID(r.config.Name, ""), n+1); err != nil {
+				return err
+			}
+			of = map[string]string{}
 		}
-		of[one.scope] = p.r.Package
-		if err := putEntry(p.tx, providedID(p.b.config.Name, one.name), of); err != nil {
+		of[one.scope] = k.Package
+		if err := putEntry(tx, providedID(r.config.Name, one.name), of); err != nil {
 			return err
 		}
 	}
@@ -89,15 +101,7 @@ func putEntry(tx catalog.Tx, id string, value any) error {
 	return tx.PutEntry(&catalog.Entry{Kind: provided, ID: id, Value: raw})
 }
 
-// countProvided counts one name more.
-func (p *publishing) countProvided() error {
-	n, err := countProvided(p.tx, p.b.config.Name)
-	if err != nil {
-		return err
-	}
-	return putEntry(p.tx, providedID(p.b.config.Name, ""), n+1)
-}
-
+// countProvided is of how many names a file was ever published.
 func countProvided(tx catalog.Tx, repository string) (n int64, err error) {
 	e, err := found(tx.Entry(provided, providedID(repository, "")))
 	if e == nil || err != nil {
@@ -116,13 +120,13 @@ func providers(tx catalog.Tx, repository, name string) (of map[string]string, er
 }
 
 // provides reports whether a package has a file of that name still.
-func (p *publishing) provides(pkg string, one provision) (bool, error) {
-	now, err := found(hosting(p.tx, p.b.config.Name, pkg))
+func (r *Repository) provides(tx catalog.Tx, pkg string, one provision) (bool, error) {
+	now, err := found(hosting(tx, r.config.Name, pkg))
 	if now == nil || err != nil {
 		return false, err
 	}
 	for i := range now.Versions {
-		for _, has := range p.b.provisions(pkg, now.Versions[i].Files) {
+		for _, has := range r.provisions(pkg, now.Versions[i].Files) {
 			if has == one {
 				return true, nil
 			}

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -127,6 +128,23 @@ func TestAdviceOfHosted(t *testing.T) {
 			good(t, h, path, body[suite])
 		} else {
 			h.Want(path, h.Get(path), http.StatusForbidden)
+		}
+	}
+}
+
+func TestReleased(t *testing.T) {
+	for _, c := range []struct {
+		name, ecosystem string
+		spans           []repo.Span
+		want            string
+	}{
+		{"a release", "Debian:12", []repo.Span{{Before: "2"}}, "[before 2 of release 12]"},
+		{"all versions of one", "Debian:12", nil, "[all of release 12]"},
+		{"a version of one", "Debian:12", []repo.Span{{Version: "2"}}, "[2 of release 12]"},
+		{"no release", "Debian", []repo.Span{{Before: "2"}}, "[before 2]"},
+	} {
+		if got := fmt.Sprint(repo.Released(Format{}, c.ecosystem, c.spans)); got != c.want {
+			t.Errorf("%s: the spans are %s, want %s", c.name, got, c.want)
 		}
 	}
 }

@@ -78,6 +78,9 @@ func TestBinaryNames(t *testing.T) {
 	h.Published("of the installer", owner.Do("PUT", "/pool/stable/main/x.udeb", nil, taken))
 	h.Want("delete the only one", owner.Do("DELETE", "/"+poolFile("stable", "main", "hello", "hello_1.0_amd64.deb"), nil, nil), http.StatusNoContent)
 	h.Published("a name that another source has no more", put(owner, "stable", taken))
+	if err := owner.Repo().Restore(t.Context(), millpond.Key{Package: "hello", Version: "1.0"}); !millpond.Is(err, millpond.Conflict) {
+		t.Errorf("what was deleted comes back beside it: %v, want a conflict", err)
+	}
 
 	lib := func(sourceVersion string, variant int) []byte {
 		return deb(t, "libtool", "5", "amd64", "Source: tool ("+sourceVersion+")\n", variant)
