@@ -165,6 +165,40 @@ func (r *Repository) hosts(ctx context.Context, name string) (hides, ever bool, 
 	return hides, ever, err
 }
 
+// A nameCount is how many names files were published under, as of a state of what is hosted.
+type nameCount struct{ of, n int64 }
+
+// countNames writes how many names files were published under here.
+func (r *Repository) countNames(ctx context.Context, to *strings.Builder) error {
+	now := r.hostedChanges.Load() // before it is looked up
+	c := r.names.Load()
+	if c == nil || c.of != now {
+		c = &nameCount{of: now}
+		if err := r.pond.catalog.View(ctx, func(tx catalog.Tx) (err error) {
+			c.n, err = countProvided(tx, r.config.Name)
+			return err
+		}); err != nil {
+			return err
+		}
+		r.names.Store(c)
+	}
+	fmt.Fprintf(to, "%d ", c.n)
+	return nil
+}
+
+// mayProvide is an error if the caller may not publish every name of the release's files.
+func (b *bound) mayProvide(ctx context.Context, r *format.Release) error {
+	for _, one := range b.provisions(r.Package, r.Version.Files) {
+		if one.name == r.Package {
+			continue
+		}
+		if err := b.May(ctx, millpond.VerbPublish, one.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // providedMark changes when there are more names that files are installed by, here or in the repositories below; "" where the
 // format has none.
 func (r *Repository) providedMark(ctx context.Context) (string, error) {
@@ -172,12 +206,7 @@ func (r *Repository) providedMark(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	var mark strings.Builder
-	err := r.pond.catalog.View(ctx, func(tx catalog.Tx) error {
-		mark.Reset()
-		n, err := countProvided(tx, r.config.Name)
-		fmt.Fprintf(&mark, "%d ", n)
-		return err
-	})
+	err := r.countNames(ctx, &mark)
 	for _, l := range r.layers {
 		if s, ok := l.(*sibling); ok && err == nil {
 			var below string

@@ -74,13 +74,8 @@ func (b *bound) Publish(ctx context.Context, r format.Release) (*format.Receipt,
 	if err := b.May(ctx, millpond.VerbPublish, r.Package); err != nil {
 		return nil, err
 	}
-	for _, one := range b.provisions(r.Package, r.Version.Files) {
-		if one.name == r.Package {
-			continue
-		}
-		if err := b.May(ctx, millpond.VerbPublish, one.name); err != nil {
-			return nil, err
-		}
+	if err := b.mayProvide(ctx, &r); err != nil {
+		return nil, err
 	}
 	// Until the records name the blobs no sweep may take them: one that nothing names may be a day old.
 	b.pond.naming.RLock()
