@@ -7,14 +7,14 @@ import (
 	"millpond/blob/mem"
 )
 
-// TestWarmFiles: a file of some size that is asked for again and again is opened twice and then in memory; a larger one is not.
+// TestWarmFiles: a file of some size that is asked for again and again is opened once more and then in memory; a larger one is not.
 func TestWarmFiles(t *testing.T) {
 	store := &opens{}
 	r := newRig(t, func(r *rig) {
 		store.Store = &mem.Store{Now: r.now}
 		r.blobs = store
 	})
-	files := map[string]struct{ size, opened int }{"1.0": {200 << 10, 1}, "2.0": {300 << 10, 5}, "3.0": {10 << 10, 0}}
+	files := map[string]struct{ size, least, most int }{"1.0": {200 << 10, 1, 4}, "2.0": {300 << 10, 20, 23}, "3.0": {10 << 10, 0, 3}}
 	bodies := map[string][]byte{}
 	for version, c := range files {
 		bodies[version] = append([]byte("PK\x03\x04"+version), bytes.Repeat([]byte("x"), c.size)...)
@@ -29,13 +29,14 @@ func TestWarmFiles(t *testing.T) {
 			}
 		}
 		before := store.n.Load()
-		for range 5 {
+		for range 20 {
 			if got, err := bodyOf(t, to, "alpha", version); err != nil || got != string(body) {
 				t.Fatalf("%s: %d bytes, %v; want %d", version, len(got), err, len(body))
 			}
 		}
-		if n := store.n.Load() - before; int(n) != c.opened {
-			t.Errorf("a file of %d bytes was opened %d times for five readers, want %d", len(body), n, c.opened)
+		// They may be looked into meanwhile, behind everybody's back, which opens each once more.
+		if n := int(store.n.Load() - before); n < c.least || n > c.most {
+			t.Errorf("a file of %d bytes was opened %d times for 20 readers, want %d to %d", len(body), n, c.least, c.most)
 		}
 	}
 }
