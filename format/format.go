@@ -102,6 +102,14 @@ func (i *Info) Advised(ecosystem string) bool {
 	return i.OSV != "" && strings.EqualFold(i.OSV, ecosystem)
 }
 
+// A Distributor is a Format of distributions: an advisory may be about one release of them, "Debian:12", and says nothing of the
+// others.
+type Distributor interface {
+	// Ships reports whether a file belongs to a release, by the word after the ecosystem's colon: "12". Where that cannot be told
+	// it does; so does a Key without a File. option is Tools.Option of the repository. It is pure and cheap.
+	Ships(k millpond.Key, release string, option func(name string) string) bool
+}
+
 // An Option is a setting of a format.
 type Option struct{ Name, Default, Help string }
 
@@ -139,6 +147,15 @@ type Exempter interface {
 // one claim of the configuration. Without it a claim is a plain pattern.
 type Claimer interface {
 	Covers(claim, name string) bool
+}
+
+// A Provider is a Format some of whose files are installed by names of their own, as a binary package of a source is. Who publishes
+// such a file must be allowed to publish its name too; within a scope, as a suite is one, a name is of one package at a time; and what
+// is hosted hides what upstreams have of the name, as Tools.Claimed says.
+type Provider interface {
+	// Provides is the name by which a published file of a package is installed, canonical, and its scope; "" if by none. It is pure
+	// and cheap.
+	Provides(pkg string, f *millpond.File) (name, scope string)
 }
 
 // A Grouper is a Format some of whose versions are forms of one: where layers are joined, all versions of a group come from

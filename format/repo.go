@@ -73,7 +73,8 @@ type Tools interface {
 	// Relay sends a question upstream and returns the answer, which is not kept. The URL is relative to the upstream's,
 	// and the layers are asked in order until one does not say NotFound. The caller closes the body.
 	Relay(ctx context.Context, r Question) (*http.Response, error)
-	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it.
+	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it: claimed, or hosted here or in a
+	// repository below.
 	Claimed(name string) bool
 	// Ruled reports whether there are rules that could have a word in what this repository shows.
 	Ruled() bool
@@ -168,6 +169,9 @@ type Judger interface {
 	Judge(k millpond.Key, f *millpond.File) (until time.Time, err error)
 	// Judging changes when rules, takedowns, claims or the caller's rights do.
 	Judging() string
+	// ByRelease reports whether some takedown of a package is about one release of a distribution: then the Key of a file must tell
+	// what Distributor.Ships goes by.
+	ByRelease(pkg string) bool
 }
 
 // A Lister is a Reader that yields names in order from any of them on, without a list of them all. The pond's Repos are

@@ -14,18 +14,24 @@ import (
 
 	"millpond"
 	"millpond/catalog"
+	"millpond/format"
 )
 
 // A Span is some versions of a package: one, or those from From on that come before Before and not after Through. Each
-// bound that is "" is none.
+// bound that is "" is none. With a Release they are those of that release of a distribution alone.
 type Span struct {
+	Release string `json:"release,omitempty"` // "12" of "Debian:12": see format.Distributor
 	Version string `json:"version,omitempty"`
 	From    string `json:"from,omitempty"`
 	Before  string `json:"before,omitempty"`
 	Through string `json:"through,omitempty"`
 }
 
-func (s Span) holds(g millpond.Grammar, version string) bool {
+func (s Span) holds(r *Repository, k millpond.Key) bool {
+	if d, ok := r.config.Format.(format.Distributor); ok && s.Release != "" && !d.Ships(k, s.Release, r.option) {
+		return false
+	}
+	g, version := millpond.Grammar(r.config.Format), k.Version
 	if s.Version != "" {
 		return s.Version == version || g.Compare(s.Version, version) == 0
 	}
@@ -35,20 +41,41 @@ func (s Span) holds(g millpond.Grammar, version string) bool {
 
 // String is the span for people.
 func (s Span) String() string {
-	if s.Version != "" {
-		return s.Version
-	}
 	var words []string
+	if s.Version != "" {
+		words = append(words, s.Version)
+	}
 	for _, b := range []struct{ word, at string }{{"from", s.From}, {"before", s.Before}, {"up to", s.Through}} {
 		if b.at != "" {
 			words = append(words, b.word+" "+b.at)
 		}
 	}
-	return cmp.Or(strings.Join(words, " "), "all")
+	said := cmp.Or(strings.Join(words, " "), "all")
+	if s.Release != "" {
+		said += " of release " + s.Release
+	}
+	return said
 }
 
 // whole reports whether it is every version.
 func (s Span) whole() bool { return s == Span{} }
+
+// Released are the spans of an advisory as they count for a format: where it knows releases of distributions, of that alone which
+// the ecosystem names. No spans are every version, as in an AdviceOf.
+func Released(f format.Format, ecosystem string, spans []Span) []Span {
+	_, release, _ := strings.Cut(ecosystem, ":")
+	if _, ok := f.(format.Distributor); !ok || release == "" {
+		return spans
+	}
+	if len(spans) == 0 {
+		spans = []Span{{}}
+	}
+	spans = slices.Clone(spans)
+	for i := range spans {
+		spans[i].Release = release
+	}
+	return spans
+}
 
 // An Advice is one record of a feed of advisories.
 type Advice struct {
@@ -186,8 +213,8 @@ func (p *Pond) steps(feed string, a *Advice) (steps []step, unread int) {
 			continue
 		}
 		t := Takedown{Format: in.info.Name, Package: name, Why: cmp.Or(a.Why, a.ID), By: feed, Time: now, Advisory: a.ID}
-		if !slices.ContainsFunc(of.Spans, Span.whole) {
-			t.Affected = of.Spans
+		if spans := Released(in.config.Format, of.Ecosystem, of.Spans); !slices.ContainsFunc(spans, Span.whole) {
+			t.Affected = spans
 		}
 		// Several parts of a record may be about one package: they are one takedown.
 		if i := slices.IndexFunc(steps, func(s step) bool { return s.takedown.Format == t.Format && s.takedown.Package == name }); i >= 0 {

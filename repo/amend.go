@@ -283,6 +283,15 @@ func (b *bound) Restore(ctx context.Context, k millpond.Key) error {
 				continue
 			}
 			restored += n
+			var files []millpond.File
+			for i := range v.HostedFiles {
+				if v.HostedFiles[i].Deleted.IsZero() {
+					files = append(files, v.HostedFiles[i].File)
+				}
+			}
+			if err := b.provide(tx, millpond.Key{Package: k.Package, Version: v.Name}, files); err != nil {
+				return err
+			}
 			if err := tx.PutHostedVersion(b.config.Name, k.Package, v); err != nil {
 				return err
 			}

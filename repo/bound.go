@@ -191,7 +191,11 @@ func (b *bound) Document(ctx context.Context, k millpond.Key) (*format.Document,
 
 // verdict is what takedowns and then the rules say of a version, or of a file of it.
 func (v *view) verdict(k millpond.Key) error {
-	if t := v.down[k.Version]; t != nil {
+	t := v.down[k.Version]
+	if t == nil {
+		t = v.cut[k.Version][k.File]
+	}
+	if t != nil {
 		return t.blocked(k)
 	}
 	if v.judged == nil {

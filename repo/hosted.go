@@ -64,8 +64,7 @@ func (r *Repository) hostsBelow(ctx context.Context, pkg string) (bool, error) {
 		if !ok {
 			continue
 		}
-		p, err := s.repo.hosted.record(ctx, pkg)
-		if err != nil || p != nil && s.repo.hides(p) {
+		if hides, _, err := s.repo.hosts(ctx, pkg); err != nil || hides {
 			return err == nil, err
 		}
 		if below, err := s.repo.hostsBelow(ctx, pkg); below || err != nil {

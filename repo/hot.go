@@ -37,11 +37,28 @@ func (b *bound) fromMemory(ctx context.Context, k millpond.Key) *millpond.Conten
 	} else if err := b.pond.openBlob(ctx, &c); err != nil {
 		b.hot.Invalidate(k) // the long way finds out what is wrong
 		return nil
+	} else if c.Size <= warmSize {
+		if c.ReadSeekCloser, err = b.warm(k, f, &c); err != nil {
+			b.hot.Invalidate(k)
+			return nil
+		}
 	}
 	t := TraceOf(ctx)
 	t.Layer = f.layer
 	t.hit(c.Digest, b.moving(k.Package))
 	return &c
+}
+
+// warm keeps the body of a file that is asked for again, and returns it.
+func (b *bound) warm(k millpond.Key, f *hotFile, c *millpond.Content) (io.ReadSeekCloser, error) {
+	defer c.Close()
+	kept := *f
+	kept.body = make([]byte, c.Size)
+	if _, err := io.ReadFull(c, kept.body); err != nil {
+		return nil, err
+	}
+	b.hot.Set(k, &kept)
+	return newMemory(kept.body), nil
 }
 
 // current reports whether a view is still what the repository shows.

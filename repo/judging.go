@@ -15,7 +15,7 @@ func (b *bound) Judge(k millpond.Key, f *millpond.File) (time.Time, error) {
 	if err := b.readable(k.Package); err != nil {
 		return time.Time{}, err
 	}
-	if t := b.takenDown(k.Package, k.Version); t != nil {
+	if t := b.takenDown(k); t != nil {
 		return time.Time{}, t.blocked(k)
 	}
 	if t := b.pond.takenDownBytes(f.Digests...); t != nil {
@@ -38,6 +38,11 @@ func (b *bound) Judging() string {
 	id := sha256.New()
 	fmt.Fprintf(id, "%s\n%q\n%s\n", b.policy.ID(), b.claimTexts(), b.Readership())
 	fmt.Fprintln(id, b.pond.down().digest)
+	if mark, err := b.providedMark(b.pond.life); err != nil {
+		fmt.Fprintln(id, b.pond.now()) // it is not known: what rests on it is made again
+	} else {
+		fmt.Fprintln(id, mark)
+	}
 	return hex.EncodeToString(id.Sum(nil)[:16])
 }
 
@@ -56,7 +61,7 @@ func (b *bound) judgeIn(ctx context.Context, l layer, k millpond.Key, f *millpon
 	var last error
 	for _, name := range f.In {
 		in := millpond.Key{Package: k.Package, Version: name, File: k.File}
-		if t := b.takenDown(k.Package, name); t != nil {
+		if t := b.takenDown(in); t != nil {
 			last = t.blocked(in)
 			continue
 		}

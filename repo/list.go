@@ -28,7 +28,7 @@ func (b *bound) List(ctx context.Context, w format.Walk) iter.Seq2[format.Listed
 			if !everything && !rights.May(millpond.VerbRead, b.config.Name, one.Name) {
 				continue
 			}
-			if b.nameVerdict(one.Name) != nil || b.takenDown(one.Name, one.Version) != nil {
+			if b.nameVerdict(one.Name) != nil || b.takenDown(millpond.Key{Package: one.Name, Version: one.Version}) != nil {
 				continue
 			}
 			if !yield(one, nil) {

@@ -17,8 +17,7 @@ func (b *bound) ours(ctx context.Context, pkg string) error {
 		}
 		return &millpond.Error{Kind: millpond.Denied, Key: k, Why: fmt.Sprintf("%s is claimed by %s (%s)", pkg, c.repository, c.text), Hint: "publish it there"}
 	}
-	p, err := b.hosted.record(ctx, pkg)
-	if err != nil || p != nil {
+	if _, ever, err := b.hosts(ctx, pkg); err != nil || ever {
 		return err
 	}
 	hint := fmt.Sprintf("to publish your own under that name an owner claims it first: millpond claim add %s %s", b.config.Name, pkg)

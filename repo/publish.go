@@ -74,6 +74,9 @@ func (b *bound) Publish(ctx context.Context, r format.Release) (*format.Receipt,
 	if err := b.May(ctx, millpond.VerbPublish, r.Package); err != nil {
 		return nil, err
 	}
+	if err := b.mayProvide(ctx, &r); err != nil {
+		return nil, err
+	}
 	// Until the records name the blobs no sweep may take them: one that nothing names may be a day old.
 	b.pond.naming.RLock()
 	defer b.pond.naming.RUnlock()
@@ -150,6 +153,9 @@ func (p *publishing) run() (*format.Receipt, error) {
 	}
 	if p.old != nil && p.old.Deleted.IsZero() && len(p.added) == 0 && p.r.Loose == 0 {
 		return &format.Receipt{Version: &shown}, p.again()
+	}
+	if err := p.provide(); err != nil {
+		return nil, err
 	}
 	if err := p.putPackage(); err != nil {
 		return nil, err

@@ -8,8 +8,12 @@ import (
 	"millpond"
 )
 
-// hotSize is the largest body that memory keeps.
-const hotSize = 64 << 10
+const (
+	// hotSize is the largest body that memory keeps when it is first asked for, and warmSize when it is asked for again: to
+	// that size a body costs less to write than its file to open and to send.
+	hotSize  = 64 << 10
+	warmSize = 256 << 10
+)
 
 // Open implements format.Reader.
 func (b *bound) Open(ctx context.Context, k millpond.Key) (*millpond.Content, error) {
@@ -83,7 +87,7 @@ func (b *bound) readOnce(ctx context.Context, k millpond.Key, o opening) (*millp
 	if err := b.nameVerdict(k.Package); err != nil {
 		return nil, err
 	}
-	if t := b.takenDown(k.Package, k.Version); t != nil {
+	if t := b.takenDown(k); t != nil {
 		return nil, t.blocked(k)
 	}
 	o.mode = b.mode(k.Package)

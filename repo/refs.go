@@ -60,11 +60,11 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 	if err := b.nameVerdict(pkg); err != nil {
 		return millpond.Ref{}, err
 	}
-	if t := b.takenDown(pkg, ""); t != nil {
+	if t := b.takenDown(millpond.Key{Package: pkg}); t != nil {
 		return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg})
 	}
 	if ref, ok := b.refFromMemory(ctx, pkg, name); ok {
-		if t := b.takenDown(pkg, ref.Target); t != nil {
+		if t := b.takenDown(millpond.Key{Package: pkg, Version: ref.Target}); t != nil {
 			return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg, Version: ref.Target})
 		}
 		return ref, nil
@@ -94,7 +94,7 @@ func (b *bound) Ref(ctx context.Context, pkg, name string) (millpond.Ref, error)
 		if err != nil {
 			return millpond.Ref{}, err
 		}
-		if t := b.takenDown(pkg, ref.Target); t != nil {
+		if t := b.takenDown(millpond.Key{Package: pkg, Version: ref.Target}); t != nil {
 			return millpond.Ref{}, t.blocked(millpond.Key{Package: pkg, Version: ref.Target})
 		}
 		b.refToMemory(l, pkg, ref, of)
@@ -114,7 +114,7 @@ func (b *bound) formerRef(ctx context.Context, l *upstream, pkg string, ref mill
 		return ref, err
 	}
 	for _, target := range before {
-		if b.takenDown(pkg, target) != nil || b.judge(ctx, l, millpond.Key{Package: pkg, Version: target}, nil, b.scope(known)) != nil {
+		if b.takenDown(millpond.Key{Package: pkg, Version: target}) != nil || b.judge(ctx, l, millpond.Key{Package: pkg, Version: target}, nil, b.scope(known)) != nil {
 			continue
 		}
 		ref.Target = target

@@ -187,7 +187,7 @@ func (t *Trace) Withdrawn() error {
 	}
 	t.taken = now
 	k := millpond.Key{Package: t.Package, Version: t.Version, File: t.File}
-	if one := t.repo.takenDown(t.Package, t.Version); one != nil {
+	if one := t.repo.takenDown(k); one != nil {
 		return one.blocked(k)
 	}
 	if one := t.repo.pond.takenDownBytes(t.bytes); one != nil {

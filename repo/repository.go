@@ -36,6 +36,7 @@ type Repository struct {
 	refs     *otter.Cache[refKey, hotRef]
 	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
+	names         atomic.Pointer[nameCount]
 	changes       changes
 	shelf         shelf
 	recorded      recorded

@@ -12,6 +12,7 @@ import (
 
 	"millpond"
 	"millpond/catalog"
+	"millpond/format"
 )
 
 // VerbTakedown is the verb of the event of a takedown, whose Detail is the Takedown.
@@ -105,8 +106,10 @@ func (p *Pond) loadTakedowns(ctx context.Context) error {
 	p.downing.Lock()
 	defer p.downing.Unlock()
 	var all []*Takedown
+	sum := sha256.New()
 	err := p.catalog.View(ctx, func(tx catalog.Tx) error {
 		all = nil
+		sum.Reset()
 		for e, err := range tx.Entries(takedowns, "") {
 			if err != nil {
 				return err
@@ -116,13 +119,14 @@ func (p *Pond) loadTakedowns(ctx context.Context) error {
 				return fmt.Errorf("takedown %s: %w", e.ID, err)
 			}
 			all = append(all, t)
+			fmt.Fprintf(sum, "%s %s\n", e.ID, e.Value)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	p.takedowns.Store(newTakedowns(all))
+	p.takedowns.Store(newTakedowns(all, hex.EncodeToString(sum.Sum(nil)[:16])))
 	p.takenUpOnce.Do(func() { close(p.takenUp) })
 	return nil
 }
@@ -133,16 +137,14 @@ type takedownTable struct {
 	all     []*Takedown
 	named   map[takedownName][]*Takedown
 	bytes   map[millpond.Digest]*Takedown // the first of them
-	digest  string                        // the same for the same takedowns
+	digest  string                        // of all that they say
 }
 
 type takedownName struct{ format, pkg string }
 
-func newTakedowns(all []*Takedown) *takedownTable {
-	t := &takedownTable{all: all, named: make(map[takedownName][]*Takedown, len(all)), bytes: map[millpond.Digest]*Takedown{}}
-	sum := sha256.New()
+func newTakedowns(all []*Takedown, digest string) *takedownTable {
+	t := &takedownTable{all: all, digest: digest, named: make(map[takedownName][]*Takedown, len(all)), bytes: map[millpond.Digest]*Takedown{}}
 	for _, one := range all {
-		fmt.Fprintln(sum, one.ID, one.Time.UnixNano())
 		if one.Package != "" {
 			at := takedownName{one.Format, one.Package}
 			t.named[at] = append(t.named[at], one)
@@ -151,41 +153,69 @@ func newTakedowns(all []*Takedown) *takedownTable {
 			t.bytes[one.Digest] = one
 		}
 	}
-	t.digest = hex.EncodeToString(sum.Sum(nil)[:16])
 	return t
 }
 
-// takenDown is the takedown that a version falls under, nil if there is none. Version "" asks about the package as a whole.
-func (r *Repository) takenDown(pkg, version string) *Takedown {
+// takenDown is the takedown that a file or a version falls under, nil if there is none. Version "" asks about the package as a
+// whole.
+func (r *Repository) takenDown(k millpond.Key) *Takedown {
 	table := r.pond.down()
 	if table.unknown != nil {
 		return table.unknown
 	}
-	for _, t := range table.named[takedownName{r.info.Name, pkg}] {
+	for _, t := range table.named[takedownName{r.info.Name, k.Package}] {
 		if t.Version == "" && t.Versions == "" && len(t.Affected) == 0 {
 			return t
 		}
-		if version == "" {
+		if k.Version == "" {
 			continue
 		}
 		if len(t.Affected) > 0 {
-			if slices.ContainsFunc(t.Affected, func(s Span) bool { return s.holds(r.config.Format, version) }) {
+			if slices.ContainsFunc(t.Affected, func(s Span) bool { return s.holds(r, k) }) {
 				return t
 			}
 			continue
 		}
 		if t.Version != "" {
-			if t.Version == version || r.config.Format.Compare(t.Version, version) == 0 {
+			if t.Version == k.Version || r.config.Format.Compare(t.Version, k.Version) == 0 {
 				return t
 			}
 			continue
 		}
 		// What cannot be told apart is refused.
-		if in, err := r.config.Format.Match(t.Versions, version); err != nil || in {
+		if in, err := r.config.Format.Match(t.Versions, k.Version); err != nil || in {
 			return t
 		}
 	}
 	return nil
+}
+
+// takenDownFiles are the takedowns that the files of a version fall under, by their names, where it counts of which release of a
+// distribution they are; whole is that of all of them, and of a version of which no files are known.
+func (r *Repository) takenDownFiles(pkg string, v *millpond.Version) (whole *Takedown, files map[string]*Takedown) {
+	if _, ok := r.config.Format.(format.Distributor); !ok || len(v.Files) == 0 {
+		return r.takenDown(millpond.Key{Package: pkg, Version: v.Name}), nil
+	}
+	for i := range v.Files {
+		if t := r.takenDown(millpond.Key{Package: pkg, Version: v.Name, File: v.Files[i].Name}); t != nil {
+			if files == nil {
+				files = map[string]*Takedown{}
+			}
+			files[v.Files[i].Name], whole = t, t
+		}
+	}
+	if len(files) < len(v.Files) {
+		whole = nil
+	}
+	return whole, files
+}
+
+// ByRelease implements format.Judger.
+func (b *bound) ByRelease(pkg string) bool {
+	table := b.pond.down()
+	return table.unknown != nil || slices.ContainsFunc(table.named[takedownName{b.info.Name, pkg}], func(t *Takedown) bool {
+		return slices.ContainsFunc(t.Affected, func(s Span) bool { return s.Release != "" })
+	})
 }
 
 // takenDownBytes is the takedown that bytes fall under.

@@ -138,8 +138,11 @@ func (b *bound) Claimed(name string) bool {
 	if b.claimed(name) {
 		return true
 	}
-	p, err := b.hosted.record(b.pond.life, name)
-	return err != nil || p != nil && b.hides(p) // in doubt it is ours
+	hides, _, err := b.hosts(b.pond.life, name)
+	if err == nil && !hides {
+		hides, err = b.hostsBelow(b.pond.life, name)
+	}
+	return err != nil || hides // in doubt it is ours
 }
 
 // Ruled implements format.Tools.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -31,7 +32,8 @@ type view struct {
 	all    *millpond.Package // before the rules: what exists
 	judged *policy.Judgement // nil if no rule had an opinion
 	down   map[string]*Takedown
-	bumps  []uint64 // the generations that began when listings came in which this was built from
+	cut    map[string]map[string]*Takedown // files of versions of which others stay
+	bumps  []uint64                        // the generations that began when listings came in which this was built from
 	once   sync.Once
 	index  map[string]place // file name to place in all; made once, when asked for
 }
@@ -250,13 +252,22 @@ func (r *Repository) build(ctx context.Context, name string, s scope) (*view, er
 func (r *Repository) takeOut(v *view, id hash.Hash) {
 	for i := range v.all.Versions {
 		name := v.all.Versions[i].Name
-		t := r.takenDown(v.all.Name, name)
+		t, files := r.takenDownFiles(v.all.Name, &v.all.Versions[i])
 		if t == nil {
 			for j := range v.all.Versions[i].Files {
 				f := &v.all.Versions[i].Files[j]
 				if t = r.pond.takenDownBytes(append(slices.Clone(f.Digests), f.Blob)...); t != nil {
 					break
 				}
+			}
+		}
+		if t == nil && files != nil {
+			if v.cut == nil {
+				v.cut = map[string]map[string]*Takedown{}
+			}
+			v.cut[name] = files
+			for _, file := range slices.Sorted(maps.Keys(files)) {
+				fmt.Fprintf(id, "down %s %s %s\n", files[file].ID, name, file)
 			}
 		}
 		if t == nil {
@@ -268,7 +279,7 @@ func (r *Repository) takeOut(v *view, id hash.Hash) {
 		v.down[name] = t
 		fmt.Fprintf(id, "down %s %s\n", t.ID, name)
 	}
-	if v.down == nil {
+	if v.down == nil && v.cut == nil {
 		return
 	}
 	out := *v.pkg
@@ -277,6 +288,9 @@ func (r *Repository) takeOut(v *view, id hash.Hash) {
 		if t := v.down[one.Name]; t != nil {
 			out.Hidden = append(out.Hidden, millpond.Hidden{Version: one, Why: t.words(), Taken: true})
 			continue
+		}
+		if files := v.cut[one.Name]; files != nil {
+			one.Files = slices.DeleteFunc(slices.Clone(one.Files), func(f millpond.File) bool { return files[f.Name] != nil })
 		}
 		out.Versions = append(out.Versions, one)
 	}

@@ -3,6 +3,7 @@ package debian
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/md5"
 	"crypto/sha256"
@@ -105,8 +106,9 @@ type archive struct {
 	ByHash bool
 	Key    signer // zero leaves it unsigned
 	Valid  time.Duration
-	NoDist bool // in place of InRelease, Release and Release.gpg
-	More   bool // lists SHA512 and MD5Sum too
+	NoDist bool   // in place of InRelease, Release and Release.gpg
+	More   bool   // lists SHA512 and MD5Sum too
+	Says   string // what its Release begins with, in place of Origin and Label
 
 	mu    sync.Mutex
 	debs  map[string][]byte // by path
@@ -178,7 +180,7 @@ func (a *archive) Objects(t testing.TB, date time.Time) map[string]faulty.Object
 	}
 	a.mu.Unlock()
 	var r strings.Builder
-	fmt.Fprintf(&r, "Origin: Up\nLabel: Up\nSuite: %s\nCodename: stable\nDate: %s\n", "stable", date.UTC().Format(time.RFC1123))
+	fmt.Fprintf(&r, "%sSuite: %s\nCodename: stable\nDate: %s\n", cmp.Or(a.Says, "Origin: Up\nLabel: Up\n"), "stable", date.UTC().Format(time.RFC1123))
 	if a.Valid > 0 {
 		fmt.Fprintf(&r, "Valid-Until: %s\n", date.Add(a.Valid).UTC().Format(time.RFC1123))
 	}

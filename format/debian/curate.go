@@ -76,7 +76,7 @@ func (h handler) curate(ctx context.Context, pkg *millpond.Package) (*plan, erro
 			architectures[a] = true
 		}
 		b := &bucket{name: "curated/" + pkg.Name + "/" + one.path,
-			stamp: hashOf(fmt.Sprint(madeForms), "by both names", strongest(one.file).String(), readSightings(one.file, v).meaning(), h.judging(), own.id),
+			stamp: hashOf(fmt.Sprint(madeForms), "by both names", h.releaseOfSnapshot(pkg.Name, v), strongest(one.file).String(), readSightings(one.file, v).meaning(), h.judging(), own.id),
 			write: func(w io.Writer) error { return h.filter(ctx, w, pkg.Name, v, one, own) }}
 		if err := h.look(ctx, b); err != nil {
 			return nil, err
@@ -226,7 +226,7 @@ func (h handler) filter(ctx context.Context, w io.Writer, suite string, v *millp
 	if !ok {
 		return &millpond.Error{Kind: millpond.Unsupported, Why: "this repository does not tell what its rules say; no suite of it can be curated"}
 	}
-	seen := readSightings(one.file, v)
+	seen, release := readSightings(one.file, v), h.releaseOfSnapshot(suite, v)
 	known := map[string]bool{}
 	claimed := func(name string) bool {
 		is, ok := known[name]
@@ -242,9 +242,9 @@ func (h handler) filter(ctx context.Context, w io.Writer, suite string, v *millp
 		if claimed(l.Source) || l.Package != "" && claimed(l.Package) || ours.versions[l.Source+" "+l.Version] {
 			return false
 		}
-		at := poolName{path: l.Path, digest: l.Digest, size: l.Size}
+		at := poolName{path: l.Path, digest: l.Digest, size: l.Size, releases: release}
 		f := &millpond.File{Name: at.canonical(), Size: l.Size, Digests: []millpond.Digest{l.Digest}, Published: time.Unix(seen.of(pathHash(l.Path)), 0).UTC()}
-		until, err := judger.Judge(millpond.Key{Package: l.Source, Version: l.Version, File: f.Name}, f)
+		until, err := judger.Judge(millpond.Key{Package: l.Source, Version: l.Version, File: at.String()}, f)
 		all.good(until)
 		return err == nil
 	}

@@ -36,6 +36,9 @@ func (h handler) putIncoming(w http.ResponseWriter, r *http.Request, name string
 		if err != nil {
 			return err
 		}
+		if err := mayProvide(r.Context(), h.repo, c); err != nil {
+			return err
+		}
 		source, _ = c.source()
 		meta.Control, body = c.text, io.MultiReader(&front, r.Body)
 	} else {

@@ -42,6 +42,7 @@ func (Format) Info() format.Info {
 			{Name: "release_digests", Help: "digests that a Release of our own lists besides SHA256, and by which its indexes are found: SHA512, MD5Sum"},
 			{Name: "signing_keys", Default: "1", Help: "numbers of the keys that sign here: \"1 2\" signs with both, while clients learn the second"},
 			{Name: "pin_clients", Help: "for how long a client without by-hash is given the indexes of the Release that it was given, as 120s"},
+			{Name: "releases", Help: "which release of Debian suites belong to, where their Release does not say it, as advisories count it: \"internal=12 sid=none\"; names as in curated"},
 			{Name: "suite", Default: "stable", Help: "the suite that packages are published into, where their publisher names none"},
 		},
 		SetUp:     setUp,

@@ -51,8 +51,11 @@ func (h handler) pin(of Path, release time.Time) error {
 		return nil // it has asked for a snapshot
 	}
 	d, err := h.pinFor()
+	if err != nil || d == 0 {
+		return err
+	}
 	client := h.repo.Who().Client
-	if p := h.pins(); err == nil && d > 0 && client != "" && p != nil {
+	if p := h.pins(); client != "" && p != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if len(p.all) >= mostPins {
@@ -60,16 +63,18 @@ func (h handler) pin(of Path, release time.Time) error {
 		}
 		p.all[pinned{client, of.Suite}] = pin{release, h.repo.Now()}
 	}
-	return err
+	return nil
 }
 
 // pinnedAt is the time of the Release that a client was given not long ago; zero if it was given none.
 func (h handler) pinnedAt(suite string) (time.Time, error) {
 	d, err := h.pinFor()
-	client := h.repo.Who().Client
-	p := h.pins()
-	if err != nil || d == 0 || client == "" || p == nil {
+	if err != nil || d == 0 {
 		return time.Time{}, err
+	}
+	client, p := h.repo.Who().Client, h.pins()
+	if client == "" || p == nil {
+		return time.Time{}, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -31,8 +32,14 @@ func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
 	ours := func(name string) error {
 		return &millpond.Error{Kind: millpond.NotFound, Key: millpond.Key{Package: name, File: p.File}, Why: name + " is a name of " + h.repo.Name() + ", and nothing of that path is published here"}
 	}
-	if h.claimed(at.binary) {
-		return ours(at.binary)
+	// It is by its own name that clients install it, whatever source it is said to be made of.
+	if name := cmp.Or(at.binary, at.source); h.repo.Claimed(name) {
+		return ours(name)
+	}
+	if judger, ok := h.repo.(format.Judger); ok && at.snapshot != nil && judger.ByRelease(at.source) {
+		if at.releases, err = h.releases(r.Context(), at, p.At); err != nil {
+			return err
+		}
 	}
 	k := millpond.Key{Package: at.source, Version: at.version, File: at.poolName.String()}
 	c, err := format.Find(r, h.repo, k)
@@ -47,10 +54,6 @@ func (h handler) getPool(w http.ResponseWriter, r *http.Request, p Path) error {
 	}
 	return h.send(w, r, c, typeOf(p.File), mayChange)
 }
-
-// claimed reports whether a binary package is ours by its own name, whatever source it is said to be made of: it is by that
-// name that clients install it.
-func (h handler) claimed(binary string) bool { return binary != "" && h.repo.Claimed(binary) }
 
 // notHeld names the file that cannot be given: why an upstream is asked nothing says nothing of what was asked for.
 func notHeld(path string, err error) error {

@@ -16,6 +16,8 @@ type poolName struct {
 	size   int64
 	seen   time.Time
 	layer  string
+	// releases are those of the suites that list it, with commas between them: see releaseOf. "" says nothing of them.
+	releases string
 }
 
 func (n poolName) canonical() string {
@@ -27,10 +29,17 @@ func (n poolName) canonical() string {
 
 func (n poolName) String() string {
 	s := n.canonical()
-	if !n.seen.IsZero() {
-		s += "#" + strconv.FormatInt(n.seen.Unix(), 10) + "@" + n.layer
+	if n.seen.IsZero() && n.releases == "" {
+		return s
 	}
-	return s
+	s += "#"
+	if !n.seen.IsZero() {
+		s += strconv.FormatInt(n.seen.Unix(), 10)
+	}
+	if n.releases != "" {
+		s += "~" + n.releases
+	}
+	return s + "@" + n.layer
 }
 
 func parsePoolName(s string) (poolName, bool) {
@@ -50,11 +59,15 @@ func parsePoolName(s string) (poolName, bool) {
 		}
 	}
 	if seen, layer, ok := strings.Cut(more, "@"); ok {
+		seen, n.releases, _ = strings.Cut(seen, "~")
+		if n.layer = layer; seen == "" {
+			return n, true
+		}
 		unix, err := strconv.ParseInt(seen, 10, 64)
 		if err != nil {
 			return n, false
 		}
-		n.seen, n.layer = time.Unix(unix, 0).UTC(), layer
+		n.seen = time.Unix(unix, 0).UTC()
 	}
 	return n, true
 }

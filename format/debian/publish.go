@@ -239,7 +239,7 @@ func releaseAll(ctx context.Context, repo format.Repo, all []arrival) ([]*format
 	}
 	isNew := map[group]bool{}
 	for _, g := range order {
-		receipt, err := repo.Publish(ctx, format.Release{Package: g.pkg, Version: millpond.Version{Name: g.version, Files: files[g]}, Grows: true})
+		receipt, err := repo.Publish(ctx, format.Release{Package: g.pkg, Version: millpond.Version{Name: g.version, Files: files[g]}, Grows: true, Settle: settle})
 		if err != nil {
 			return nil, err
 		}
@@ -260,6 +260,9 @@ func arriveDeb(ctx context.Context, repo format.Repo, suite, component, name str
 		return nil, err
 	}
 	source, sourceVersion := c.source()
+	if err := mayProvide(ctx, repo, c); err != nil {
+		return nil, err
+	}
 	up, err := begin(ctx, repo, suite, source, c.fields["Architecture"], size)
 	if err != nil {
 		return nil, err
@@ -273,6 +276,14 @@ func arriveDeb(ctx context.Context, repo format.Repo, suite, component, name str
 		return nil, err
 	}
 	return &arrival{millpond.Key{Package: source, Version: sourceVersion, File: f.Name}, func(context.Context) ([]millpond.File, error) { return []millpond.File{f}, nil }}, nil
+}
+
+// mayProvide is an error if the caller may not publish a .deb by its own name, whatever its source.
+func mayProvide(ctx context.Context, repo format.Repo, c *control) error {
+	if source, _ := c.source(); c.fields["Package"] == source {
+		return nil // which is asked for in any case
+	}
+	return repo.May(ctx, millpond.VerbPublish, c.fields["Package"])
 }
 
 // debFile is a .deb as a file of its source package, in a suite.

@@ -29,6 +29,8 @@ type place struct {
 	source, version string
 	binary          string // what is installed of it, by its own name; "" is the source's
 	poolName
+	suite    *millpond.Package // in which it was found,
+	snapshot *millpond.Version // and in which of its snapshots
 }
 
 // buildTable writes the table of an index.
@@ -200,28 +202,10 @@ func strongest(f *millpond.File) millpond.Digest {
 // find looks a path up in the held indexes of every suite: what is newest first.
 // indexes reports whether there was any to look in.
 func (h handler) find(ctx context.Context, path string, at time.Time) (found place, ok, indexes bool, err error) {
-	knower, ok := h.repo.(format.Knower)
-	if !ok {
-		return place{}, false, indexes, nil
-	}
-	known, err := knower.Known(ctx)
+	suites, err := h.suitesOf(ctx, path)
 	if err != nil {
 		return place{}, false, indexes, err
 	}
-	var suites []*millpond.Package
-	for _, name := range known {
-		archive := archiveOf(name)
-		if !IsSuite(name) || archive != "" && !isFlat(name) && !strings.HasPrefix(path, archive+"/") {
-			continue
-		}
-		p, err := h.repo.Held().Package(ctx, name)
-		if err == nil && len(p.Versions) > 0 {
-			suites = append(suites, p)
-		} else if err != nil && (millpond.Is(err, millpond.Internal) || millpond.Is(err, millpond.Canceled)) {
-			return place{}, false, indexes, err
-		}
-	}
-	slices.SortStableFunc(suites, func(a, b *millpond.Package) int { return b.Versions[0].Seen.Compare(a.Versions[0].Seen) })
 	// All current ones first, then what was before.
 	for depth := 0; depth < keptSnapshots; depth++ {
 		more := false
@@ -239,7 +223,7 @@ func (h handler) find(ctx context.Context, path string, at time.Time) (found pla
 				name = fmt.Sprintf("before/%d/", depth)
 			}
 			if !at.IsZero() {
-				name = "then/" + versions[depth].Name + "/"
+				name = thenName(&versions[depth])
 			}
 			found, ok, looked, err := h.findIn(ctx, p, &versions[depth], path, name)
 			indexes = indexes || looked
@@ -253,6 +237,36 @@ func (h handler) find(ctx context.Context, path string, at time.Time) (found pla
 	}
 	return place{}, false, indexes, nil
 }
+
+// suitesOf are the held suites whose indexes may list a path: what is newest first.
+func (h handler) suitesOf(ctx context.Context, path string) ([]*millpond.Package, error) {
+	knower, ok := h.repo.(format.Knower)
+	if !ok {
+		return nil, nil
+	}
+	known, err := knower.Known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var suites []*millpond.Package
+	for _, name := range known {
+		archive := archiveOf(name)
+		if !IsSuite(name) || archive != "" && !isFlat(name) && !strings.HasPrefix(path, archive+"/") {
+			continue
+		}
+		p, err := h.repo.Held().Package(ctx, name)
+		if err == nil && len(p.Versions) > 0 {
+			suites = append(suites, p)
+		} else if err != nil && (millpond.Is(err, millpond.Internal) || millpond.Is(err, millpond.Canceled)) {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(suites, func(a, b *millpond.Package) int { return b.Versions[0].Seen.Compare(a.Versions[0].Seen) })
+	return suites, nil
+}
+
+// thenName tells the tables of a snapshot that was asked for by its time.
+func thenName(v *millpond.Version) string { return "then/" + v.Name + "/" }
 
 // until leaves out the snapshots that came later.
 func until(versions []millpond.Version, at time.Time) []millpond.Version {
@@ -304,7 +318,7 @@ func (h handler) findIn(ctx context.Context, p *millpond.Package, v *millpond.Ve
 			looked = true
 			if found, ok, err = lookUp(c, one); ok && err == nil {
 				c.Close()
-				found.path, found.layer = path, v.Layer
+				found.path, found.layer, found.suite, found.snapshot = path, v.Layer, p, v
 				return found, true, true, nil
 			} else if err != nil {
 				break

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"strings"
 
 	"millpond"
 
@@ -79,6 +80,18 @@ func (m *manifest) kindOf() string {
 		return m.Config.MediaType
 	}
 	return m.ArtifactType
+}
+
+// mostLicence is how long the words are that a rule reads for a licence.
+const mostLicence = 1000
+
+// licence is what a manifest says of its licence. What is longer than any is cut, and reads as none that a rule could know.
+func licence(m *manifest) string {
+	said := m.Annotations["org.opencontainers.image.licenses"]
+	if len(said) > mostLicence {
+		return strings.ToValidUTF8(said[:mostLicence], "") + "…"
+	}
+	return said
 }
 
 // mediaType is what the manifest is, by what it says of itself, and else by its shape.

@@ -130,11 +130,14 @@ func (h handler) readPush(ctx context.Context, contentType string, v visit, body
 		}
 		p.subject = m.Subject.Digest
 	}
+	if len(mediaType) > mostType || len(m.kindOf()) > mostType {
+		return nil, coded(codeManifestInvalid, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("a media type or artifact type of the manifest is longer than %d characters", mostType)})
+	}
 	name := p.digest.String()
-	p.version = millpond.Version{Name: name, Licence: m.Annotations["org.opencontainers.image.licenses"]}
-	kept := record{MediaType: mediaType, ArtifactType: m.kindOf(), Size: int64(len(body)), Subject: p.subject}
+	p.version = millpond.Version{Name: name, Licence: licence(m)}
+	kept := record{MediaType: mediaType, ArtifactType: m.kindOf(), Size: int64(len(body)), Subject: p.subject, Index: len(m.Manifests) > 0}
 	if p.subject != "" {
-		kept.Annotations = m.Annotations
+		kept.noteAnnotations(m.Annotations)
 	}
 	if p.version.Meta, err = json.Marshal(kept); err != nil {
 		return nil, err
@@ -161,7 +164,7 @@ func (h handler) needed(ctx context.Context, v visit, m *manifest, p *push) erro
 		c, err := held.Stat(ctx, millpond.Key{Package: v.image, File: d.Digest})
 		switch {
 		case err == nil && c.Digest.Algorithm() == "sha256":
-			p.version.Files = append(p.version.Files, millpond.File{Name: d.Digest, Size: c.Size, Blob: c.Digest, Digests: digests(digest, c.Digest), Type: d.MediaType})
+			p.version.Files = append(p.version.Files, millpond.File{Name: d.Digest, Size: c.Size, Blob: c.Digest, Digests: digests(digest, c.Digest), Type: shortType(d.MediaType)})
 		case d.foreign():
 		case err == nil, millpond.Is(err, millpond.NotFound), millpond.Is(err, millpond.Gone), millpond.Is(err, millpond.Offline):
 			missing = append(missing, d.Digest)
@@ -191,6 +194,14 @@ func typeOf(header string, m *manifest) (string, error) {
 		t = m.mediaType()
 	}
 	return t, nil
+}
+
+// shortType is a media type as a record has it.
+func shortType(t string) string {
+	if len(t) > mostType {
+		return typeBlob
+	}
+	return t
 }
 
 // sealManifest makes the bytes of a manifest a blob.
@@ -260,7 +271,7 @@ func (h handler) deleteManifest(w http.ResponseWriter, r *http.Request, v visit)
 	if v.Tag != "" {
 		err = h.deleteTag(ctx, v)
 	} else {
-		err = h.repo.Delete(ctx, format.Deletion{Key: millpond.Key{Package: v.image, Version: v.Digest.String()}, Settle: h.keepsFixed(v)})
+		err = h.deleteDigest(ctx, v)
 		if millpond.Is(err, millpond.NotFound) {
 			_, elsewhere := h.repo.Held().Stat(ctx, millpond.Key{Package: v.image, Version: v.Digest.String(), File: v.Digest.String()})
 			err = upstreams(elsewhere, err)
@@ -272,23 +283,6 @@ func (h handler) deleteManifest(w http.ResponseWriter, r *http.Request, v visit)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 	return nil
-}
-
-// keepsFixed refuses, in the transaction, to delete a manifest that a tag stands for which may not move: it would be free for
-// another one.
-func (h handler) keepsFixed(v visit) func(*format.Hosting, *format.Deletion) error {
-	patterns := h.repo.Option(optImmutable)
-	if patterns == "" {
-		return nil
-	}
-	return func(now *format.Hosting, d *format.Deletion) error {
-		for _, ref := range now.Refs {
-			if ref.Target == d.Key.Version && !isEdge(ref.Name) && len(immutable(patterns, []string{ref.Name})) > 0 {
-				return immovable(v.image, ref)
-			}
-		}
-		return nil
-	}
 }
 
 // upstreams is absent, but Unsupported for what there is, and only an upstream has: looking for it has come to elsewhere.

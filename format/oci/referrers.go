@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,13 +14,33 @@ import (
 	"millpond/format"
 )
 
-// A record is what this registry keeps of a manifest that was pushed here: what a list of referrers says of it.
+// A record is what this registry keeps of a manifest that was pushed here: what a list of referrers says of it. It is read with
+// every listing of its image, so that it has a bound: whoever pushes says how long annotations are.
 type record struct {
 	MediaType    string            `json:"mediaType"`
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Size         int64             `json:"size"`
 	Subject      string            `json:"subject,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
+	Long         bool              `json:"long,omitempty"`  // its annotations are more than that, and stand in the manifest alone
+	Index        bool              `json:"index,omitempty"` // it names other manifests
+}
+
+const (
+	mostNoted = 1 << 10  // of annotations, in a record
+	mostType  = 255      // of a media type, which RFC 6838 gives no more
+	mostRead  = 64 << 20 // of manifests, for one page of referrers
+)
+
+// noteAnnotations puts a referrer's annotations into its record, if they are short.
+func (k *record) noteAnnotations(all map[string]string) {
+	size := 0
+	for name, value := range all {
+		size += len(name) + len(value)
+	}
+	if k.Long = size > mostNoted; !k.Long {
+		k.Annotations = all
+	}
 }
 
 // edge is the ref by which a referrer is found from its subject. No tag has such a name.
@@ -58,44 +79,89 @@ func (h handler) getReferrers(w http.ResponseWriter, r *http.Request, v visit) e
 	}
 	head := w.Header()
 	if kind := query.Get("artifactType"); kind != "" {
-		all = slices.DeleteFunc(all, func(d descriptor) bool { return d.ArtifactType != kind })
+		all = slices.DeleteFunc(all, func(d referrer) bool { return d.ArtifactType != kind })
 		head.Set("OCI-Filters-Applied", "artifactType")
 	}
 	if last := query.Get("last"); last != "" {
-		all = slices.DeleteFunc(all, func(d descriptor) bool { return d.Digest <= last })
+		all = slices.DeleteFunc(all, func(d referrer) bool { return d.Digest <= last })
 	}
-	size := 200
+	body := []byte(`{"schemaVersion":2,"mediaType":"` + typeIndex + `","manifests":[`)
+	first, read := true, int64(0)
 	for i := range all {
-		one, err := json.Marshal(all[i])
+		d := &all[i]
+		if d.long {
+			if read += d.Size; read > mostRead && !first {
+				h.nextReferrers(w, v, query, all[i-1].Digest)
+				break
+			}
+			if d.Annotations, err = h.annotations(r.Context(), v.image, d.Digest); err != nil {
+				if millpond.Is(err, millpond.NotFound) || millpond.Is(err, millpond.Gone) || millpond.Is(err, millpond.Blocked) {
+					continue // it went meanwhile
+				}
+				return err
+			}
+		}
+		one, err := json.Marshal(&d.descriptor)
 		if err != nil {
 			return err
 		}
-		if size += len(one) + 1; size > mostManifest && i > 0 {
-			next := url.Values{"last": {all[i-1].Digest}}
-			if kind := query.Get("artifactType"); kind != "" {
-				next.Set("artifactType", kind)
-			}
-			head.Set("Link", fmt.Sprintf("<%s?%s>; rel=\"next\"", v.url(v.below()), next.Encode()))
-			all = all[:i]
+		if len(body)+len(one)+3 > mostManifest && !first {
+			h.nextReferrers(w, v, query, all[i-1].Digest)
 			break
 		}
+		if !first {
+			body = append(body, ',')
+		}
+		body, first = append(body, one...), false
 	}
-	if all == nil {
-		all = []descriptor{}
-	}
-	body, err := json.Marshal(index{2, typeIndex, all})
-	if err != nil {
-		return err
-	}
+	body = append(body, "]}"...)
 	head["Content-Type"], head["Cache-Control"] = []string{typeIndex}, moves
 	return format.Serve(w, r, inMemory(body))
 }
 
+// nextReferrers says where the list goes on after a digest.
+func (h handler) nextReferrers(w http.ResponseWriter, v visit, query url.Values, last string) {
+	next := url.Values{"last": {last}}
+	if kind := query.Get("artifactType"); kind != "" {
+		next.Set("artifactType", kind)
+	}
+	w.Header().Set("Link", fmt.Sprintf("<%s?%s>; rel=\"next\"", v.url(v.below()), next.Encode()))
+}
+
+// annotations are those of a manifest that was pushed here.
+func (h handler) annotations(ctx context.Context, image, digest string) (map[string]string, error) {
+	m, err := h.readHeld(ctx, image, digest)
+	if err != nil {
+		return nil, err
+	}
+	return m.Annotations, nil
+}
+
+// readHeld reads a manifest that is held.
+func (h handler) readHeld(ctx context.Context, image, digest string) (*manifest, error) {
+	c, err := h.repo.Held().Open(ctx, millpond.Key{Package: image, Version: digest, File: digest})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	b, err := readManifest(c)
+	if err != nil {
+		return nil, err
+	}
+	return readKept(b)
+}
+
+// A referrer is a descriptor in a list of referrers.
+type referrer struct {
+	descriptor
+	long bool // its annotations are to be read in the manifest
+}
+
 // referrers are the descriptors of all that refers to a digest, sorted by digest: what was pushed here first, and what
 // upstreams list where what is hosted does not hide them.
-func (h handler) referrers(r *http.Request, v visit) ([]descriptor, error) {
+func (h handler) referrers(r *http.Request, v visit) ([]referrer, error) {
 	ctx, subject := r.Context(), v.Digest.String()
-	var all []descriptor
+	var all []referrer
 	seen := map[string]bool{}
 	pkg, err := h.repo.Held().Package(ctx, v.image)
 	if err != nil && !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Offline) {
@@ -112,8 +178,8 @@ func (h handler) referrers(r *http.Request, v visit) ([]descriptor, error) {
 				continue // of another release of this program
 			}
 			seen[ref.Target] = true
-			all = append(all, descriptor{MediaType: kept.MediaType, Digest: ref.Target, Size: kept.Size,
-				ArtifactType: kept.ArtifactType, Annotations: kept.Annotations})
+			all = append(all, referrer{descriptor{MediaType: kept.MediaType, Digest: ref.Target, Size: kept.Size,
+				ArtifactType: kept.ArtifactType, Annotations: kept.Annotations}, kept.Long})
 		}
 	}
 	doc, err := h.repo.Document(ctx, millpond.Key{Package: v.image, File: "referrers/" + subject})
@@ -128,13 +194,13 @@ func (h handler) referrers(r *http.Request, v visit) ([]descriptor, error) {
 			for _, d := range more {
 				if !seen[d.Digest] {
 					seen[d.Digest] = true
-					all = append(all, d)
+					all = append(all, referrer{descriptor: d})
 				}
 			}
 		}
 	case !millpond.Is(err, millpond.NotFound):
 		return nil, err
 	}
-	slices.SortFunc(all, func(a, b descriptor) int { return strings.Compare(a.Digest, b.Digest) })
+	slices.SortFunc(all, func(a, b referrer) int { return strings.Compare(a.Digest, b.Digest) })
 	return all, nil
 }

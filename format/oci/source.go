@@ -255,7 +255,7 @@ func (s source) Version(ctx context.Context, image, version string) (*millpond.V
 	if err != nil {
 		return nil, err
 	}
-	v := &millpond.Version{Name: version, Licence: m.Annotations["org.opencontainers.image.licenses"]}
+	v := &millpond.Version{Name: version, Licence: licence(m)}
 	d, _ := parseDigest(version) // it is one: the file has it
 	v.Files = append(v.Files, millpond.File{Name: version, Size: int64(len(b)), Digests: []millpond.Digest{d}})
 	for _, need := range m.needs() {

@@ -67,7 +67,7 @@ func (h handler) postUpload(w http.ResponseWriter, r *http.Request, v visit) err
 		return err
 	}
 	defer up.Close()
-	if _, err := copyBody(up, r); err != nil {
+	if _, err := copyBody(up, r.Body); err != nil {
 		return errors.Join(err, up.Discard())
 	}
 	if err := h.seal(w, r, v, up, d); millpond.Is(err, millpond.Invalid) {
@@ -198,7 +198,7 @@ func (h handler) session(w http.ResponseWriter, r *http.Request, v visit) error 
 func (h handler) takeChunk(w http.ResponseWriter, r *http.Request, v visit, up format.Upload) error {
 	text := r.Header.Get("Content-Range")
 	if text == "" {
-		_, err := copyBody(up, r)
+		_, err := copyBody(up, r.Body)
 		return err
 	}
 	refused := func(why string) error {
@@ -215,11 +215,22 @@ func (h handler) takeChunk(w http.ResponseWriter, r *http.Request, v visit, up f
 	if want := to - from + 1; r.ContentLength >= 0 && r.ContentLength != want {
 		return coded(codeSizeInvalid, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("the chunk has %d bytes where its range has %d", r.ContentLength, want)})
 	}
-	n, err := copyBody(up, r)
-	if err == nil && n != to-from+1 {
-		err = coded(codeSizeInvalid, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("the chunk had %d bytes where its range has %d", n, to-from+1)})
+	want := to - from + 1
+	n, err := copyBody(up, struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(r.Body, want), r.Body})
+	if err != nil {
+		return err
 	}
-	return err
+	if n < want {
+		return coded(codeSizeInvalid, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("the chunk had %d bytes where its range has %d", n, want)})
+	}
+	// What is more than that is not looked at: it is no part of the upload.
+	if more, _ := io.ReadFull(r.Body, make([]byte, 1)); more > 0 {
+		return coded(codeSizeInvalid, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("the chunk has more than the %d bytes that its range has", want), Hint: "what is more was not taken"})
+	}
+	return nil
 }
 
 // chunkRange reads "0-99", which some clients spell "bytes 0-99/*".
@@ -235,13 +246,13 @@ func chunkRange(text string) (from, to int64, ok bool) {
 var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
 
 // copyBody takes what the client sends. What came before it left is kept: it comes back and goes on from there.
-func copyBody(up format.Upload, r *http.Request) (int64, error) {
-	if r.Body == nil || r.Body == http.NoBody {
+func copyBody(up format.Upload, body io.ReadCloser) (int64, error) {
+	if body == nil || body == http.NoBody {
 		return 0, nil
 	}
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
-	n, err := io.CopyBuffer(struct{ io.Writer }{up}, struct{ io.Reader }{r.Body}, buf[:])
+	n, err := io.CopyBuffer(struct{ io.Writer }{up}, struct{ io.Reader }{body}, buf[:])
 	if err == nil {
 		return n, nil
 	}

@@ -139,6 +139,9 @@ func (s *Server) takeDown(c *call, in TakedownDocument) (*TakedownDocument, erro
 			if err != nil {
 				return nil, err
 			}
+			if t.Version+t.Versions == "" {
+				t.Affected = repo.Released(m.config.Format, t.Format, t.Affected)
+			}
 			t.Format, t.Package, known = m.info.Name, name, true
 			break
 		}
