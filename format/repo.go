@@ -73,7 +73,9 @@ type Tools interface {
 	// Relay sends a question upstream and returns the answer, which is not kept. The URL is relative to the upstream's,
 	// and the layers are asked in order until one does not say NotFound. The caller closes the body.
 	Relay(ctx context.Context, r Question) (*http.Response, error)
-	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it.
+	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it: a claim covers it, or what is
+	// hosted under it here, or in a repository that this one reads through, hides what upstreams have. Whoever may not read
+	// it is told the same.
 	Claimed(name string) bool
 	// Ruled reports whether there are rules that could have a word in what this repository shows.
 	Ruled() bool

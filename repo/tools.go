@@ -139,7 +139,11 @@ func (b *bound) Claimed(name string) bool {
 		return true
 	}
 	p, err := b.hosted.record(b.pond.life, name)
-	return err != nil || p != nil && b.hides(p) // in doubt it is ours
+	if err != nil || p != nil && b.hides(p) {
+		return true // in doubt it is ours
+	}
+	below, err := b.hostsBelow(b.pond.life, name)
+	return err != nil || below
 }
 
 // Ruled implements format.Tools.
