@@ -41,3 +41,24 @@ func TestSearchShowsNothingBlocked(t *testing.T) {
 		}
 	}
 }
+
+// TestSearchForWhatIsBelow: no upstream hears of a crate that is hosted in a repository below, whoever asks for it: also one who
+// may not know of it.
+func TestSearchForWhatIsBelow(t *testing.T) {
+	h := formattest.New(t, ecosystem)
+	h.Published("publish", ecosystem.Publish(h.As(formattest.Owner), "hidden-one", formattest.Release{Version: "1.0.0"}))
+	outer := h.Config("outer", h.Up)
+	outer.Upstreams = append(outer.Upstreams, repo.Upstream{Sibling: "r"})
+	h.Configure(repo.Settings{}, h.Config("r"), outer)
+	putConfig(h.Up)
+	h.Up.Put("/api/v1/crates", faulty.Object{Type: typeJSON, Body: []byte(`{"crates":[],"meta":{"total":0}}`)})
+	h.Caller = repo.Caller{Actor: millpond.Actor{Name: "narrow"}, Rights: formattest.Rights{{Verbs: []millpond.Verb{millpond.VerbRead}, Names: []string{"fine"}}}}
+	h.Good("ours", h.Do("GET", "/outer/api/v1/crates?q=hidden_one", nil), nil)
+	if n := h.Up.Count("", ""); n != 0 {
+		t.Errorf("the upstream heard of a name that is hosted below: %v", h.Up.Requests(""))
+	}
+	h.Good("another", h.Do("GET", "/outer/api/v1/crates?q=another", nil), nil)
+	if n := h.Up.Count("", "/api/v1/crates"); n != 1 {
+		t.Errorf("the upstream was asked about another name %d times, want once", n)
+	}
+}
