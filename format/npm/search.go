@@ -53,6 +53,7 @@ func (h *handler) getSearch(w http.ResponseWriter, r *http.Request) error {
 			format.Report(w, err)
 		}
 	}
+	found.Objects = found.Objects[:min(len(found.Objects), size-len(first))] // some upstreams give what they like
 	h.show(r, &found)
 	found.Objects = append(first, found.Objects...)
 	found.Total += len(own)
