@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"os"
 	"time"
 
 	"millpond"
@@ -83,6 +84,13 @@ type Declarer interface {
 type Checker interface {
 	// Check is Corrupt if the bytes written so far have not every digest in want; they stay as they are in any case.
 	Check(ctx context.Context, want ...millpond.Digest) error
+}
+
+// Filed is a Writer whose bytes are in a file, so that the kernel can send them to those who follow it.
+type Filed interface {
+	// File is the file, which the Writer closes; nil if there is none to be shared. The bytes written so far, Size of them, are
+	// at its beginning; what is behind them may change. Nobody moves its offset.
+	File() *os.File
 }
 
 // A Placer is a Writer that also takes bytes ahead of those written so far, each at its own place, as the parts of an upload

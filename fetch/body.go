@@ -109,6 +109,24 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 }
 
+// Piece waits for bytes that may be read, and says where in the store's file they are.
+func (b *body) Piece(n int64) (*os.File, int64, int64, error) {
+	for {
+		n, gen, err := b.next(n)
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		f, same := b.f.shared(gen)
+		if !same {
+			continue
+		}
+		if f == nil {
+			return nil, 0, 0, errors.ErrUnsupported
+		}
+		return f, b.pos, n, nil
+	}
+}
+
 // next waits until there is something to read at the reader's position, at most n bytes.
 func (b *body) next(n int64) (int64, int, error) {
 	f := b.f

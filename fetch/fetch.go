@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 
 	"millpond"
@@ -108,4 +109,13 @@ type Body interface {
 	Type() string
 	// Joined reports whether this reader follows a download that another began.
 	Joined() bool
+}
+
+// Filed is a Body whose bytes so far may be in a file, from which the kernel can send them.
+type Filed interface {
+	millpond.Arriving
+	// Piece waits, as Read does, for at most n bytes at the reader's position, and says where in a file they are. The file is
+	// not the caller's alone: its offset is neither used nor moved, and it may be closed by others at any time. Who has used
+	// the bytes seeks behind them. errors.ErrUnsupported if they have to be read.
+	Piece(n int64) (f *os.File, off, size int64, err error)
 }

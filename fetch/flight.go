@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/url"
+	"os"
 	"path"
 	"runtime/debug"
 	"sync"
@@ -348,6 +349,21 @@ func (f *flight) readAt(p []byte, off int64) (int, error) {
 		return f.w.ReadAt(p[:min(int64(len(p)), f.tl.from-off)], off)
 	}
 	return f.tl.ReadAt(p, off)
+}
+
+// shared is the file of the store that the bytes of a generation are in, nil if they are not all in one; false if that generation
+// is over.
+func (f *flight) shared(gen int) (*os.File, bool) {
+	f.use.RLock()
+	defer f.use.RUnlock()
+	if f.gen != gen {
+		return nil, false
+	}
+	w, ok := f.w.(blob.Filed)
+	if !ok || f.tl != nil {
+		return nil, true
+	}
+	return w.File(), true
 }
 
 var errGone = errors.New("fetch: the bytes are no longer there")

@@ -4,8 +4,11 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -81,4 +84,68 @@ func TestS04OpenZipIsBounded(t *testing.T) {
 	if _, err := format.OpenZip(bytes.NewReader(small[:len(small)-1]), int64(len(small)-1)); err == nil {
 		t.Error("a cut archive is opened")
 	}
+}
+
+// TestMembersUnpackAsEverywhere reads members side by side, again and again, whole, damaged and cut short: what unpacks them is
+// used by one after the other.
+func TestMembersUnpackAsEverywhere(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var packed bytes.Buffer
+	w := zip.NewWriter(&packed)
+	for i := range 40 {
+		f, err := w.Create(fmt.Sprint("member-", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, random.IntN(20_000))
+		for j := range b {
+			b[j] = byte(random.IntN(1 + i*6)) // from one letter to noise
+		}
+		f.Write(b)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole := packed.Bytes()
+	for damage := range 12 {
+		archive := bytes.Clone(whole)
+		if damage > 0 {
+			archive[random.IntN(len(archive)*9/10)] ^= 1 << random.IntN(8)
+		}
+		ours, err := format.OpenZip(bytes.NewReader(archive), int64(len(archive)))
+		theirs, wrong := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+		if (err == nil) != (wrong == nil) {
+			t.Fatalf("damage %d: OpenZip %v, archive/zip %v", damage, err, wrong)
+		}
+		if err != nil {
+			continue
+		}
+		var wait sync.WaitGroup
+		for i := range ours.File {
+			wait.Go(func() {
+				got, err := member(ours.File[i])
+				want, wrong := member(theirs.File[i])
+				if (err == nil) != (wrong == nil) || err == nil && !bytes.Equal(got, want) {
+					t.Errorf("damage %d, member %d: %d bytes, %v; want %d bytes, %v", damage, i, len(got), err, len(want), wrong)
+				}
+			})
+		}
+		wait.Wait()
+	}
+}
+
+// member reads a member, leaves it half-way, and reads all of it.
+func member(f *zip.File) ([]byte, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	io.CopyN(io.Discard, r, 100)
+	r.Close()
+	r.Close()
+	if r, err = f.Open(); err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }

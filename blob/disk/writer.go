@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,6 +147,9 @@ func (w *Writer) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+// File is the file that the bytes are in.
+func (w *Writer) File() *os.File { return w.f.Shared() }
 
 // Declare makes the Writer hash with further algorithms.
 func (w *Writer) Declare(algorithms ...string) {

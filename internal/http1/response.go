@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -269,37 +268,6 @@ func (x *response) gather(b []byte) {
 	_, x.failed = both.WriteTo(x.conn.Conn)
 	x.out = x.out[:0]
 }
-
-// ReadFrom sends the rest of the body. A file leaves by sendfile.
-func (x *response) ReadFrom(src io.Reader) (int64, error) {
-	limited, ok := src.(*io.LimitedReader)
-	if !ok || limited.N <= 0 {
-		return io.Copy(onlyWriter{x}, src)
-	}
-	if err := x.mayWrite(limited.N); err != nil {
-		return 0, err
-	}
-	_, isFile := limited.R.(syscall.Conn)
-	to, canSend := x.conn.Conn.(io.ReaderFrom)
-	if !isFile || !canSend || x.length < 0 || !x.typed || x.request.Method == http.MethodHead {
-		return io.Copy(onlyWriter{x}, src)
-	}
-	x.beginBody(nil)
-	if len(x.out) > 0 {
-		// Alone the header would be a packet, and wake the client for nothing, which costs as much as finding the file.
-		_, x.failed = writeMore(x.conn.Conn, x.out)
-		x.out = x.out[:0]
-		if x.failed != nil {
-			return 0, x.failed
-		}
-	}
-	n, err := to.ReadFrom(limited)
-	x.written += n
-	return n, err
-}
-
-// onlyWriter hides ReadFrom, which would call itself.
-type onlyWriter struct{ io.Writer }
 
 // Flush sends what is gathered.
 func (x *response) Flush() { x.FlushError() }

@@ -64,6 +64,8 @@ func page(file string) http.HandlerFunc {
 				}
 				w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: f, N: int64(n)})
 				f.Close()
+			case "part":
+				sendPart(w, file, int64(n))
 			case "read":
 				w.(io.ReaderFrom).ReadFrom(strings.NewReader(strings.Repeat("r", n)))
 			case "echo":
@@ -85,6 +87,28 @@ func page(file string) http.HandlerFunc {
 			}
 		}
 	}
+}
+
+// sendPart sends n bytes from the middle of a file, by SendFile as far as that can be.
+func sendPart(w http.ResponseWriter, file string, n int64) {
+	f, err := os.Open(file)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	off := int64(3)
+	if to, ok := w.(*response); ok {
+		sent, err := to.SendFile(f, off, n)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return
+		}
+		off, n = off+sent, n-sent
+	}
+	part := make([]byte, n)
+	if _, err := f.ReadAt(part, off); err != nil {
+		panic(err)
+	}
+	w.Write(part)
 }
 
 // fileSize is how long the file is that page sends.
@@ -200,6 +224,8 @@ func TestSame(t *testing.T) {
 		"/declare=300000/type=a/file=300000", "/declare=20/type=a/write=10/file=10", "/declare=10/type=a/file=5", "/status=200/declare=3/write=4",
 		"/flush", "/type=a/write=1/flush/write=1", "/type=a/length=2/write=1/flush/write=1", "/html=1/flush",
 		"/type=a/length=300000/file=300000", "/type=a/length=10/file=10", "/type=a/file=10", "/file=10", "/type=a/length=5/file=10", "/type=a/length=20/write=10/file=10", "/type=a/length=10/file=5", "/type=a/length=0/file=0", "/file=0",
+		"/type=a/length=299000/part=299000", "/type=a/length=10/part=10", "/type=a/length=20/write=5/part=10/write=5", "/type=a/length=9000/part=4000/part=5000",
+		"/type=a/part=10", "/type=a/part=5000", "/part=10", "/length=10/part=10", "/type=a/length=5/part=10", "/type=a/length=10/part=5", "/type=a/length=0/part=0", "/status=204/part=3",
 		"/type=a/length=3000/read=3000", "/type=a/read=30000", "/read=3",
 		"/header=X-A:1/header=X-A:2/header=X-B:%0d%0aX-C:3/html=1", "/header=Bad%20Name:1", "/header=X-A:%20a%20", "/header=Date:never", "/header=x-low:1/header=X-Up:2",
 		"/connection=close/write=3", "/connection=keep-alive/write=3",

@@ -6,11 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"millpond"
@@ -240,53 +238,6 @@ const (
 	// slowest is the rate, in bytes a second, below which a client counts as dead.
 	slowest = 1 << 10
 )
-
-// ReadFrom sends a body. A file goes to the connection as a file, so that the kernel can send it; everything else is copied.
-func (x *response) ReadFrom(src io.Reader) (int64, error) {
-	if x.status == 0 {
-		x.WriteHeader(http.StatusOK)
-	}
-	file, left := src, int64(1)<<62
-	limited, isLimited := src.(*io.LimitedReader)
-	if isLimited {
-		file, left = limited.R, limited.N
-	}
-	under, ok := x.ResponseWriter.(io.ReaderFrom)
-	if _, isFile := file.(syscall.Conn); !ok || !isFile || x.request.TLS != nil || x.counted > 0 {
-		return io.Copy(onlyWriter{x}, src)
-	}
-	var sent int64
-	for left > 0 {
-		if err := x.withdrawn(); err != nil {
-			return sent, err
-		}
-		x.moveDeadline(time.Now())
-		part := io.LimitedReader{R: file, N: min(left, chunk)}
-		want := part.N
-		n, err := under.ReadFrom(&part)
-		sent += n
-		left -= n
-		x.bytes += n
-		if isLimited {
-			limited.N -= n
-		}
-		if err != nil {
-			// Bytes that the client took in time buy it more time: the deadline bounds silence, not slowness.
-			if errors.Is(err, os.ErrDeadlineExceeded) && n >= int64(x.server.patience.Seconds()*slowest) && n > 0 {
-				x.moved = time.Time{}
-				continue
-			}
-			return sent, err
-		}
-		if n < want {
-			break
-		}
-	}
-	return sent, nil
-}
-
-// onlyWriter hides ReadFrom, which would call itself.
-type onlyWriter struct{ io.Writer }
 
 // refuseSpoken answers an error as the format does whose repository was asked for, or whose clients ask for one that is not
 // there; false if none does.

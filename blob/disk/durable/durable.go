@@ -321,6 +321,15 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 // still tells of every failure.
 func (f *File) Start(off, n int64) { start(f.f, off, n) }
 
+// Shared is the file for those who read it where they like: they move no offset and close nothing. It is nil where a hook is to
+// see what is read.
+func (f *File) Shared() *os.File {
+	if f.d.hook != nil {
+		return nil
+	}
+	return f.f
+}
+
 // Truncate cuts the file to a size.
 func (f *File) Truncate(size int64) error {
 	return f.d.do(Call{Op: OpTruncate, Name: f.name, Off: size}, func() error { return f.f.Truncate(size) })
