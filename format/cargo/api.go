@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"millpond"
@@ -242,28 +241,12 @@ func (h handler) searchUpstream(ctx context.Context, w http.ResponseWriter, word
 		return
 	}
 	out.Meta.Total += got.Meta.Total
-	crates := got.Crates[:min(len(got.Crates), mostFound)] // some upstreams give what they like
-	shown := make([]bool, len(crates))
-	var wait sync.WaitGroup
-	room := make(chan struct{}, 4)
-	for i := range crates {
-		name := crates[i].Name
-		if !isName(name) || own[identity(name)] || h.repo.Claimed(identity(name)) {
-			continue
-		}
-		room <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-room }()
-			shown[i] = h.show(ctx, &crates[i])
-		})
-	}
-	wait.Wait()
-	for i := range crates {
+	for _, one := range got.Crates[:min(len(got.Crates), mostFound)] { // some upstreams give what they like
 		switch {
-		case !shown[i]:
+		case !isName(one.Name) || own[identity(one.Name)] || h.repo.Claimed(identity(one.Name)) || !h.show(ctx, &one):
 			out.Meta.Total--
 		case len(out.Crates) < per:
-			out.Crates = append(out.Crates, crates[i])
+			out.Crates = append(out.Crates, one)
 		}
 	}
 }
