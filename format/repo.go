@@ -130,6 +130,12 @@ type Sharer interface {
 	Shared(name string, make func() any) any
 }
 
+// An Asider is a Repo that is asked about several things at once for one request. The pond's Repos are Asiders.
+type Asider interface {
+	// Aside is ctx for one of several goroutines: what it is about is not noted of the request. It is made before they begin.
+	Aside(ctx context.Context) context.Context
+}
+
 // An Observer is a Repo for handlers that keep a text about all names up to date. The pond's Repos are Observers.
 type Observer interface {
 	// Changed tells which names of what is hosted, here and in the repositories below, have changed since it gave a mark,

@@ -146,6 +146,12 @@ func (b *bound) Claimed(name string) bool {
 	return err != nil || below
 }
 
+// Aside implements format.Asider.
+func (b *bound) Aside(ctx context.Context) context.Context {
+	t := *TraceOf(ctx)
+	return WithTrace(ctx, &t)
+}
+
 // Ruled implements format.Tools.
 func (b *bound) Ruled() bool { return b.policy != nil }
 
