@@ -79,6 +79,7 @@ func (s *supervisor) stop() (ended func()) {
 // connection closed before any of the answer has come sends a request without a body once more by itself, as pip, npm and go do.
 // A publish is sent once.
 func TestP06HandOver(t *testing.T) {
+	t.Parallel()
 	s := supervised(t)
 	s.setUp()
 	s.hears("READY=1")

@@ -181,10 +181,13 @@ func (v *victim) kill() {
 	v.process.Process.Kill() // it may be gone
 	<-v.ended
 	v.process = nil
+	if err := findRaces(v.path("pond.log")); err != nil {
+		v.t.Error(err)
+	}
 }
 
 func (v *victim) env() []string {
-	return []string{"HOME=" + v.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + v.home, "GOENV=off", "MILLPOND_URL=" + v.base, "MILLPOND_DATA=" + v.path("data")}
+	return []string{raceEnv(), "HOME=" + v.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + v.home, "GOENV=off", "MILLPOND_URL=" + v.base, "MILLPOND_DATA=" + v.path("data")}
 }
 
 // command runs a command of the program; it must succeed.
@@ -429,6 +432,7 @@ func (v *victim) served(name, file string, want []byte) {
 // tokens. After each start everything that was acknowledged is so, what was not is whole or not there at all, no byte that is
 // kept is wrong, and the log's chain holds. MILLPOND_KILLS says how often.
 func TestF30KilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	cycles := 6
 	if s := os.Getenv("MILLPOND_KILLS"); s != "" {
 		var err error

@@ -287,6 +287,7 @@ func cuts(t *testing.T, few, many int) (int, *rand.Rand) {
 // promises. Whatever that is, the pond starts on it, has no damage, has all that was acknowledged and nothing by half, its
 // log's chain holds, and it goes on.
 func TestF31PowerCutOfThePond(t *testing.T) {
+	t.Parallel()
 	g := newGrid(t)
 	p := g.history()
 	n, rnd := cuts(t, 3, 240)

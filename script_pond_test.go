@@ -41,7 +41,7 @@ func cmdPond(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(s.reload(len(args) > 1 && args[1] == "refused"))
 	case "adopt":
 		// As this machine's user runs it: the environment says which clients there are and how they are set up.
-		ts.Check(s.start(ts, append(os.Environ(), "PATH="+ts.Getenv("PATH")), args[1:]))
+		ts.Check(s.start(ts, append(os.Environ(), "PATH="+ts.Getenv("PATH"), raceEnv()), args[1:]))
 	default:
 		if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--config") }) {
 			// The formats of which the script has no upstream host only.
@@ -53,7 +53,7 @@ func cmdPond(ts *testscript.TestScript, neg bool, args []string) {
 				args = append(args, "--upstream", format+"="+at)
 			}
 		}
-		env := []string{"GOENV=off"}
+		env := []string{"GOENV=off", raceEnv()}
 		names := []string{"PATH", "HOME", "WORK", "UP_SUMDB", "DOOR"}
 		for _, format := range formatsOfScripts {
 			names = append(names, "UP_"+strings.ToUpper(format))

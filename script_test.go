@@ -3,13 +3,17 @@ package millpond_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +27,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"millpond": func() {
+	testscript.Main(waiting{m}, map[string]func(){"millpond": func() {
 		signals := make(chan os.Signal, 4)
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		os.Exit(cli.Main(context.Background(), cli.Process{
@@ -31,6 +35,26 @@ func TestMain(m *testing.M) {
 		}))
 	}})
 }
+
+// waiting runs tests that mostly wait for programs that they have started: more of them at once than there are processors,
+// unless -parallel says how many.
+type waiting struct{ *testing.M }
+
+func (m waiting) Run() int {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked {
+		if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+			panic(err)
+		}
+	}
+	return m.M.Run()
+}
+
+// raceEnv has a pond that is watched for races end when it ends: otherwise each command of it takes a second more, in which
+// its last goroutines might still show one.
+func raceEnv() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
 
 // TestScripts runs the scripts of testdata/script with real clients; README.md there explains their commands.
 func TestScripts(t *testing.T) {
@@ -94,7 +118,7 @@ func setUp(env *testscript.Env) error {
 		for _, up := range s.upstreams {
 			up.Close()
 		}
-		if err := findSecrets(env.WorkDir); err != nil {
+		if err := errors.Join(findSecrets(env.WorkDir), findRaces(s.log)); err != nil {
 			env.T().Fatal(err)
 		}
 	})
@@ -134,6 +158,7 @@ func setUp(env *testscript.Env) error {
 	for k, v := range cargoSettings(home) {
 		env.Setenv(k, v)
 	}
+	env.Vars = append(env.Vars, raceEnv())
 	return nil
 }
 

@@ -62,6 +62,7 @@ func (v *victim) lookUntil(what string, reached func() bool) {
 // P06, F42: the program is told to stop in the middle of a hundred downloads, five of them followed by another reader, and ten
 // uploads. It takes no more connections; all of them end well, and then it does.
 func TestF42StopsUnderLoad(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	v.setUp()
 	files := v.lay("many", 100, 40_000)
@@ -185,6 +186,7 @@ func (v *victim) upload(file string, body []byte, half func(), rest <-chan struc
 // F38: the program may open few files, and more clients come than that. It goes on, what is held is served to those who get
 // in, and when the crowd has gone all is well.
 func TestF38DescriptorsRunOut(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	v.limits = "ulimit -n 128; "
 	v.start()

@@ -163,29 +163,8 @@ func (p *Pond) identify(ctx context.Context) (string, error) {
 // Configure replaces the settings and all repositories at once. If any of them cannot be, nothing changes and the error
 // names the setting. Requests under way finish with what they began with.
 func (p *Pond) Configure(ctx context.Context, s Settings, repositories []Config) error {
-	if s.PublicURL != "" {
-		if u, err := url.Parse(s.PublicURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return fmt.Errorf("public_url %q is not an http or https address", s.PublicURL)
-		}
-	}
-	next := &state{settings: s, byName: map[string]*Repository{}}
-	for _, c := range repositories {
-		if next.byName[c.Name] != nil {
-			return fmt.Errorf("two repositories are called %s", c.Name)
-		}
-		r, err := newRepository(p, c)
-		if err != nil {
-			return err
-		}
-		next.repositories = append(next.repositories, r)
-		next.byName[c.Name] = r
-	}
-	for _, r := range next.repositories {
-		if err := r.connect(next.byName); err != nil {
-			return err
-		}
-	}
-	if err := checkRings(next.repositories); err != nil {
+	next, err := p.arrange(s, repositories)
+	if err != nil {
 		return err
 	}
 	p.showing.Lock()
@@ -195,6 +174,43 @@ func (p *Pond) Configure(ctx context.Context, s Settings, repositories []Config)
 	}
 	p.state.Store(next)
 	return nil
+}
+
+// CheckConfigs is the error with which Configure would refuse repositories for what is configured of them, before there is a pond.
+func CheckConfigs(s Settings, repositories []Config) error {
+	p := &Pond{fetch: &fetch.Engine{}, clock: time.Now, flights: map[string]*flights{}}
+	_, err := p.arrange(s, repositories)
+	return err
+}
+
+// arrange makes the repositories of a configuration.
+func (p *Pond) arrange(s Settings, repositories []Config) (*state, error) {
+	if s.PublicURL != "" {
+		if u, err := url.Parse(s.PublicURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return nil, fmt.Errorf("public_url %q is not an http or https address", s.PublicURL)
+		}
+	}
+	next := &state{settings: s, byName: map[string]*Repository{}}
+	for _, c := range repositories {
+		if next.byName[c.Name] != nil {
+			return nil, fmt.Errorf("two repositories are called %s", c.Name)
+		}
+		r, err := newRepository(p, c)
+		if err != nil {
+			return nil, err
+		}
+		next.repositories = append(next.repositories, r)
+		next.byName[c.Name] = r
+	}
+	for _, r := range next.repositories {
+		if err := r.connect(next.byName); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkRings(next.repositories); err != nil {
+		return nil, err
+	}
+	return next, nil
 }
 
 func (p *Pond) settings() Settings { return p.state.Load().settings }

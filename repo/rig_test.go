@@ -78,7 +78,7 @@ func newRig(t testing.TB, changes ...func(*rig)) *rig {
 		t.Fatal(err)
 	}
 	r.config = repo.Config{Name: "r", Format: pypi.Format{}, Public: true, Upstreams: []repo.Upstream{
-		{Settings: fetch.Settings{Name: "up", URL: u, FirstByte: 2 * time.Second, Idle: time.Second}},
+		{Settings: fetch.Settings{Name: "up", URL: u}},
 	}}
 	for _, change := range changes {
 		change(r)
@@ -96,6 +96,13 @@ func newRig(t testing.TB, changes ...func(*rig)) *rig {
 		}
 	})
 	return r
+}
+
+// impatient lets the pond wait less for an upstream that says nothing. Of others a busy machine makes such ones, too, and what is
+// asked again then is asked twice.
+func impatient(r *rig) {
+	up := &r.config.Upstreams[0]
+	up.FirstByte, up.Idle = 2*time.Second, time.Second
 }
 
 // onDisk keeps the blobs in a directory.

@@ -33,7 +33,7 @@ func TestStress(t *testing.T) {
 		times = 30
 	}
 	descriptors := len(openFiles())
-	r := newRig(t, onDisk(disk.Options{}), mostBytes(3*mib))
+	r := newRig(t, onDisk(disk.Options{}), mostBytes(3*mib), impatient)
 	var es []entry
 	for i := range 30 {
 		size := []int{300, 40 * kib, 200 * kib, 1200 * kib}[i%4]

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/pressly/goose/v3"
 
@@ -30,6 +31,31 @@ type schema struct {
 func schemaOf(name string, id int64) (schema, error) {
 	steps, err := fs.Sub(migrations, "migrations/sqlite/"+name)
 	return schema{steps: steps, id: id}, err
+}
+
+// migrations are all steps. SQLite runs the text of one as it is: goose would cut it into statements, and takes 4 MiB of memory
+// to look for the end of each line.
+func (s schema) migrations() ([]*goose.Migration, error) {
+	names, err := fs.Glob(s.steps, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Clone(s.more)
+	for _, name := range names {
+		n, err := goose.NumericComponent(name)
+		if err != nil {
+			return nil, err
+		}
+		text, err := fs.ReadFile(s.steps, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, goose.NewGoMigration(n, &goose.GoFunc{RunTx: func(ctx context.Context, tx *stdsql.Tx) error {
+			_, err := tx.ExecContext(ctx, string(text))
+			return err
+		}}, nil))
+	}
+	return all, nil
 }
 
 // changesSchema is that of catalog.db.
@@ -146,7 +172,11 @@ func (f *file) lookCloser(ctx context.Context, db *stdsql.DB) error {
 // migrate brings the schema up to what this program knows, each step in a transaction of its own, so that one which was
 // killed half-way is taken again.
 func (f *file) migrate(ctx context.Context, db *stdsql.DB, s schema, version int64) error {
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, s.steps, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(s.more...), goose.WithSlog(slog.New(slog.DiscardHandler)))
+	all, err := s.migrations()
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, nil, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(all...), goose.WithSlog(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}

@@ -119,7 +119,7 @@ func (h *House) Config(name string, ups ...*faulty.Server) repo.Config {
 			name = fmt.Sprintf("up%d", i+1)
 		}
 		c.Upstreams = append(c.Upstreams, repo.Upstream{Settings: fetch.Settings{
-			Name: name, URL: u, FirstByte: 2 * time.Second, Idle: time.Second,
+			Name: name, URL: u,
 		}})
 	}
 	return c

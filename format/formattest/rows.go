@@ -155,7 +155,11 @@ func staleThenFresh(t *testing.T, e Ecosystem) {
 
 func nothingHeld(t *testing.T, e Ecosystem) {
 	for _, verb := range []string{"500", "403", "hang", "refuse", "cut 3"} {
-		h, rs := stocked(t, e)
+		h, rs := stocked(t, e, func(c *repo.Config) {
+			if verb == "hang" { // otherwise a busy machine makes an upstream that hangs of one that does not
+				c.Upstreams[0].FirstByte = 500 * time.Millisecond
+			}
+		})
 		h.Up.Order("*", "always "+verb)
 		for what, r := range map[string]Reply{"index": h.Index(e.Package), "file": h.File(e.Package, rs[0])} {
 			h.Want(verb+", "+what, r, http.StatusServiceUnavailable)

@@ -124,7 +124,7 @@ func New(ctx context.Context, p Parts) (*Auth, error) {
 
 // Configure replaces what the configuration says. Invalid, and nothing is changed, if it cannot be.
 func (a *Auth) Configure(s Settings) error {
-	if err := s.check(); err != nil {
+	if err := s.Check(); err != nil {
 		return err
 	}
 	a.loading.Lock()

@@ -113,8 +113,8 @@ func checkSubject(s string) error {
 	return nil
 }
 
-// check is Invalid for a configuration that cannot be.
-func (s *Settings) check() error {
+// Check is Invalid for a configuration that cannot be.
+func (s *Settings) Check() error {
 	for _, r := range s.Repositories {
 		for _, list := range [][]string{r.Read, r.Publish, r.Maintain, r.Own} {
 			for _, subject := range list {

@@ -74,6 +74,28 @@ func TestTickets(t *testing.T) {
 	r.kind("a hundred tickets", last, millpond.Throttled)
 }
 
+// TestManyWhoLogInFromOneAddress: a team behind one address, each of whom logs in once, is not slowed down as who only begins is.
+func TestManyWhoLogInFromOneAddress(t *testing.T) {
+	r := start(t)
+	ctx := t.Context()
+	none, err := r.identify(with("/x"))
+	r.must(err)
+	door := r.AccountsFor(none, "team", "npm", nil)
+	r.user("ann", "publisher team *")
+	s, err := r.LogIn(ctx, "192.0.2.7", "ann", "canary-password-ann")
+	r.must(err)
+	for i := range 40 {
+		ticket, err := door.BeginLogin(ctx)
+		if err != nil {
+			t.Fatalf("person %d: %v", i+1, err)
+		}
+		code, _, _ := strings.Cut(ticket.ID, ".")
+		r.must(r.ApproveTicket(ctx, s.Caller, code))
+		_, err = door.PollLogin(ctx, ticket.ID)
+		r.must(err)
+	}
+}
+
 func TestPasswords(t *testing.T) {
 	r := start(t)
 	ctx := t.Context()

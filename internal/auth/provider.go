@@ -213,6 +213,7 @@ func (a *Auth) FinishOIDC(ctx context.Context, client, cookie, state, code strin
 		return nil, "", err
 	}
 	a.addresses.forgive(client)
+	a.tickets.forgive(client)
 	s, err = a.begin(ctx, i, client, proved)
 	return s, l.Next, err
 }

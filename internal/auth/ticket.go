@@ -116,6 +116,7 @@ func (x *accounts) PollLogin(ctx context.Context, id string) (*format.Token, err
 	if err != nil {
 		return nil, err
 	}
+	a.tickets.forgive(t.Client)
 	out := a.shown(kept)
 	out.Secret = whole
 	return &out, nil

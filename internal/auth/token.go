@@ -101,7 +101,7 @@ func life(now, asked time.Time, most time.Time) (time.Time, error) {
 	case end.After(now.Add(maxLife)):
 		return end, wrong(millpond.Invalid, "a token lives for a year at most", "ask for an earlier end")
 	case !most.IsZero() && end.After(most):
-		return end, wrong(millpond.Denied, "a token cannot outlive the one it is made with, which ends "+most.UTC().Format(time.DateTime), "log in to make a longer one")
+		return end, wrong(millpond.Denied, "a token cannot outlive the one it is made with, which ends "+most.UTC().Format(time.DateTime), "log in for longer: 'millpond login --user NAME --for 2160h'")
 	}
 	return end.UTC().Truncate(time.Millisecond), nil
 }

@@ -16,6 +16,7 @@ import (
 	"millpond"
 	"millpond/internal/audit"
 	"millpond/internal/server"
+	"millpond/policy"
 )
 
 type auditCommand struct {
@@ -85,6 +86,9 @@ func (c *auditCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return &millpond.Error{Kind: millpond.BadUpstream, Why: "the log ended early: this is not all of it", Err: err}
 	}
+	if c.Follow {
+		return &millpond.Error{Kind: millpond.Unready, Why: "the pond tells no more: it is being stopped", Hint: "follow again once it runs, with --since"}
+	}
 	return nil
 }
 
@@ -114,7 +118,7 @@ func readTime(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
+	if ago, err := policy.ParseDuration(s); err == nil {
 		return now.Add(-ago), nil
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04", time.DateOnly} {
@@ -122,7 +126,7 @@ func readTime(s string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%q is no time", s), Hint: "2026-11-21, 2026-11-21T12:00:00Z, or 24h (ago)"}
+	return time.Time{}, &millpond.Error{Kind: millpond.Invalid, Why: fmt.Sprintf("%q is no time", s), Hint: "2026-11-21, 2026-11-21T12:00:00Z, or 24h or 7d (ago)"}
 }
 
 // verify lets the pond read its whole log, and compares it with heads that were noted elsewhere.

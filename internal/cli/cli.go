@@ -21,7 +21,7 @@ type Process struct {
 	Out     io.Writer
 	Err     io.Writer
 	Version string
-	// Signals end (SIGINT, SIGTERM) or reload (SIGHUP) a server; nil waits for none.
+	// Signals end a command; SIGHUP has a server read its configuration again. Nil waits for none.
 	Signals <-chan os.Signal
 	// Machine is whose clients are asked for their upstreams; nil is this computer.
 	Machine format.Machine
@@ -33,6 +33,7 @@ type Process struct {
 	json    bool      // print errors as JSON
 	sockets *sockets  // that were handed over; nil for none
 	manager *manager  // who has started the process and wants to hear of it; nil is nobody
+	typed   *typing   // what is typed and not shown
 	bare    io.Writer // Err as it came, if it is a terminal: progress is drawn there; else nil
 }
 
@@ -107,7 +108,7 @@ type stopped struct{ code int }
 // Main runs one command and returns its exit code.
 func Main(ctx context.Context, p Process) (code int) {
 	// What others wrote (package names, the words of upstreams) goes to a terminal only without its control characters.
-	p.bare = terminal(p.Err)
+	p.bare, p.typed = terminal(p.Err), &typing{}
 	p.Out, p.Err = &plain{w: p.Out}, &plain{w: p.Err}
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -143,7 +144,17 @@ func Main(ctx context.Context, p Process) (code int) {
 		fmt.Fprintf(p.Err, "millpond: %v\nmillpond --help lists the commands\n", err)
 		return ExitUsage
 	}
-	return p.report(parsed.Run())
+	if parsed.Command() == "serve" {
+		return p.report(parsed.Run())
+	}
+	ctx, done := p.heed(ctx)
+	defer done()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	err = parsed.Run()
+	if s, ok := context.Cause(ctx).(signaled); ok && err != nil {
+		err = &exit{s.code(), s}
+	}
+	return p.report(err)
 }
 
 // report prints an error and chooses the exit code.

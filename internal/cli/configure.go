@@ -13,6 +13,7 @@ import (
 
 	"millpond"
 	"millpond/internal/config"
+	"millpond/repo"
 
 	"github.com/alecthomas/kong"
 )
@@ -83,6 +84,9 @@ func (c *configCheckCommand) Run(p *Process) error {
 	plan := &plan{}
 	if err == nil {
 		err = c.fill(plan, found, p.formats())
+	}
+	if err == nil { // what else a start would refuse
+		err = cmp.Or(repo.CheckConfigs(plan.pond, plan.repositories), plan.auth.Check())
 	}
 	if err != nil {
 		if c.JSON { // each on its own, as they were found

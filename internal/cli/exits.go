@@ -21,6 +21,7 @@ const (
 	ExitNoStore    = 10
 	ExitLocked     = 11
 	ExitUnverified = 12
+	ExitSignal     = 128
 )
 
 // exitCodes says what they mean, for 'help exit-codes'.
@@ -41,6 +42,7 @@ func exitCodes(w io.Writer) error {
 		{ExitNoStore, "there is no data in the directory"},
 		{ExitLocked, "another process has the data, and did not help"},
 		{ExitUnverified, "of 'audit --verify': the log is not what it was"},
+		{ExitSignal, "and the number of the signal that ended it: 130 for Ctrl-C; of 'serve' a signal that it obeys is 0"},
 	} {
 		fmt.Fprintf(t, "%d\t%s\n", e.code, e.what)
 	}

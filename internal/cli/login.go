@@ -18,6 +18,7 @@ type loginCommand struct {
 	Pond      *url.URL `arg:"" optional:"" help:"The pond, such as https://pond.example/."`
 	User      string   `help:"Log in with a password, instead of in a browser. It is asked for, or read from what is piped in." placeholder:"NAME"`
 	WithToken bool     `help:"Remember a token that you have: it is asked for, or read from what is piped in."`
+	For       lifetime `help:"With --user: how long the token that is remembered is good; 30 days if nothing is said, a year at most. What is made with it ends no later." placeholder:"DURATION"`
 	Setup     bool     `help:"Make the first user of a new pond, --user, with the secret that it printed when it started, then a password."`
 }
 
@@ -35,6 +36,8 @@ func (c *loginCommand) Run(ctx context.Context, p *Process) (err error) {
 	c.Token = "" // whoever logs in is nobody yet
 	var t server.TokenDocument
 	switch {
+	case c.For != 0 && (c.User == "" || c.WithToken):
+		err = &millpond.Error{Kind: millpond.Invalid, Why: "--for is for who logs in with a password", Hint: "add --user NAME"}
 	case c.Setup:
 		err = c.first(ctx, p, &t)
 	case c.WithToken:
@@ -42,7 +45,7 @@ func (c *loginCommand) Run(ctx context.Context, p *Process) (err error) {
 	case c.User != "":
 		var password string
 		if password, err = p.secret("password of " + c.User); err == nil {
-			err = c.call(ctx, request{method: "POST", path: []string{"login"}, in: server.LoginDocument{Name: c.User, Password: password}}, &t)
+			err = c.call(ctx, request{method: "POST", path: []string{"login"}, in: server.LoginDocument{Name: c.User, Password: password, Expires: c.For.end()}}, &t)
 		}
 	default:
 		err = c.browser(ctx, p, &t)
@@ -96,7 +99,7 @@ func (c *loginCommand) first(ctx context.Context, p *Process, t *server.TokenDoc
 	if err != nil {
 		return err
 	}
-	return c.call(ctx, request{method: "POST", path: []string{"setup"}, in: server.SetupDocument{Secret: secret, Name: c.User, Password: password}}, t)
+	return c.call(ctx, request{method: "POST", path: []string{"setup"}, in: server.SetupDocument{Secret: secret, Name: c.User, Password: password, Expires: c.For.end()}}, t)
 }
 
 // known asks the pond whose the token is, before it is remembered.

@@ -129,6 +129,22 @@ func (p *plan) proof() (*proof, error) {
 	return &proof{}, nil
 }
 
+// kept are the settings, besides those with which a reload is refused, in which another plan differs and that are taken at a start only.
+func (p *plan) kept(next *plan) (keys []string) {
+	for _, one := range []struct {
+		key     string
+		differs bool
+	}{
+		{"log", p.log != next.log}, {"notice", p.notice != next.notice},
+		{"limits.downloads", p.downloads != next.downloads}, {"limits.waiting", p.waiting != next.waiting},
+	} {
+		if one.differs {
+			keys = append(keys, one.key)
+		}
+	}
+	return keys
+}
+
 // hosts are what clients may call this pond where TLS is spoken, as far as the configuration says.
 func (p *plan) hosts() []string {
 	var all []string

@@ -17,12 +17,16 @@ import (
 func (p *Process) secret(what string) (string, error) {
 	if f, ok := p.In.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprintf(p.Err, "%s: ", what)
+		if shown, err := term.GetState(int(f.Fd())); err == nil {
+			p.typed.hide(func() { term.Restore(int(f.Fd()), shown) })
+			defer p.typed.hide(nil)
+		}
 		text, err := term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(p.Err)
 		return string(text), err
 	}
 	if p.In == nil {
-		return "", &millpond.Error{Kind: millpond.Invalid, Why: "a " + what + " is needed, and there is nobody to ask", Hint: "pipe it in"}
+		return "", &millpond.Error{Kind: millpond.Invalid, Why: "what is missing: the " + what + "; there is nobody to ask", Hint: "pipe it in"}
 	}
 	lines, ok := p.In.(*bufio.Reader)
 	if !ok {
@@ -34,7 +38,7 @@ func (p *Process) secret(what string) (string, error) {
 		return "", err
 	}
 	if text = strings.TrimRight(text, "\r\n"); text == "" {
-		return "", &millpond.Error{Kind: millpond.Invalid, Why: "a " + what + " is needed, and nothing was piped in"}
+		return "", &millpond.Error{Kind: millpond.Invalid, Why: "what is missing: the " + what + "; nothing was piped in"}
 	}
 	return text, nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -290,8 +291,12 @@ func (r *running) watch(ctx context.Context, stop func()) {
 				stop()
 			}
 		case next := <-r.news:
-			if !stopping {
+			switch {
+			case stopping:
+			case r.plan.recalled:
 				r.reload(ctx, func(context.Context) (*plan, error) { return next, nil })
+			default: // next may be of an older file
+				r.log.Info("the clients were asked again meanwhile, when the configuration was reloaded")
 			}
 		}
 	}
@@ -337,6 +342,9 @@ func (r *running) reload(ctx context.Context, load func(context.Context) (*plan,
 			return err
 		}
 		use()
+		if kept := r.plan.kept(next); len(kept) > 0 {
+			r.log.Warn("some settings count from the next start on only", "settings", strings.Join(kept, ", "))
+		}
 		r.plan = next
 		r.outward.begin(ctx, r, next)
 		return nil

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"millpond"
 	"millpond/internal/server"
+	"millpond/policy"
 )
 
 type tokenCommands struct {
@@ -37,22 +39,37 @@ func (a *api) listTokens(ctx context.Context, p *Process, path ...string) error 
 type tokenWish struct {
 	api
 	Name       string          `help:"What you call it." placeholder:"WORDS"`
-	For        time.Duration   `help:"How long it is good, such as 720h; 30 days if nothing is said, a year at most." placeholder:"TIME"`
+	For        lifetime        `help:"How long it is good, such as 7d or 720h; 30 days if nothing is said, a year at most." placeholder:"TIME"`
 	Verb       []millpond.Verb `help:"What it is for: read, publish, yank …; all that you may, if nothing is said." placeholder:"VERB"`
 	Repository []string        `help:"Patterns of repositories; all if nothing is said." placeholder:"PATTERN"`
 	Package    []string        `help:"Patterns of packages; all if nothing is said." placeholder:"PATTERN"`
 	S3         bool            `name:"s3" help:"Print it as an access key id and a secret access key, for aws, s3cmd and rclone."`
 }
 
+// A lifetime is how long a token is good; 0 leaves that to the pond.
+type lifetime time.Duration
+
+// UnmarshalText reads one as the configuration spells durations.
+func (l *lifetime) UnmarshalText(text []byte) error {
+	d, err := policy.ParseDuration(string(text))
+	if err == nil && d <= 0 {
+		err = errors.New("it is a time to come, such as 7d or 720h")
+	}
+	*l = lifetime(d)
+	return err
+}
+
+// end is when a token ends that is made now; zero if the pond is to say.
+func (l lifetime) end() time.Time {
+	if l == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(l)).UTC().Truncate(time.Second)
+}
+
 // make makes the token and prints its secret, and nothing else, to standard output.
 func (w *tokenWish) make(ctx context.Context, p *Process, path ...string) error {
-	in := server.NewToken{Name: w.Name, Verbs: w.Verb, Repositories: w.Repository, Names: w.Package}
-	if w.For < 0 {
-		return &millpond.Error{Kind: millpond.Invalid, Why: "--for is a time to come"}
-	}
-	if w.For > 0 {
-		in.Expires = time.Now().Add(w.For).UTC().Truncate(time.Second)
-	}
+	in := server.NewToken{Name: w.Name, Verbs: w.Verb, Repositories: w.Repository, Names: w.Package, Expires: w.For.end()}
 	var out server.TokenDocument
 	if err := w.call(ctx, request{method: "POST", path: path, in: in}, &out); err != nil {
 		return err

@@ -72,6 +72,9 @@ func (c *Config) checkAuth() []error {
 		if !issuer(p.Issuer) {
 			wrong(at+".issuer", "%q is no issuer: write https://HOST, exactly as it says it", p.Issuer)
 		}
+		if slices.ContainsFunc(c.Auth.OIDC[:i], func(o OIDC) bool { return o.Issuer == p.Issuer }) {
+			wrong(at+".issuer", "%s stands here twice", p.Issuer)
+		}
 		if p.ClientID == "" {
 			wrong(at+".client_id", "it is needed")
 		}
@@ -88,6 +91,9 @@ func (c *Config) checkAuth() []error {
 		at := fmt.Sprintf("auth.issuers[%d]", i)
 		if !issuer(s.URL) {
 			wrong(at, "%q is no issuer: write https://HOST, exactly as its tokens say it", s.URL)
+		}
+		if slices.ContainsFunc(c.Auth.Issuers[:i], func(o Issuer) bool { return o.URL == s.URL }) {
+			wrong(at, "%s stands here twice", s.URL)
 		}
 		if known := []string{"github", "gitlab"}; s.Kind != "" && !slices.Contains(known, s.Kind) {
 			wrong(at+".kind", "unknown word %q%s", s.Kind, didYouMean(s.Kind, known))

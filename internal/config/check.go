@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,10 +44,15 @@ func (c *Config) check(formats []format.Format) []error {
 	if why := badAddress(c.Listen); why != "" {
 		wrong("listen", "%s", why)
 	}
+	if !filepath.IsAbs(c.Data) && c.over["data"] == "" && c.lines["data"] == 0 {
+		wrong("data", "nobody says where: this user has no home; name a directory with --data or MILLPOND_DATA")
+	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			wrong("public_url", "an address like https://pond.example/ is needed")
+		} else if u.EscapedPath() != u.Path {
+			wrong("public_url", "its path has characters that need escaping")
 		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
@@ -100,8 +106,11 @@ func badAddress(address string) string {
 	if err != nil {
 		return fmt.Sprintf("%q is not an address: write 127.0.0.1:8080, or :8080 for all addresses of this machine", address)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strings.ContainsAny(host, " /") {
-		return fmt.Sprintf("%q is not an address: its port is %q, %d", address, port, n)
+	if strings.ContainsAny(host, " /") {
+		return fmt.Sprintf("%q is not an address: no host is called %q; write host and port alone, such as 127.0.0.1:8080", address, host)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Sprintf("%q is not an address: a port is a number up to 65535, not %q", address, port)
 	}
 	return ""
 }

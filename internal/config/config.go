@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -171,6 +172,11 @@ func syntax(path string, err error) error {
 // complete fills in what depends on the machine, and makes paths of the file relative to it.
 func (c *Config) complete(env func(string) (string, bool)) {
 	home, _ := env("HOME")
+	if home == "" { // as under a service manager or cron
+		if who, err := user.Current(); err == nil {
+			home = who.HomeDir
+		}
+	}
 	if c.Data == "" {
 		c.Data = filepath.Join(home, ".local", "share", "millpond")
 		if xdg, ok := env("XDG_DATA_HOME"); ok && filepath.IsAbs(xdg) {

@@ -496,3 +496,29 @@ repositories:
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestDataWithoutAHome: who has no HOME, as under a service manager, has the data where their account says, and not wherever the
+// program was started.
+func TestDataWithoutAHome(t *testing.T) {
+	c, err := Load("", func(string) (string, bool) { return "", false }, nil)
+	if err != nil {
+		if !strings.Contains(err.Error(), "--data") {
+			t.Errorf("without a home: %v; want it to say --data", err)
+		}
+		return
+	}
+	if !filepath.IsAbs(c.Data) {
+		t.Errorf("without HOME the data is in %q, want a path that does not depend on where the program was started", c.Data)
+	}
+}
+
+func TestAddressesThatAreNone(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1": "write 127.0.0.1:8080", "127.0.0.1:http": "a port is a number", ":70000": "a port is a number", "http://127.0.0.1:8080": "is not an address", "a b:80": "no host is called",
+		"127.0.0.1:8080": "", ":8080": "", "[::1]:0": "", "pond.example:443": "",
+	} {
+		if got := badAddress(address); got != want && (want == "" || !strings.Contains(got, want)) {
+			t.Errorf("%q: %q, want %q", address, got, want)
+		}
+	}
+}

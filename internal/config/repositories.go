@@ -184,7 +184,7 @@ func (b *builder) places(path string, r *Repository, out *repo.Config) {
 		b.wrong(path+".listen", "%s", why)
 		return
 	}
-	if address == b.c.Listen && !strings.HasSuffix(address, ":0") {
+	if at := (&url.URL{Scheme: "http", Host: address}); listensAt(b.c.Listen, at) || listensAt(address, &url.URL{Scheme: "http", Host: b.c.Listen}) {
 		b.wrong(path+".listen", "the pond itself listens on %s", address)
 	}
 	saidWho := r.Read != nil || b.c.lines["read"] > 0 || b.c.over["read"] != ""

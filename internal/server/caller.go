@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"millpond"
@@ -54,8 +55,12 @@ func (s *Server) identify(x *response, r *http.Request, t *table, own bool) erro
 	if s.parts.Callers == nil {
 		return nil
 	}
-	if !own && len(r.Header["Cookie"]) > 0 {
-		r.Header.Del("Cookie")
+	if len(r.Header["Cookie"]) > 0 {
+		if !own {
+			r.Header.Del("Cookie")
+		} else if !x.peer.bare() {
+			dropCookie(r.Header, auth.PlainCookieName)
+		}
 	}
 	if x.peer.proxied {
 		// What the client proves itself to the pond with; the other field is meant for the host that it asks for.
@@ -88,6 +93,23 @@ func (s *Server) identify(x *response, r *http.Request, t *table, own bool) erro
 	c.Client, c.Request = x.caller.Client, x.caller.Request
 	x.caller, x.identified = c, true
 	return nil
+}
+
+// dropCookie takes a cookie out of a request. That of a login at http://localhost counts there alone: a page of any neighbouring name
+// could set one that a browser then sends to the pond's https address too, and have its reader act in a login of its own.
+func dropCookie(h http.Header, name string) {
+	var kept []string
+	for _, line := range h["Cookie"] {
+		for one := range strings.SplitSeq(line, ";") {
+			if key, _, _ := strings.Cut(one, "="); strings.TrimSpace(key) != name {
+				kept = append(kept, strings.TrimSpace(one))
+			}
+		}
+	}
+	h.Del("Cookie")
+	if len(kept) > 0 {
+		h.Set("Cookie", strings.Join(kept, "; "))
+	}
 }
 
 // withoutPrefix is the request without the path of public_url, if a front server has left it there: who reads credentials
@@ -182,7 +204,7 @@ func (t *table) may(c *call) error {
 	rights := func(v millpond.Verb, repository, pkg string) bool {
 		return x.caller.Rights != nil && x.caller.Rights.May(v, repository, pkg)
 	}
-	wants := c.route.path + " wants the right to " + string(verb)
+	wants := string(verb) + " at " + c.route.path
 	switch verb {
 	case verbOpen:
 		return nil
@@ -192,12 +214,12 @@ func (t *table) may(c *call) error {
 		}
 		return nil
 	case verbStats:
-		if t.settings.isHere(x.peer) || rights(millpond.VerbOperate, pondWide, "") || t.readsAll(&x.caller) {
+		if x.server.isHere(x.peer) || rights(millpond.VerbOperate, pondWide, "") || t.readsAll(&x.caller) {
 			return nil
 		}
 		return &millpond.Error{Kind: millpond.Denied, Why: c.route.path + " answers to operators, and to clients on the pond's own machine only", Hint: "run millpond there"}
 	case verbHere:
-		if t.settings.isHere(x.peer) || rights(millpond.VerbOperate, pondWide, "") {
+		if x.server.isHere(x.peer) || rights(millpond.VerbOperate, pondWide, "") {
 			return nil
 		}
 		return &millpond.Error{Kind: millpond.Denied, Why: c.route.path + " answers to operators, and to clients on the pond's own machine only", Hint: "run millpond there"}

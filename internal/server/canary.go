@@ -109,7 +109,7 @@ func (s *Server) canaryThrough(ctx context.Context, public *url.URL) (buffered b
 		err = errors.Join(err, c.file.Drop(context.WithoutCancel(ctx)))
 	}()
 	client := &http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: s.trusted()}, DisableKeepAlives: true, DisableCompression: true},
+		Transport:     &http.Transport{Proxy: s.wayOut, TLSClientConfig: &tls.Config{RootCAs: s.trusted()}, DisableKeepAlives: true, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, public.JoinPath("-", "canary", c.name).String(), nil)
@@ -144,6 +144,8 @@ func (s *Server) judgeCanary(c *canary, public *url.URL, resp *http.Response) (b
 			return false, fmt.Errorf("public_url cuts answers short: %w", err)
 		case !bytes.Equal(rest, c.text[n:]):
 			return false, errors.New("public_url answers with other bytes than were sent")
+		case s.masked.Load():
+			return false, errors.New("public_url leads here by way of a front server that does not say for whom it asks: it must pass on Host, and send X-Forwarded-For and X-Forwarded-Proto")
 		}
 		return c.late.Load(), nil
 	}
@@ -194,6 +196,9 @@ func (s *Server) serveCanary(c *call) error {
 		return &refusal{status: http.StatusNotFound, kind: millpond.NotFound, why: "there is no such file"}
 	}
 	c.response.quiet = true
+	if public := c.t.settings.PublicURL; public != nil {
+		s.masked.Store(c.peer.here127() && !isLoopback(hostname(public.Host)))
+	}
 	file, err := is.file.Open(c.r.Context())
 	if err != nil {
 		return err

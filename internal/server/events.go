@@ -161,9 +161,15 @@ func (s *Server) streamEvents(c *call, records Records, f catalog.Filter, follow
 		return nil
 	}
 	c.Flush()
-	for e, err := range records.Events(c.r.Context(), f.After) {
+	ctx, end := context.WithCancel(c.r.Context())
+	defer end()
+	defer context.AfterFunc(s.staying, end)()
+	for e, err := range records.Events(ctx, f.After) {
 		if c.r.Context().Err() != nil {
 			return c.cut(c.r.Context().Err())
+		}
+		if s.staying.Err() != nil {
+			return nil // what it was told is whole; it comes again, to who serves then
 		}
 		if err == nil {
 			err = s.stillMay(c)

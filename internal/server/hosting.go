@@ -297,7 +297,7 @@ func (s *Server) publishFile(c *call) error {
 	m := c.t.mounts[c.arg("repository")]
 	p, ok := m.config.Format.(format.Publisher)
 	if !ok {
-		return &millpond.Error{Kind: millpond.Unsupported, Why: fmt.Sprintf("%s are not published from one file", m.info.Title), Hint: "publish with the client's own command"}
+		return &millpond.Error{Kind: millpond.Unsupported, Why: fmt.Sprintf("%s, of format %s, takes no file in this way", m.name, m.info.Name), Hint: "publish with a client's own command; docs/formats says how"}
 	}
 	f := format.PublishedFile{Name: c.arg("filename"), Size: c.r.ContentLength, Options: map[string]string{}, Body: c.r.Body}
 	for name, values := range c.r.URL.Query() {

@@ -282,6 +282,7 @@ func (s *Server) endAll(ctx context.Context) error {
 	e.mu.Lock()
 	e.ended = true
 	s.tunnels.end()
+	s.depart()
 	all := e.all()
 	e.mu.Unlock()
 	s.linger(ctx, all)

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -122,12 +121,7 @@ func (s *Server) logIn(c *call) error {
 
 // secure refuses to set a cookie where anybody on the way could read it.
 func (c *call) secure() error {
-	if c.peer.scheme == "https" {
-		return nil
-	}
-	name := hostname(c.peer.host)
-	addr, err := netip.ParseAddr(name)
-	if name == "localhost" || err == nil && addr.Unmap().IsLoopback() {
+	if c.peer.scheme == "https" || c.peer.bare() {
 		return nil
 	}
 	return &millpond.Error{Kind: millpond.Denied, Why: "people log in over https only: a password or cookie could be read on the way",

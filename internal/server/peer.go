@@ -23,6 +23,18 @@ type peer struct {
 // local reports whether the client is a program on this machine, and no front server stands between.
 func (p peer) local() bool { return !p.forward && p.addr.IsLoopback() }
 
+// here127 reports whether the client is a program on this machine that asks for a loopback name.
+func (p peer) here127() bool { return p.local() && isLoopback(hostname(p.host)) }
+
+// bare reports whether the client speaks plain http to a name that is loopback, which nobody on the way can read.
+func (p peer) bare() bool { return p.scheme == "http" && isLoopback(hostname(p.host)) }
+
+// isLoopback reports whether a host, by its name in lower case, is the machine that asks.
+func isLoopback(name string) bool {
+	addr, err := netip.ParseAddr(name)
+	return name == "localhost" || err == nil && addr.Unmap().IsLoopback()
+}
+
 // peer reads who asks into p, whose door is known. X-Forwarded-* counts only from a trusted front server, and of X-Forwarded-For only what the nearest
 // hops wrote: everything to the left of the first address that is not trusted could have been sent by anyone.
 func (s *Settings) peer(p *peer, r *http.Request) error {
@@ -34,17 +46,19 @@ func (s *Settings) peer(p *peer, r *http.Request) error {
 		p.addr = ap.Addr().Unmap()
 	}
 	// A request that came through another program did not come from this machine's own user, trusted or not.
-	p.forward = len(r.Header["X-Forwarded-For"]) > 0 || len(r.Header["Forwarded"]) > 0 || len(r.Header["Via"]) > 0
+	for _, field := range passedOn {
+		p.forward = p.forward || len(r.Header[field]) > 0
+	}
 	if len(s.Trusted) == 0 || !s.trusts(p.addr) {
 		return nil
 	}
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
 	for i := len(hops) - 1; i >= 0 && s.trusts(p.addr); i-- {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
+		addr, ok := hop(strings.TrimSpace(hops[i]))
+		if !ok {
 			break
 		}
-		p.addr = addr.Unmap()
+		p.addr = addr
 	}
 	if host := nearest(r.Header["X-Forwarded-Host"]); host != "" {
 		if strings.ContainsAny(host, "/\\@?# \t") {
@@ -57,6 +71,19 @@ func (s *Settings) peer(p *peer, r *http.Request) error {
 		p.scheme = scheme
 	}
 	return nil
+}
+
+// passedOn are what front servers add to requests; few add all.
+var passedOn = [...]string{"X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto"} // never changed
+
+// hop reads an address of X-Forwarded-For: some front servers write its port too, and brackets.
+func hop(text string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
+	if err != nil {
+		with, portErr := netip.ParseAddrPort(text)
+		addr, err = with.Addr(), portErr
+	}
+	return addr.Unmap(), err == nil
 }
 
 // nearest is the word of the nearest hop: the last of a list.
@@ -83,10 +110,7 @@ func (s *Settings) checkHost(host string, loopback bool) error {
 		return nil
 	}
 	name := hostname(host)
-	if name == "localhost" {
-		return nil
-	}
-	if addr, err := netip.ParseAddr(name); err == nil && addr.Unmap().IsLoopback() {
+	if isLoopback(name) {
 		return nil
 	}
 	if s.PublicURL != nil && name != "" && name == hostname(s.PublicURL.Host) {
@@ -107,8 +131,9 @@ func hostname(host string) string {
 }
 
 // isHere reports whether a request comes from a program of this machine that means to ask this machine: a page in a browser here can
-// have a name of its own lead to loopback, but it asks by that name.
-func (s *Settings) isHere(p peer) bool { return p.local() && s.checkHost(p.host, true) == nil }
+// have a name of its own lead to loopback, but it asks by that name. By the name of PublicURL a front server on this machine asks for
+// anybody at all, and not every one says that it does; where the canary has come by way of one that asks by a loopback name, nobody is.
+func (s *Server) isHere(p peer) bool { return p.here127() && !s.masked.Load() }
 
 // checkLoop refuses a request that this pond itself sent: one of its upstreams is, perhaps by way of others, this pond.
 func (s *Server) checkLoop(r *http.Request) error {

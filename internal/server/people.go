@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"millpond"
@@ -272,6 +273,11 @@ func (s *Server) addGrant(c *call, in NewGrant) (*auth.Grant, error) {
 	p, err := s.people()
 	if err != nil {
 		return nil, err
+	}
+	if in.Repository != "" && !strings.Contains(in.Repository, "*") { // a pattern may be for those to come
+		if err := c.enters(in.Repository); err != nil {
+			return nil, err
+		}
 	}
 	return p.AddGrant(c.r.Context(), c.caller, auth.Grant{Subject: in.Subject, Role: in.Role, Repository: in.Repository, Names: in.Names})
 }

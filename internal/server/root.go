@@ -128,6 +128,9 @@ func (at *root) address(p peer) *url.URL {
 // place finds out whether a request came to where a repository is the root, and refuses hosts that are not the pond's.
 func (t *table) place(x *response, r *http.Request) error {
 	p := &x.peer
+	if err := t.asked(p, r); err != nil {
+		return err
+	}
 	if p.door == nil {
 		if len(t.hosts) > 0 {
 			if x.at = t.hosts[hostname(p.host)]; x.at != nil {
@@ -151,6 +154,18 @@ func (t *table) place(x *response, r *http.Request) error {
 		return nil
 	}
 	return t.settings.checkHost(p.host, p.door.loopback)
+}
+
+// asked refuses the host of a request though a front server says that another was asked for: a page that leads a name of its own to
+// loopback can say that too.
+func (t *table) asked(p *peer, r *http.Request) error {
+	switch {
+	case r.Host == p.host, t.hosts[hostname(r.Host)] != nil:
+		return nil
+	case p.door != nil:
+		return t.settings.checkHost(r.Host, p.door.loopback)
+	}
+	return t.settings.checkHost(r.Host, t.settings.Loopback)
 }
 
 // proxy notes that a client takes the pond for a proxy. Such a client asks for files, and nothing else.

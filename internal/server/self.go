@@ -59,14 +59,17 @@ type (
 	}
 	// LoginDocument is who logs in.
 	LoginDocument struct {
-		Name     string `json:"name"`
-		Password string `json:"password"` // or a token, or the setup secret
+		Name     string    `json:"name"`
+		Password string    `json:"password"`         // or a token, or the setup secret
+		Expires  time.Time `json:"expires,omitzero"` // of the token that is made; nothing is in 30 days, and a year is the most
 	}
 	// SetupDocument makes the first user.
 	SetupDocument struct {
 		Secret   string `json:"secret"` // printed by the first start
 		Name     string `json:"name"`
 		Password string `json:"password,omitempty"`
+
+		Expires time.Time `json:"expires,omitzero"` // as of LoginDocument
 	}
 	// TicketDocument is a login in a browser that is under way.
 	TicketDocument struct {
@@ -167,7 +170,7 @@ func (s *Server) login(c *call, in LoginDocument) (*TokenDocument, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := a.Login(c.r.Context(), in.Name, in.Password, format.Token{})
+	t, err := a.Login(c.r.Context(), in.Name, in.Password, format.Token{Expires: in.Expires})
 	return (*TokenDocument)(t), err
 }
 
@@ -185,7 +188,7 @@ func (s *Server) setup(c *call, in SetupDocument) (*TokenDocument, error) {
 	}
 	who := session.Caller
 	who.Client, who.Request = c.caller.Client, c.caller.Request
-	t, err := s.parts.Callers.AccountsFor(who, "", "", c.t.base(c.peer)).NewToken(c.r.Context(), format.Token{Name: "setup"})
+	t, err := s.parts.Callers.AccountsFor(who, "", "", c.t.base(c.peer)).NewToken(c.r.Context(), format.Token{Name: "setup", Expires: in.Expires})
 	return (*TokenDocument)(t), errors.Join(err, p.LogOut(c.r.Context(), who))
 }
 

@@ -93,8 +93,10 @@ type Server struct {
 	table    atomic.Pointer[table]
 	state    atomic.Pointer[string] // why the server is not ready; nil if it is
 	figures  atomic.Pointer[statsAnswer]
-	flown    atomic.Pointer[canary]       // the one that is under way; nil for none
-	bird     atomic.Pointer[canaryResult] // of the last one; nil while there is no public URL
+	flown    atomic.Pointer[canary]                // the one that is under way; nil for none
+	bird     atomic.Pointer[canaryResult]          // of the last one; nil while there is no public URL
+	wayOut   func(*http.Request) (*url.URL, error) // the proxy by which the canary leaves
+	masked   atomic.Bool                           // a front server passes clients on as if they were programs of this machine
 	instance []string
 	nodeID   string // what request ids begin with
 	requests atomic.Uint64
@@ -104,6 +106,8 @@ type Server struct {
 	beat     time.Duration // how often a loop that accepts shows that it moves
 	still    time.Duration // how long it may stand still
 
+	staying   context.Context // ends when the server ends: what lasts for as long as its client wants ends with it
+	depart    context.CancelFunc
 	leaving   atomic.Bool // each answer is the last of its connection
 	entrances entrances
 	quota     quota
@@ -121,6 +125,7 @@ func New(p Parts) *Server {
 	}
 	s := &Server{
 		parts:    p,
+		wayOut:   http.ProxyFromEnvironment,
 		instance: []string{p.Pond.Instance()},
 		nodeID:   strconv.FormatUint(uint64(time.Now().UnixNano())>>10&0xffffffff, 36) + "-",
 		patience: defaultPatience,
@@ -128,6 +133,7 @@ func New(p Parts) *Server {
 		beat:     time.Second,
 		still:    stillAfter,
 	}
+	s.staying, s.depart = context.WithCancel(context.Background()) // endAll ends it
 	s.entrances.begun = make(chan struct{})
 	s.pool.New = func() any { return new(response) }
 	s.metrics = newMetrics(s)
@@ -181,6 +187,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.answer(w,
 // answer answers one request that came to a door; nil is the listener that all repositories share.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *door) {
 	t := s.table.Load()
+	if r.ProtoMajor == 2 {
+		if one := newStream(w, s.patience); one != nil {
+			defer one.end() // after finish
+			w = one
+		}
+	}
 	x := s.pool.Get().(*response)
 	ex := &exchange{}
 	ex.id[0] = s.nodeID + strconv.FormatUint(s.requests.Add(1), 36)
