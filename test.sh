@@ -134,6 +134,7 @@ if [ -n "$long" ]; then
 	go test -race -timeout 120m ./blob/disk ./repo ./format/oci -args -long
 	go test -timeout 10m -run 'InABrowser|ClientsThatNeverAsk' ./internal/server -args -long
 	go test -timeout 10m -run 'TestCase0[1468]' ./format/raw -args -long
+	go test -timeout 15m -run TestLargeArtifact ./format/maven -args -long
 	go test -timeout 10m -run TestP11MemoryAtFullLoad . # which the race detector would be seen in
 	DEBIANTEST_ROUNDS=50 MANY=60000 go test -timeout 60m -run 'TestCase0[12]|TestCase11|TestCase23|TestMany' ./format/debian
 else

@@ -185,6 +185,14 @@ func (u *Upstream) send(ctx context.Context, q question, to *url.URL) (_ *answer
 			return nil, err
 		}
 	}
+	key := accessKey{id: u.username, secret: u.password, session: u.session}
+	if u.lender != nil && originOf(to) == u.origin {
+		if key, err = u.lender.current(ctx, u.e.now); err != nil {
+			words := "no access key to sign requests of " + u.settings.Name + " with"
+			u.alarm.Store(&words)
+			return nil, err
+		}
+	}
 	pass, refusal := u.breaker(originOf(to)).allow(u.e.now(), name)
 	if refusal != nil {
 		return nil, refusal
@@ -217,7 +225,7 @@ func (u *Upstream) send(ctx context.Context, q question, to *url.URL) (_ *answer
 	for name, values := range q.header {
 		r.Header[name] = values
 	}
-	u.dress(r)
+	u.dress(r, key)
 	switch {
 	case q.login:
 		r.SetBasicAuth(u.username, u.password)

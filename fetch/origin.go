@@ -72,15 +72,15 @@ func newAlso(list []string) (map[string]bool, error) {
 }
 
 // dress adds what this upstream's requests carry. Credentials and the configured headers go to its own origin only; a
-// Transport never moves them along, for it follows no redirect.
-func (u *Upstream) dress(r *http.Request) {
+// Transport never moves them along, for it follows no redirect. A request that is to be signed is signed with key.
+func (u *Upstream) dress(r *http.Request, key accessKey) {
 	if originOf(r.URL) == u.origin {
 		for name, values := range u.settings.Header {
 			r.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 		}
 		switch {
 		case u.settings.Region != "":
-			u.sign(r, u.e.now())
+			u.sign(r, key, u.e.now())
 		case u.token != "":
 			r.Header.Set("Authorization", "Bearer "+u.token)
 		case u.username != "" || u.password != "":

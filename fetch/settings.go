@@ -18,7 +18,8 @@ type Settings struct {
 	Header             http.Header // further headers, to URL's origin only
 
 	// Region is that of a bucket whose requests are signed with AWS Signature Version 4: Username is the id of the access key
-	// then, Password its secret, and Session the token of a key that is lent for a time, if it is one.
+	// then, Password its secret, and Session the token of a key that is lent for a time, if it is one. Without them the key is
+	// the environment's, or that of the role of this container or machine, and is asked for anew before it ends.
 	Region, Session string
 
 	// Also are origins ("https://files.example") that documents and redirects of this upstream may point at. "*", the

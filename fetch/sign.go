@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// sign puts an AWS Signature Version 4 on a request for a bucket of the upstream's region. The user name is the id of the
-// access key, the password its secret. What a body says is not signed: there is none but in questions that are relayed.
-func (u *Upstream) sign(r *http.Request, now time.Time) {
+// sign puts an AWS Signature Version 4 on a request for a bucket of the upstream's region. What a body says is not signed: there is none but in questions that are relayed.
+func (u *Upstream) sign(r *http.Request, by accessKey, now time.Time) {
 	const algorithm = "AWS4-HMAC-SHA256"
 	date := now.UTC().Format("20060102T150405Z")
 	payload := hexSum("")
@@ -23,8 +22,8 @@ func (u *Upstream) sign(r *http.Request, now time.Time) {
 	}
 	r.Header.Set("X-Amz-Date", date)
 	r.Header.Set("X-Amz-Content-Sha256", payload)
-	if u.session != "" {
-		r.Header.Set("X-Amz-Security-Token", u.session)
+	if by.session != "" {
+		r.Header.Set("X-Amz-Security-Token", by.session)
 	}
 	names := []string{"host"}
 	for name := range r.Header {
@@ -46,12 +45,12 @@ func (u *Upstream) sign(r *http.Request, now time.Time) {
 	fmt.Fprintf(&text, "\n%s\n%s", signed, payload)
 
 	scope := date[:8] + "/" + u.settings.Region + "/s3/aws4_request"
-	key := []byte("AWS4" + u.password)
+	key := []byte("AWS4" + by.secret)
 	for part := range strings.SplitSeq(scope, "/") {
 		key = macOf(key, part)
 	}
 	sum := macOf(key, algorithm+"\n"+date+"\n"+scope+"\n"+hexSum(text.String()))
-	r.Header.Set("Authorization", fmt.Sprintf("%s Credential=%s/%s, SignedHeaders=%s, Signature=%x", algorithm, u.username, scope, signed, sum))
+	r.Header.Set("Authorization", fmt.Sprintf("%s Credential=%s/%s, SignedHeaders=%s, Signature=%x", algorithm, by.id, scope, signed, sum))
 }
 
 func macOf(key []byte, text string) []byte {

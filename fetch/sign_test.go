@@ -22,8 +22,8 @@ func TestSign(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			u := &Upstream{settings: Settings{Region: "eu-central-1"}, username: "KEYID", password: "secret/key+1", session: tt.session}
-			u.sign(r, time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+			u := &Upstream{settings: Settings{Region: "eu-central-1"}}
+			u.sign(r, accessKey{id: "KEYID", secret: "secret/key+1", session: tt.session}, time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 			want := "AWS4-HMAC-SHA256 Credential=KEYID/20261121/eu-central-1/s3/aws4_request, " + tt.want
 			if got := r.Header.Get("Authorization"); got != want {
 				t.Errorf("%s is signed\n%s, want\n%s", tt.url, got, want)
@@ -63,10 +63,12 @@ func TestS12SignaturesStayWithTheirOrigin(t *testing.T) {
 	}
 }
 
-// TestRegionWantsAKey: a region without a key would ask without a signature, and be told that it may not.
+// TestRegionWantsAKey: half a key, and a key beside another credential, are mistakes.
 func TestRegionWantsAKey(t *testing.T) {
-	e := new(Engine)
-	if _, err := e.Upstream(Settings{Name: "up", URL: mustParse("https://upstream.example/"), Region: "here"}); err == nil || !strings.Contains(err.Error(), "access key") {
-		t.Errorf("got %v, want that an access key is missing", err)
+	for _, s := range []Settings{{Username: "id"}, {Password: "hush"}, {Token: "hush"}} {
+		s.Name, s.URL, s.Region = "up", mustParse("https://upstream.example/"), "here"
+		if _, err := new(Engine).Upstream(s); err == nil || !strings.Contains(err.Error(), "access key") || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%+v: got %v, want that an access key is missing", s, err)
+		}
 	}
 }

@@ -36,7 +36,8 @@ type Upstream struct {
 	bearer    bearer
 	agent     string
 
-	username, password, token, session string // secrets: in no error and no log
+	username, password, token, session string  // secrets: in no error and no log
+	lender                             *lender // of the keys that requests are signed with; nil if the settings have one
 
 	connect, first, idle time.Duration
 	least                int64
@@ -139,8 +140,12 @@ func (e *Engine) newUpstream(s Settings) (u *Upstream, key string, err error) {
 			return nil, "", err
 		}
 	}
-	if s.Region != "" && (u.username == "" || u.password == "") {
-		return nil, "", ban("region: requests are signed with username and password, the id and the secret of an access key")
+	switch {
+	case s.Region == "" || u.username != "" && u.password != "":
+	case u.username != "" || u.password != "" || u.token != "":
+		return nil, "", ban("region: requests are signed with username and password, the id and the secret of an access key, or with the key of this machine's role if there is neither")
+	default:
+		u.lender = &lender{ask: newRole(s).ask}
 	}
 	if u.also, err = newAlso(s.Also); err != nil {
 		return nil, "", err

@@ -73,8 +73,9 @@ type Tools interface {
 	// Relay sends a question upstream and returns the answer, which is not kept. The URL is relative to the upstream's,
 	// and the layers are asked in order until one does not say NotFound. The caller closes the body.
 	Relay(ctx context.Context, r Question) (*http.Response, error)
-	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it: claimed, or hosted here or in a
-	// repository below.
+	// Claimed reports whether a canonical name is ours, so that no upstream may hear of it: a claim covers it, or what is
+	// hosted under it here, or in a repository that this one reads through, hides what upstreams have. Whoever may not read
+	// it is told the same.
 	Claimed(name string) bool
 	// Ruled reports whether there are rules that could have a word in what this repository shows.
 	Ruled() bool
@@ -127,6 +128,12 @@ type Sharer interface {
 	// Shared returns the value of that name, made by make when it is first asked for. All handlers of the repository whose
 	// callers may read the same names share it. It is gone when the repository is set up anew, and may be at any time.
 	Shared(name string, make func() any) any
+}
+
+// An Asider is a Repo that is asked about several things at once for one request. The pond's Repos are Asiders.
+type Asider interface {
+	// Aside is ctx for one of several goroutines: what it is about is not noted of the request. It is made before they begin.
+	Aside(ctx context.Context) context.Context
 }
 
 // An Observer is a Repo for handlers that keep a text about all names up to date. The pond's Repos are Observers.

@@ -145,6 +145,12 @@ func (b *bound) Claimed(name string) bool {
 	return err != nil || hides // in doubt it is ours
 }
 
+// Aside implements format.Asider.
+func (b *bound) Aside(ctx context.Context) context.Context {
+	t := *TraceOf(ctx)
+	return WithTrace(ctx, &t)
+}
+
 // Ruled implements format.Tools.
 func (b *bound) Ruled() bool { return b.policy != nil }
 

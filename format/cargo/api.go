@@ -182,7 +182,14 @@ func matches(r format.Record, about packageMeta, words string) bool {
 // newest is the highest version that is shown of a crate, a release if there is one.
 func (h handler) newest(ctx context.Context, name string) string {
 	pkg, err := h.repo.Package(ctx, name)
-	if err != nil || pkg.Blocked != "" {
+	if err != nil {
+		return ""
+	}
+	return newestOf(pkg)
+}
+
+func newestOf(pkg *millpond.Package) string {
+	if pkg.Blocked != "" {
 		return ""
 	}
 	best := ""
@@ -234,20 +241,35 @@ func (h handler) searchUpstream(ctx context.Context, w http.ResponseWriter, word
 		return
 	}
 	out.Meta.Total += got.Meta.Total
-	for _, one := range got.Crates {
-		if !isName(one.Name) || own[identity(one.Name)] || h.repo.Claimed(identity(one.Name)) || h.blocked(ctx, identity(one.Name), one.MaxVersion) {
+	for _, one := range got.Crates[:min(len(got.Crates), mostFound)] { // some upstreams give what they like
+		switch {
+		case !isName(one.Name) || own[identity(one.Name)] || h.repo.Claimed(identity(one.Name)) || !h.show(ctx, &one):
 			out.Meta.Total--
-			continue
-		}
-		if len(out.Crates) < per {
+		case len(out.Crates) < per:
 			out.Crates = append(out.Crates, one)
 		}
 	}
 }
 
-// blocked reports whether a crate that an upstream finds is not to be shown: a rule blocks its name, or it was taken down, or the
-// version that is shown of it was. Nobody is asked, so that a rule which must know more of a version has no word here.
-func (h handler) blocked(ctx context.Context, name, version string) bool {
+// show reports whether a crate that an upstream finds may be shown, with the newest of its versions that this reader sees. Its
+// index is read only where rules, or a takedown of it, may have a word in that; one of which it cannot be read is not shown then.
+func (h handler) show(ctx context.Context, one *found) bool {
+	name := identity(one.Name)
+	if !h.repo.Ruled() && !h.takenDown(ctx, name, one.MaxVersion) {
+		return true
+	}
+	pkg, err := h.repo.Package(ctx, name)
+	if err != nil {
+		return false
+	}
+	if v := pkg.Version(one.MaxVersion); v == nil || v.Yanked || pkg.Blocked != "" {
+		one.MaxVersion = newestOf(pkg)
+	}
+	return one.MaxVersion != ""
+}
+
+// takenDown reports whether a crate was taken down, or the version of it, or may not be read. Nobody is asked.
+func (h handler) takenDown(ctx context.Context, name, version string) bool {
 	if _, err := h.repo.Held().Package(ctx, name); millpond.Is(err, millpond.Blocked) || millpond.Is(err, millpond.Denied) {
 		return true
 	}
@@ -255,10 +277,6 @@ func (h handler) blocked(ctx context.Context, name, version string) bool {
 	if !ok {
 		return false
 	}
-	k := millpond.Key{Package: name}
-	if !h.repo.Ruled() {
-		k.Version = version // then takedowns alone have a word in it
-	}
-	_, err := judger.Judge(k, &millpond.File{Name: fileName(name, version)})
+	_, err := judger.Judge(millpond.Key{Package: name, Version: version}, &millpond.File{Name: fileName(name, version)})
 	return err != nil
 }

@@ -72,6 +72,7 @@ func TestFormat(t *testing.T) {
 			"offline shows and serves what is held":                   verbatim + "TestCase04",
 			"layers unite by version":                                 verbatim + "a suite is of one layer",
 			"what is hosted joins the upstream, and nothing is mixed": verbatim + "a suite is of one layer",
+			"what is hosted below hides the upstream":                 "a Release that is made here is signed, and served, where it was published into",
 			"encodings have bytes and tags of their own":              "indexes are files, packed by whoever signed them",
 			"a sudden absence is doubted":                             "a suite that its upstream has no more is kept, flagged",
 			"other bytes under a known name":                          "a replaced file is another file: see TestCase10",

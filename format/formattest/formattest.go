@@ -201,6 +201,7 @@ var publishing = []struct {
 	{"a yank is shown, and the file still served", yanked},
 	{"one event for each change, and none for reads", oneEventEach},
 	{"what is hosted hides the upstream", hostedHides},
+	{"what is hosted below hides the upstream", hostedBelow},
 	{"a publish asks no upstream, and claimed_only wants a claim for every new name", coldNames},
 	{"what is hosted joins the upstream, and nothing is mixed", hostedJoins},
 	{"a deleted name stays hidden", deletedHides},

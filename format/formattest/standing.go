@@ -36,6 +36,47 @@ func hostedHides(t *testing.T, e Ecosystem) {
 	h.shown("another name", e.Other, rs[0])
 }
 
+// hostedBelow: what is hosted in a repository that this one reads through is nobody else's, on every route, also for who may
+// not read it; its upstreams hear nothing of it, though no claim says so, whichever of them comes first.
+func hostedBelow(t *testing.T, e Ecosystem) {
+	h := New(t, e)
+	rs := e.releases()
+	ours := rs[1]
+	ours.Variant = 1
+	h.Published("publish", e.Publish(h.As(Owner), e.Package, ours))
+	e.Put(h.Up, e.Package, rs...)
+	outer := h.Config("outer", h.Up)
+	outer.Upstreams = append(outer.Upstreams, repo.Upstream{Sibling: "r"})
+	h.Configure(repo.Settings{}, h.Config("r"), outer)
+	h.Up.Forget()
+	index := h.Good("index", h.Do("GET", "/outer"+e.Index(e.Package), e.Header), nil)
+	for _, r := range []Release{rs[0], rs[2]} {
+		h.Shows("the upstream's", index, r.Version, false)
+	}
+	h.Shows("hosted below", index, ours.Version, true)
+	h.Good("the file that is hosted below", h.Do("GET", "/outer"+e.File(e.Package, ours), nil), e.Bytes(e.Package, ours))
+	for _, r := range rs {
+		if f := h.Do("GET", "/outer"+e.File(e.Package, r), nil); f.Err == nil && f.Status < 300 && r.Version != ours.Version {
+			t.Errorf("the upstream's file of %s is served: %s", r.Version, f)
+		}
+	}
+	for _, path := range e.Spellings {
+		h.Do("GET", "/outer"+path, e.Header)
+	}
+	if n := h.Up.Count("", ""); n != 0 {
+		t.Errorf("a name that is hosted below cost %d upstream requests: %v", n, h.Up.Requests(""))
+	}
+	for _, who := range []string{"", Owner} {
+		outside := h.Pond.Repository("outer").For(h.callers[who])
+		if name := e.record(e.Package, ours).Package; !outside.Claimed(name) {
+			t.Errorf("%q: %s is hosted below, and is said to be an upstream's to hear of", who, name)
+		}
+		if name := e.record(e.Other, ours).Package; outside.Claimed(name) {
+			t.Errorf("%q: %s is said to be ours", who, name)
+		}
+	}
+}
+
 // coldNames: whether a name is an upstream's is judged by what is kept, for a question would tell it a name of ours. Where
 // that is too little, only claimed names are taken.
 func coldNames(t *testing.T, e Ecosystem) {

@@ -323,6 +323,27 @@ func TestCase15HeldSnapshot(t *testing.T) {
 	h.Good("the newer build", h.Get(file(up, young.Value, ".jar")), nil)
 }
 
+// TestSnapshotBelow: no upstream hears of a SNAPSHOT of what is hosted in a repository below, nor is its build taken.
+func TestSnapshotBelow(t *testing.T) {
+	e := ecosystem(t)
+	h := formattest.New(t, e)
+	h.Published("publish", e.Publish(h.As(formattest.Owner), up, formattest.Release{Version: "2.0-20261101.000000-1"}))
+	theirs := buildFile{"", "jar", "2.0-20261120.000000-9", "20261120000000"}
+	lay(h.Up, "/org/example/up/2.0-SNAPSHOT/"+metadataName, snapshotDoc("2.0-SNAPSHOT", theirs).text(), time.Time{})
+	outer := h.Config("outer", h.Up)
+	outer.Upstreams = append(outer.Upstreams, repo.Upstream{Sibling: "r"})
+	h.Configure(repo.Settings{}, h.Config("r"), outer)
+	r := h.Good("metadata", h.Do("GET", "/outer/org/example/up/2.0-SNAPSHOT/"+metadataName, nil), nil)
+	if !strings.Contains(string(r.Body), "20261101.000000") || strings.Contains(string(r.Body), "20261120") {
+		t.Errorf("the SNAPSHOT: %s, want the build that is hosted below, alone", r.Body)
+	}
+	h.Good("the SNAPSHOT's jar", h.Do("GET", "/outer/org/example/up/2.0-SNAPSHOT/up-2.0-SNAPSHOT.jar", nil), nil)
+	h.Want("its javadoc", h.Do("GET", "/outer/org/example/up/2.0-SNAPSHOT/up-2.0-SNAPSHOT-javadoc.jar", nil), http.StatusNotFound)
+	if n := h.Up.Count("", ""); n != 0 {
+		t.Errorf("a name that is hosted below cost %d upstream requests: %v", n, h.Up.Requests(""))
+	}
+}
+
 // TestSnapshotThatMoves: a file that is called SNAPSHOT upstream too is asked for again when it is no longer fresh.
 func TestSnapshotThatMoves(t *testing.T) {
 	h := formattest.New(t, ecosystem(t))

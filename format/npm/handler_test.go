@@ -501,6 +501,12 @@ func TestSearchShowsWhatTheRulesShow(t *testing.T) {
 	if want := []string{widget + "@2.0.0", "plain@1.0.0"}; !reflect.DeepEqual(found, want) || got.Total != 2 || got.Objects[0].Score.Final != 1 {
 		t.Errorf("got %v of %d, want %v", found, got.Total, want)
 	}
+	for size, want := range map[string]int{"0": 0, "1": 1, "2": 2, "250": 2} { // though the upstream gives all that it has
+		var got struct{ Objects []json.RawMessage }
+		if err := json.Unmarshal([]byte(body(t, s.ask("GET", "/-/v1/search?text=widget&size="+size, nil))), &got); err != nil || len(got.Objects) != want {
+			t.Errorf("size %s: got %d results, %v, want %d", size, len(got.Objects), err, want)
+		}
+	}
 	for _, text := range []string{"@ours/x", "left%20@ours/x", "scope:ours", "scope:@ours", "@ours", "@ours/", "ours-secret", "maintainer:ours-me"} {
 		asked = ""
 		r := s.ask("GET", "/-/v1/search?text="+text, nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,4 +65,19 @@ func TestKeysUnderAnAllowance(t *testing.T) {
 	h.Good("keys", h.Get("/-/npm/v1/keys"), keysObject().Body)
 	putPackage(h.Up, "gadget", formattest.Release{Version: "1.0.0"})
 	h.Want("another package", h.Get("/gadget"), http.StatusForbidden)
+}
+
+// TestSearchLooksSideBySide: what a search finds is looked up several at a time, and the request's notes are not written by them all.
+func TestSearchLooksSideBySide(t *testing.T) {
+	h := formattest.New(t, ecosystem)
+	var objects []string
+	for i := range 8 {
+		name := fmt.Sprintf("pkg-%d", i)
+		ecosystem.Put(h.Up, name, formattest.Release{Version: "1.0.0"})
+		objects = append(objects, fmt.Sprintf(`{"package":{"name":%q,"version":"1.0.0"}}`, name))
+	}
+	h.Up.Put(root+"-/v1/search", faulty.Object{Type: "application/json", Body: fmt.Appendf(nil, `{"objects":[%s],"total":8}`, strings.Join(objects, ","))})
+	if got := h.Good("search", h.Get("/-/v1/search?text=pkg"), nil); strings.Count(string(got.Body), `"package"`) != 8 {
+		t.Errorf("got %s, want all eight", got.Body)
+	}
 }

@@ -53,6 +53,7 @@ func (h *handler) getSearch(w http.ResponseWriter, r *http.Request) error {
 			format.Report(w, err)
 		}
 	}
+	found.Objects = found.Objects[:min(len(found.Objects), size-len(first))] // some upstreams give what they like
 	h.show(r, &found)
 	found.Objects = append(first, found.Objects...)
 	found.Total += len(own)
@@ -114,9 +115,13 @@ func (h *handler) show(r *http.Request, found *searchResult) {
 	room := make(chan struct{}, 4)
 	for i, object := range found.Objects {
 		room <- struct{}{}
+		ctx := r.Context()
+		if a, ok := h.repo.(format.Asider); ok {
+			ctx = a.Aside(ctx)
+		}
 		wait.Go(func() {
 			defer func() { <-room }()
-			shown[i] = h.showOne(r, object)
+			shown[i] = h.showOne(ctx, object)
 		})
 	}
 	wait.Wait()
@@ -130,16 +135,16 @@ func (h *handler) show(r *http.Request, found *searchResult) {
 	found.Objects = kept
 }
 
-func (h *handler) showOne(r *http.Request, object map[string]json.RawMessage) bool {
+func (h *handler) showOne(ctx context.Context, object map[string]json.RawMessage) bool {
 	var pkg map[string]json.RawMessage
 	var name, version string
-	if json.Unmarshal(object["package"], &pkg) != nil || json.Unmarshal(pkg["name"], &name) != nil || h.ours(r.Context(), name) {
+	if json.Unmarshal(object["package"], &pkg) != nil || json.Unmarshal(pkg["name"], &name) != nil || h.ours(ctx, name) {
 		return false
 	}
 	if json.Unmarshal(pkg["version"], &version) != nil {
 		return false
 	}
-	p, err := h.repo.Package(r.Context(), name)
+	p, err := h.repo.Package(ctx, name)
 	if err != nil {
 		return false
 	}

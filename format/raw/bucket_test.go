@@ -87,6 +87,33 @@ func TestBucketUpstream(t *testing.T) {
 	}
 }
 
+// TestBucketBelow: a path that is hosted in a repository below is not the bucket's, neither to be opened nor in a list, also when
+// it was deleted.
+func TestBucketBelow(t *testing.T) {
+	var bucket repo.Upstream
+	up, h := bucketHouse(t, func(c *repo.Config) { bucket = c.Upstreams[0] })
+	inner, outer := h.Config("inner"), h.Config("r")
+	outer.Options = map[string]string{"list": "s3"}
+	outer.Upstreams = []repo.Upstream{bucket, {Sibling: "inner"}}
+	h.Configure(repo.Settings{}, inner, outer)
+	owner := h.As(formattest.Owner)
+	for _, name := range []string{"/dir/kept", "/dir/deleted", "/dir/theirs"} {
+		up.Want(name, put(up, name, "theirs"), http.StatusCreated)
+		if name != "/dir/theirs" {
+			h.Want(name, owner.At("PUT", "/inner"+name, nil, []byte("ours")), http.StatusCreated)
+		}
+	}
+	h.Want("delete", owner.At("DELETE", "/inner/dir/deleted", nil, nil), http.StatusNoContent)
+	if got, _ := names(t, h, "/dir/"); !slices.Equal(got, []string{"kept", "theirs"}) {
+		t.Errorf("the directory lists %q; want what is hosted below, and what is the bucket's alone", got)
+	}
+	h.Good("hosted below", h.Get("/dir/kept"), []byte("ours"))
+	h.Good("the bucket's", h.Get("/dir/theirs"), []byte("theirs"))
+	if r := h.Get("/dir/deleted"); r.Err == nil && r.Status < 400 {
+		t.Errorf("what was deleted below is the bucket's now: %s", r)
+	}
+}
+
 // TestBucketIll: without its upstream a directory shows what was listed before, or what is here and that it is not all; S3's
 // clients, who delete what is not listed, are told to come again.
 func TestBucketIll(t *testing.T) {

@@ -72,36 +72,62 @@ func (h handler) marked(r *http.Request, dir string) (bool, error) {
 	return found, err
 }
 
-// getSums answers with the digests of all files of a directory.
+// getSums answers with the digests of all files of a directory: of one that fits a page at once, with an entity tag, and of a
+// larger one page by page, so that it takes no more memory.
 func (h handler) getSums(w http.ResponseWriter, r *http.Request, d directory) error {
-	var b bytes.Buffer
+	page, err := h.page(r.Context(), d)
+	if err != nil {
+		return err
+	}
+	if page.Next == "" {
+		return h.answer(w, r, typeText, sumLines(page))
+	}
+	h.textHead(w, typeText)
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	for {
-		page, err := h.page(r.Context(), d)
-		if err != nil {
-			return err
-		}
-		for i := range page.Entries {
-			if e := &page.Entries[i]; e.SHA256 != "" && !strings.HasSuffix(e.Name, "/") {
-				fmt.Fprintf(&b, "%s  %s\n", e.SHA256, e.Name) // a name has neither a line break nor a backslash
-			}
-		}
-		if page.Next == "" {
+		if _, err = w.Write(sumLines(page)); err != nil || page.Next == "" {
 			break
 		}
 		d.after = d.behind(page.Next)
+		if page, err = h.page(r.Context(), d); err != nil {
+			break
+		}
 	}
-	return h.answer(w, r, typeText, b.Bytes())
+	if err != nil {
+		format.Report(w, err)
+		panic(http.ErrAbortHandler) // no client takes a part for all of them
+	}
+	return nil
+}
+
+// sumLines are the files of a page as sha256sum -c reads them.
+func sumLines(page *listing) []byte {
+	var b bytes.Buffer
+	for i := range page.Entries {
+		if e := &page.Entries[i]; e.SHA256 != "" && !strings.HasSuffix(e.Name, "/") {
+			fmt.Fprintf(&b, "%s  %s\n", e.SHA256, e.Name) // a name has neither a line break nor a backslash
+		}
+	}
+	return b.Bytes()
 }
 
 // answer gives a document that was made for this request.
 func (h handler) answer(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
+	h.textHead(w, contentType)
+	return format.Serve(w, r, &millpond.Content{ReadSeekCloser: inMemory{bytes.NewReader(body)}, Size: int64(len(body)), Digest: millpond.SHA256(body)})
+}
+
+// textHead is what the header says of every such document.
+func (h handler) textHead(w http.ResponseWriter, contentType string) {
 	head := w.Header()
 	if head["Cache-Control"] == nil {
 		head["Cache-Control"] = noCache
 	}
 	head["Content-Type"] = []string{contentType}
 	head["X-Content-Type-Options"] = nosniff
-	return format.Serve(w, r, &millpond.Content{ReadSeekCloser: inMemory{bytes.NewReader(body)}, Size: int64(len(body)), Digest: millpond.SHA256(body)})
 }
 
 // inMemory is a body that is there.

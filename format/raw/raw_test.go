@@ -141,6 +141,7 @@ func TestHosted(t *testing.T) {
 	e.Except = map[string]string{
 		"an upstream's name wants a claim":                        aPath + "see TestUpstreamsPath",
 		"what is hosted hides the upstream":                       aPath + "see TestUpstreamsPath",
+		"what is hosted below hides the upstream":                 aPath + "see TestBucketBelow",
 		"what is hosted joins the upstream, and nothing is mixed": aPath + "see TestUpstreamsPath",
 		"a deleted name stays hidden":                             aPath + "see TestDelete",
 	}

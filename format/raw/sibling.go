@@ -22,10 +22,10 @@ func (s source) told(ctx context.Context, at *url.URL, name string) ([]millpond.
 	if err != nil || word == "" || base(name) == word || strings.HasPrefix(word, ".") && strings.HasSuffix(name, word) {
 		return nil, err
 	}
-	beside := at.JoinPath("..", word)
 	if strings.HasPrefix(word, ".") {
-		beside = at.JoinPath("..", base(name)+word)
+		word = base(name) + word
 	}
+	beside := at.JoinPath("..", escape(word)) // which takes a path as it stands in an address
 	doc, err := s.remote.Document(ctx, format.Request{URL: beside.String(), Limit: mostSums})
 	if millpond.Is(err, millpond.NotFound) {
 		return nil, nil

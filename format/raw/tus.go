@@ -290,10 +290,11 @@ func (h handler) receive(w http.ResponseWriter, r *http.Request, u *resumable, u
 	body := io.Reader(coming)
 	if u.Length >= 0 {
 		left := u.Length - up.Size()
+		more := &millpond.Error{Kind: millpond.TooLarge, Why: fmt.Sprintf("the chunk has more than the %d bytes that are missing", left)}
 		if r.ContentLength > left {
-			return &millpond.Error{Kind: millpond.TooLarge, Why: fmt.Sprintf("the chunk has more than the %d bytes that are missing", left)}
+			return more
 		}
-		body = io.LimitReader(body, left)
+		body = &missing{coming, left, more}
 	}
 	if sum := r.Header.Get("Upload-Checksum"); sum != "" {
 		checked, err := h.checked(r.Context(), u.Path, sum, body)

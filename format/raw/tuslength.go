@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -54,4 +55,28 @@ func (h handler) tellLength(r *http.Request, id string, u *resumable, up format.
 	u.Length = n
 	_, err = h.loose(r.Context(), u.Path, lengthOf(id)+strconv.FormatInt(n, 10), strings.NewReader(v), nil, int64(len(v)))
 	return err
+}
+
+// A missing reads the bytes that an upload has not yet, of a chunk that does not say how long it is: when those have come and
+// there is another one it fails with more. What came before is kept, but ends no upload.
+type missing struct {
+	from io.Reader
+	left int64
+	more error
+}
+
+func (m *missing) Read(b []byte) (int, error) {
+	if m.left > 0 {
+		n, err := m.from.Read(b[:min(int64(len(b)), m.left)])
+		m.left -= int64(n)
+		return n, err
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n, err := m.from.Read(b[:1])
+	if n > 0 {
+		return 0, m.more
+	}
+	return 0, err
 }

@@ -185,3 +185,35 @@ func (c *counted) Write(b []byte) (int, error) {
 	*c += counted(len(b))
 	return len(b), nil
 }
+
+// TestUnreadableLine: a line of an info that says nothing which can be read is no reason to tell clients less than there is: the
+// whole text is refused, what is kept goes on, and with nothing kept clients are told to come again. Words about a version that
+// nobody here knows are none of that, and go through as they are.
+func TestUnreadableLine(t *testing.T) {
+	sum := strings.Repeat("0123456789abcdef", 4)
+	for name, line := range map[string]string{
+		"no version":    "|checksum:" + sum,
+		"no words":      "2.0.0",
+		"no checksum":   "2.0.0 |checksum:12",
+		"another twice": "1.0.0 |checksum:" + sum,
+	} {
+		for kept, status := range map[bool]int{true: http.StatusOK, false: http.StatusServiceUnavailable} {
+			h := formattest.New(t, ecosystem)
+			putGem(h.Up, "alpha", formattest.Release{Version: "1.0.0"})
+			var before []byte
+			if kept {
+				before = h.Good(name, h.Get("/info/alpha"), nil).Body
+			}
+			putText(h.Up, "info/alpha", "---\n1.0.0 |checksum:"+sum+"\n"+line+"\n3.0.0 |checksum:"+sum+"\n")
+			h.Pass(time.Hour)
+			got := h.Want(name, h.Get("/info/alpha"), status)
+			if kept && !bytes.Equal(got.Body, before) {
+				t.Errorf("%s: got %q, want what is kept, %q", name, got.Body, before)
+			}
+		}
+	}
+	h := formattest.New(t, ecosystem)
+	text := "---\n1.0.0 |checksum:" + sum + ",colour:blue,created_at:yesterday\n"
+	putText(h.Up, "info/alpha", text)
+	h.Good("words that nobody knows", h.Get("/info/alpha"), []byte(text))
+}

@@ -239,6 +239,8 @@ type Upstream struct {
 	// Bearer authentication, instead.
 	Token string `key:"token" type:"secret"`
 	// The region of a bucket: requests are signed as S3 wants it, with an access key's id as username and its secret as password.
+	// Without both the key is that of the environment (AWS_ACCESS_KEY_ID) or of the role of the cluster, the container or the
+	// machine, as AWS's own clients find it.
 	Region string `key:"region" type:"word"`
 	// The session token of an access key that is lent for a time.
 	SessionToken string `key:"session_token" type:"secret"`

@@ -94,11 +94,11 @@ func (b *builder) upstream(path string, u *Upstream, name string, r *Repository)
 	if ways > 1 {
 		b.wrong(path, "one of username with password, token, and netrc can be used")
 	}
-	if s.Region != "" && (s.Username == "" || s.Password == "") {
-		b.wrong(path+".region", "requests are signed with username and password, the id and the secret of an access key")
+	if s.Region != "" && ((s.Username == "") != (s.Password == "") || s.Token != "" || s.Netrc) {
+		b.wrong(path+".region", "requests are signed with username and password, the id and the secret of an access key; without both the key is this machine's")
 	}
-	if s.Region == "" && s.Session != "" {
-		b.wrong(path+".session_token", "it goes with region")
+	if s.Session != "" && (s.Region == "" || s.Username == "") {
+		b.wrong(path+".session_token", "it goes with region, username and password")
 	}
 	if strings.ContainsAny(s.Region, "/ \r\n,") {
 		b.wrong(path+".region", "%q is none", s.Region)

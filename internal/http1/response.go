@@ -29,12 +29,13 @@ type response struct {
 	ctx     *requestContext
 	request *http.Request
 	header  http.Header
-	out     []byte // what was not sent yet
-	held    []byte // the body so far, while neither its length nor that it comes in chunks is known
-	status  int    // 0 before WriteHeader
-	length  int64  // of the body, as the handler said; negative if it did not
-	written int64  // of the body
-	begun   bool   // the header has left, or is all in out
+	out     []byte    // what was not sent yet
+	held    []byte    // the body so far, while neither its length nor that it comes in chunks is known
+	status  int       // 0 before WriteHeader
+	length  int64     // of the body, as the handler said; negative if it did not
+	told    [1]string // of the length, by DeclareLength
+	written int64     // of the body
+	begun   bool      // the header has left, or is all in out
 	chunked bool
 	typed   bool // the header has a Content-Type, or is to have none
 	closes  bool // the connection ends with this answer
@@ -59,6 +60,10 @@ var errEnded = errors.New("http1: the request has ended")
 
 // Header is that of the answer. After WriteHeader it changes nothing.
 func (x *response) Header() http.Header { return x.header }
+
+// DeclareLength says how long the body will be, as a Content-Length in the header does, which counts if there is one. It has no
+// place in the header's map, where a ninth field costs as much as the eight before it.
+func (x *response) DeclareLength(length string) { x.told[0] = length }
 
 // hasBody reports whether an answer with this status has one (RFC 9110, 6.4.1).
 func hasBody(status int) bool {
@@ -89,11 +94,18 @@ func (x *response) WriteHeader(status int) {
 	for name := range x.header {
 		names = append(names, name)
 	}
+	declared := x.told[0] != "" && x.header["Content-Length"] == nil
+	if declared {
+		names = append(names, "Content-Length")
+	}
 	slices.Sort(names)
 	for _, name := range names {
 		values := x.header[name]
 		switch name {
 		case "Content-Length":
+			if declared {
+				values = x.told[:]
+			}
 			if len(values) == 0 || !x.declare(values[0]) {
 				continue
 			}

@@ -35,6 +35,12 @@ func page(file string) http.HandlerFunc {
 				h.Set("Content-Encoding", value)
 			case "length":
 				h.Set("Content-Length", value)
+			case "declare":
+				if d, ok := w.(interface{ DeclareLength(string) }); ok {
+					d.DeclareLength(value)
+				} else {
+					h.Set("Content-Length", value)
+				}
 			case "header":
 				key, value, _ := strings.Cut(value, ":")
 				h[key] = append(h[key], value)
@@ -213,6 +219,9 @@ func TestSame(t *testing.T) {
 		"/html=1", "/html=3000", "/untyped/html=1", "/encoding=gzip/html=1", "/type=a/b/html=2", "/type=text:plain/html=2/late",
 		"/length=5/type=a/write=5", "/length=5/write=3/write=2", "/length=5/type=a/write=6", "/length=5/type=a/write=3", "/length=0",
 		"/length=100000/type=a/write=100000", "/length=9000/type=a/write=4500/write=4500", "/length=8100/type=a/write=8100",
+		"/declare=5/type=a/write=5", "/declare=5/write=3/write=2", "/declare=5/type=a/write=6", "/declare=5/type=a/write=3", "/declare=0",
+		"/declare=3409/header=A:1/header=B:2/header=D:3/type=a/write=3409", "/declare=9000/type=a/write=4500/write=4500", "/declare=7/type=a/status=304",
+		"/declare=300000/type=a/file=300000", "/declare=20/type=a/write=10/file=10", "/declare=10/type=a/file=5", "/status=200/declare=3/write=4",
 		"/flush", "/type=a/write=1/flush/write=1", "/type=a/length=2/write=1/flush/write=1", "/html=1/flush",
 		"/type=a/length=300000/file=300000", "/type=a/length=10/file=10", "/type=a/file=10", "/file=10", "/type=a/length=5/file=10", "/type=a/length=20/write=10/file=10", "/type=a/length=10/file=5", "/type=a/length=0/file=0", "/file=0",
 		"/type=a/length=299000/part=299000", "/type=a/length=10/part=10", "/type=a/length=20/write=5/part=10/write=5", "/type=a/length=9000/part=4000/part=5000",

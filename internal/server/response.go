@@ -133,19 +133,27 @@ func (x *response) WriteHeader(status int) {
 // countedByHTTP is how long a body may be whose length net/http finds out itself (its bufferBeforeChunkingSize).
 const countedByHTTP = 2048
 
-// readLength looks at the length that was said of a small answer. One that net/http would say all the same is taken out of the
-// header: a map of up to eight fields is one piece of memory, of nine it is seven, and most small answers have nine.
+// A declarer is told the length of a body apart from the header: a connection that this house reads itself.
+type declarer interface{ DeclareLength(length string) }
+
+// readLength looks at the length that was said of an answer. One that net/http would say all the same, or that a declarer takes,
+// is taken out of the header: a map of up to eight fields is one piece of memory, of nine it is seven, and most answers have nine.
 func (x *response) readLength() {
 	h := x.Header()
 	length := h["Content-Length"]
-	if len(length) != 1 || len(length[0]) > 5 || len(h["Transfer-Encoding"]) > 0 || len(h["Trailer"]) > 0 {
+	if len(length) != 1 || len(h["Transfer-Encoding"]) > 0 || len(h["Trailer"]) > 0 {
 		return
 	}
 	switch n, err := strconv.ParseInt(length[0], 10, 64); {
-	case err != nil || n <= 0 || n > countedByHTTP:
-	default:
+	case err != nil || n <= 0:
+	case n <= countedByHTTP:
 		delete(h, "Content-Length")
 		x.counted = n
+	default:
+		if d, ok := x.ResponseWriter.(declarer); ok {
+			d.DeclareLength(length[0])
+			delete(h, "Content-Length")
+		}
 	}
 }
 

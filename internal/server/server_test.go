@@ -24,6 +24,7 @@ import (
 	"millpond/catalog"
 	"millpond/fetch"
 	"millpond/format"
+	"millpond/internal/http1"
 	"millpond/repo"
 )
 
@@ -433,7 +434,14 @@ func TestSmallAnswersHaveTheirLength(t *testing.T) {
 	defer web.Close()
 	plain := httptest.NewServer(s)
 	defer plain.Close()
-	for _, at := range []*httptest.Server{plain, web} {
+	l := listen(t)
+	own := http1.New(&http.Server{Handler: s})
+	go own.Serve(l)
+	defer own.Close()
+	for _, at := range []struct {
+		URL  string
+		from *http.Client
+	}{{plain.URL, plain.Client()}, {web.URL, web.Client()}, {"http://" + l.Addr().String(), plain.Client()}} {
 		for _, n := range []int64{1, 2047, 2048, 2049, 4097} {
 			for _, from := range []string{"memory", "file"} {
 				for _, method := range []string{"GET", "HEAD"} {
@@ -441,7 +449,7 @@ func TestSmallAnswersHaveTheirLength(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					resp, err := at.Client().Do(req)
+					resp, err := at.from.Do(req)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -452,7 +460,7 @@ func TestSmallAnswersHaveTheirLength(t *testing.T) {
 					}
 				}
 			}
-			resp, err := at.Client().Get(fmt.Sprintf("%s/alpha/short/%d", at.URL, n))
+			resp, err := at.from.Get(fmt.Sprintf("%s/alpha/short/%d", at.URL, n))
 			if err == nil {
 				_, err = io.ReadAll(resp.Body)
 				resp.Body.Close()
