@@ -55,7 +55,7 @@ type reply struct {
 
 // flights coalesces inquiries: one per question is under way, whoever asks meanwhile waits for it.
 type flights struct {
-	replace [64]sync.Mutex // by package: held while a kept listing is put in the place of another
+	replace [64]replacing
 
 	mu      sync.Mutex // guards the rest; never held across I/O
 	running map[catalog.Question]*flight

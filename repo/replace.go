@@ -12,19 +12,24 @@ import (
 	"millpond/catalog"
 )
 
-// replacing is what is locked while a package's listing is replaced, so that who changes the kept one does not put an older one
-// in the place of what came meanwhile.
-func (f *flights) replacing(pkg string) *sync.Mutex {
+// A replacing is of the packages whose names have one sum. It is locked while a kept listing of them is replaced, so that who
+// changes one does not put an older one in the place of what came meanwhile.
+type replacing struct {
+	sync.Mutex
+	noted bool // something was noted in one of them since the start
+}
+
+func (f *flights) replacing(pkg string) *replacing {
 	return &f.replace[crc32.ChecksumIEEE([]byte(pkg))%uint32(len(f.replace))]
 }
 
 // replace keeps an answer in the place of the one that it was made from; nil if there was none, or nothing is left of it. What
 // was marked in that one since then is marked in the new one too.
 func (l *upstream) replace(ctx context.Context, a, from *catalog.Answer) error {
-	lock := l.flights.replacing(a.Package)
-	lock.Lock()
-	defer lock.Unlock()
-	if from != nil && a.Kind == "package" {
+	r := l.flights.replacing(a.Package)
+	r.Lock()
+	defer r.Unlock()
+	if r.noted && from != nil && a.Kind == "package" {
 		if err := l.takeMarks(ctx, a, from); err != nil {
 			return err
 		}
@@ -68,9 +73,9 @@ func (l *upstream) stay(ctx context.Context, k millpond.Key, f *millpond.File, h
 // note changes what the kept listing says of a file. It does nothing for a file that no listing names, or if change says that
 // nothing differs.
 func (l *upstream) note(ctx context.Context, k millpond.Key, change func(f *millpond.File) bool) error {
-	lock := l.flights.replacing(k.Package)
-	lock.Lock()
-	defer lock.Unlock()
+	r := l.flights.replacing(k.Package)
+	r.Lock()
+	defer r.Unlock()
 	a, err := l.pond.catalog.Answer(ctx, catalog.Question{Layer: l.id, Kind: "package", Package: k.Package})
 	if err != nil || a.Absent {
 		return others(err)
@@ -84,6 +89,7 @@ func (l *upstream) note(ctx context.Context, k millpond.Key, change func(f *mill
 		return nil
 	}
 	a.Record, a.Changed = encodeListing(pkg), l.pond.now()
+	r.noted = true
 	if err := l.pond.catalog.PutAnswer(ctx, a); err != nil {
 		return err
 	}
