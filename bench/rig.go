@@ -257,7 +257,7 @@ func (p *pond) wheel(ctx context.Context, repository, project string) (string, e
 
 // warm asks for a path until the answer is a hit: what is held is recorded after the first body has gone out.
 func (p *pond) warm(ctx context.Context, path string, headers ...string) (http.Header, error) {
-	for range 200 {
+	for began := time.Now(); time.Since(began) < 30*time.Second; { // a disk that has just been given gigabytes takes its time
 		_, h, err := get(ctx, "http://"+p.addr+path, headers...)
 		if err != nil {
 			return nil, err
