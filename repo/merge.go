@@ -110,8 +110,7 @@ func (r *Repository) merge(ctx context.Context, name string, s scope, v *view) (
 	if err := r.overlay(ctx, out, id); err != nil {
 		return nil, nil, err
 	}
-	compare := r.config.Format.Compare
-	slices.SortStableFunc(out.Versions, func(a, b millpond.Version) int { return compare(b.Name, a.Name) })
+	out.Versions = newestFirst(out.Versions, r.config.Format.Compare)
 	return out, id, nil
 }
 
@@ -141,37 +140,17 @@ func (r *Repository) listingOf(ctx context.Context, l layer, name string, s scop
 	return &listing{pkg: bare, id: "not listed", fresh: r.pond.now()}, nil
 }
 
-// join adds to a package what another layer has and it has not.
+// join adds to a package what another layer has and it has not. The versions of both stay newest first.
 func join(out, more *millpond.Package, f format.Format) {
 	if len(out.Parts) == 0 {
-		out.Versions = slices.Clone(more.Versions)
+		out.Versions = slices.Clone(newestFirst(more.Versions, f.Compare))
 		out.Refs = slices.Clone(more.Refs)
 		out.Parts = slices.Clone(more.Parts)
 		out.Hidden = slices.Clone(more.Hidden)
 		out.Blocked = more.Blocked
 		return
 	}
-	compare := f.Compare
-	groups := map[string]bool{}
-	grouper, grouped := f.(format.Grouper)
-	if grouped {
-		for i := range out.Versions {
-			groups[grouper.Group(out.Versions[i].Name)] = true
-		}
-	}
-	have := make([]string, len(out.Versions)) // a name is moved about faster than a version
-	for i := range out.Versions {
-		have[i] = out.Versions[i].Name
-	}
-	slices.SortFunc(have, compare)
-	out.Versions = slices.Grow(out.Versions, len(more.Versions))
-	for i := range more.Versions {
-		// Two spellings of one version (1.0, 1.0.0) are one: its files are never mixed.
-		_, found := slices.BinarySearchFunc(have, more.Versions[i].Name, compare)
-		if !found && !(grouped && groups[grouper.Group(more.Versions[i].Name)]) {
-			out.Versions = append(out.Versions, more.Versions[i])
-		}
-	}
+	out.Versions = unite(out.Versions, newestFirst(more.Versions, f.Compare), f)
 	for _, ref := range more.Refs {
 		if !slices.ContainsFunc(out.Refs, func(r millpond.Ref) bool { return r.Name == ref.Name }) {
 			out.Refs = append(out.Refs, ref)
@@ -183,6 +162,51 @@ func join(out, more *millpond.Package, f format.Format) {
 	if out.Blocked == "" {
 		out.Blocked = more.Blocked
 	}
+}
+
+// unite is versions and those of more that they lack, of two lists that are newest first. Two spellings of one version (1.0,
+// 1.0.0) are one: its files are never mixed.
+func unite(versions, more []millpond.Version, f format.Format) []millpond.Version {
+	grouper, grouped := f.(format.Grouper)
+	groups := map[string]bool{}
+	if grouped {
+		for i := range versions {
+			groups[grouper.Group(versions[i].Name)] = true
+		}
+	}
+	all := make([]millpond.Version, 0, len(versions)+len(more))
+	for i := range more {
+		newer := -1 // than what is left of versions
+		for len(versions) > 0 {
+			if newer = f.Compare(versions[0].Name, more[i].Name); newer <= 0 {
+				break
+			}
+			all, versions = append(all, versions[0]), versions[1:]
+		}
+		had := len(versions) > 0 && newer == 0
+		if !had && !(grouped && groups[grouper.Group(more[i].Name)]) {
+			all = append(all, more[i])
+		}
+	}
+	return append(all, versions...)
+}
+
+// newestFirst is versions in their order, those that it takes for equal as they came. The versions of a layer mostly come in
+// order, and are too large to be moved about more than once.
+func newestFirst(versions []millpond.Version, compare func(a, b string) int) []millpond.Version {
+	if slices.IsSortedFunc(versions, func(a, b millpond.Version) int { return compare(b.Name, a.Name) }) {
+		return versions
+	}
+	order := make([]int, len(versions))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return compare(versions[b].Name, versions[a].Name) })
+	sorted := make([]millpond.Version, len(versions))
+	for i, at := range order {
+		sorted[i] = versions[at]
+	}
+	return sorted
 }
 
 // overlay adds what only this pond knows: the digest first seen of files whose publisher declared none, and, where the
@@ -214,6 +238,9 @@ func (r *Repository) overlay(ctx context.Context, p *millpond.Package, id hash.H
 }
 
 func (r *Repository) overlayHoldings(p *millpond.Package, up *upstream, holdings map[[2]string]*catalog.Holding, id hash.Hash) {
+	if len(holdings) == 0 {
+		return
+	}
 	for i := range p.Versions {
 		v := &p.Versions[i]
 		if v.Layer != up.name {

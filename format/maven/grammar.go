@@ -23,38 +23,33 @@ func (Format) Compare(a, b string) int {
 
 // compareNumbers compares versions that are small numbers and dots, as most are, at once.
 func compareNumbers(a, b string) (c int, ok bool) {
-	for _, s := range [2]string{a, b} {
-		digits := 0
-		for i := range len(s) {
-			if s[i] == '.' {
-				digits = 0
-				continue
-			}
-			if digits++; s[i] < '0' || s[i] > '9' || digits > 9 {
-				return 0, false
-			}
+	for i, j := 0, 0; i < len(a) || j < len(b); {
+		x, next := number(a, i)
+		y, after := number(b, j)
+		if x < 0 || y < 0 {
+			return 0, false
 		}
-	}
-	for a != "" || b != "" {
-		var x, y int
-		x, a = number(a)
-		y, b = number(b)
-		if x != y {
-			return x - y, true
+		if c == 0 {
+			c = x - y
 		}
+		i, j = next, after
 	}
-	return 0, true
+	return c, true
 }
 
-// number is the one that s begins with, and what comes behind the dot after it.
-func number(s string) (n int, rest string) {
-	for i := range len(s) {
-		if s[i] == '.' {
-			return n, s[i+1:]
+// number is the one that s[at:] begins with, and what comes behind the dot after it; -1 if it is none, or large.
+func number(s string, at int) (n, next int) {
+	for ; at < len(s); at++ {
+		digit := int(s[at]) - '0'
+		if digit < 0 || digit > 9 || n >= 1e9 {
+			if s[at] == '.' {
+				return n, at + 1
+			}
+			return -1, at
 		}
-		n = n*10 + int(s[i]-'0')
+		n = n*10 + digit
 	}
-	return n, ""
+	return n, at
 }
 
 // The kinds of items, in their order. An item whose kind has the bit of aQualifier is a word, else a number.

@@ -282,13 +282,23 @@ func (x *xmlWriter) element(depth int, name, text string) {
 		return
 	}
 	x.b = append(append(append(append(x.b, spaces[:2*depth]...), '<'), name...), '>')
-	if strings.ContainsAny(text, `<>&'"`) {
+	if !isPlain(text) {
 		var escaped strings.Builder
 		xml.EscapeText(&escaped, []byte(text)) // a Builder does not fail
 		text = escaped.String()
 	}
 	x.b = append(append(append(append(x.b, text...), "</"...), name...), ">\n"...)
 	x.raw("")
+}
+
+func isPlain(text string) bool {
+	for i := range len(text) {
+		switch text[i] {
+		case '<', '>', '&', '\'', '"':
+			return false
+		}
+	}
+	return true
 }
 
 func (x *xmlWriter) flush() error {
