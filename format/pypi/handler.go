@@ -176,9 +176,13 @@ func (h handler) serial(ctx context.Context, name, stamp string) (int64, error) 
 	return h.number(ctx, name, n)
 }
 
-// upstreamSerial are the upstreams' own, by layer. They are a derived document, a few bytes long, because the header must be
-// known without reading the page.
-func (h handler) upstreamSerial(ctx context.Context, name, stamp string) (serials map[string]int64, err error) {
+// upstreamSerial are the upstreams' own, by layer; not to be changed. They are a derived document, a few bytes long, because the
+// header must be known without reading the page.
+func (h handler) upstreamSerial(ctx context.Context, name, stamp string) (map[string]int64, error) {
+	lately := h.lately()
+	if serials, ok := lately.get(name, stamp); ok {
+		return serials, nil
+	}
 	d := format.Derivation{Name: "serials/" + name, Stamp: stamp, Type: "application/json"}
 	c, err := h.repo.Derive(ctx, d, func(w io.Writer) error {
 		all, err := h.computeSerial(ctx, name, stamp)
@@ -191,9 +195,11 @@ func (h handler) upstreamSerial(ctx context.Context, name, stamp string) (serial
 		return nil, err
 	}
 	defer c.Close()
+	var serials map[string]int64
 	if err := json.NewDecoder(io.LimitReader(c, 1<<20)).Decode(&serials); err != nil {
 		return nil, fmt.Errorf("read the serials of %q: %w", name, err)
 	}
+	lately.put(name, stamp, serials)
 	return serials, nil
 }
 
