@@ -150,7 +150,7 @@ func (l *upstream) sealed(ctx context.Context, k millpond.Key, f *millpond.File,
 		return err
 	}
 	if f.Corrupt {
-		if err := l.mark(ctx, k, false); err != nil {
+		if err := l.right(ctx, k); err != nil {
 			return err
 		}
 	}
@@ -171,7 +171,7 @@ func (l *upstream) failed(k millpond.Key, f *millpond.File, err error) {
 	l.corrupt.remember(k.Package+"\x00"+k.Version+"\x00"+k.File, l.pond.now(), remembered, err)
 	why, _ := format.Words(err)
 	l.pond.event(ctx, millpond.Event{Verb: "corrupt", Repository: l.repo.config.Name, Layer: l.name, Key: k, Detail: detail("why", why)})
-	if err := l.mark(ctx, k, true); err != nil {
+	if err := l.wrong(ctx, k); err != nil {
 		l.pond.log.ErrorContext(ctx, "cannot mark a corrupt file", "key", k.String(), "error", err)
 	}
 }

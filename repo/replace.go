@@ -37,13 +37,21 @@ func (l *upstream) replace(ctx context.Context, a, from *catalog.Answer) error {
 	return l.pond.catalog.PutAnswer(ctx, a)
 }
 
-// mark notes in the listing whether the upstream's bytes of a file are wrong, so that a format can leave out what it cannot
-// give. It does nothing for a file that no listing names.
-func (l *upstream) mark(ctx context.Context, k millpond.Key, corrupt bool) error {
+// wrong notes in the listing that the upstream's bytes of a file are, so that a format can leave out what it cannot give.
+func (l *upstream) wrong(ctx context.Context, k millpond.Key) error {
 	return l.note(ctx, k, func(f *millpond.File) bool {
-		differs := f.Corrupt != corrupt
-		f.Corrupt = corrupt
-		return differs
+		was := f.Corrupt
+		f.Corrupt = true
+		return !was
+	})
+}
+
+// right takes back that they are wrong.
+func (l *upstream) right(ctx context.Context, k millpond.Key) error {
+	return l.note(ctx, k, func(f *millpond.File) bool {
+		was := f.Corrupt
+		f.Corrupt = false
+		return was
 	})
 }
 

@@ -22,14 +22,8 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 	if isLimited {
 		body, left = limited.R, limited.N
 	}
-	files, isFile := x.ResponseWriter.(io.ReaderFrom)
-	if isFile {
-		_, isFile = body.(syscall.Conn)
-	}
-	parts, isArriving := x.ResponseWriter.(partSender)
-	arriving, ok := body.(fetch.Filed)
-	isArriving = isArriving && ok
-	if !isFile && !isArriving || x.request.TLS != nil || x.counted > 0 {
+	send := x.sender(body)
+	if send == nil {
 		return io.Copy(onlyWriter{x}, src)
 	}
 	var sent int64
@@ -38,14 +32,7 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 			return sent, err
 		}
 		x.moveDeadline(time.Now())
-		var n int64
-		var more bool
-		var err error
-		if isFile {
-			n, more, err = sendFile(files, body, min(left, chunk))
-		} else {
-			n, more, err = sendPiece(parts, arriving, min(left, chunk))
-		}
+		n, more, err := send(min(left, chunk))
 		sent += n
 		left -= n
 		x.bytes += n
@@ -66,6 +53,25 @@ func (x *response) ReadFrom(src io.Reader) (int64, error) {
 		}
 	}
 	return sent, nil
+}
+
+// sender sends at most n bytes of a body from where it stands, and reports whether there may be more; nil for a body or a
+// connection for which only copying will do.
+func (x *response) sender(body io.Reader) func(n int64) (int64, bool, error) {
+	if x.request.TLS != nil || x.counted > 0 {
+		return nil
+	}
+	if to, ok := x.ResponseWriter.(io.ReaderFrom); ok {
+		if _, ok := body.(syscall.Conn); ok {
+			return func(n int64) (int64, bool, error) { return sendFile(to, body, n) }
+		}
+	}
+	if to, ok := x.ResponseWriter.(partSender); ok {
+		if arriving, ok := body.(fetch.Filed); ok {
+			return func(n int64) (int64, bool, error) { return sendPiece(to, arriving, n) }
+		}
+	}
+	return nil
 }
 
 // A partSender can send a part of a file that others use (see http1).

@@ -53,17 +53,23 @@ func (x *stream) tick() {
 	}
 }
 
-// step says that something is being sent, or was.
-func (x *stream) step(writing bool) {
+// begin says that something is being sent from now on.
+func (x *stream) begin() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.writing = writing
-	switch {
-	case !x.own:
-	case writing:
+	x.writing = true
+	if x.own {
 		x.since = time.Now()
 		x.timer.Reset(x.patience)
-	default:
+	}
+}
+
+// pause says that it was sent.
+func (x *stream) pause() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.writing = false
+	if x.own {
 		x.timer.Stop()
 	}
 }
@@ -74,9 +80,9 @@ const piece = 64 << 10
 func (x *stream) Write(b []byte) (int, error) {
 	sent := 0
 	for {
-		x.step(true)
+		x.begin()
 		n, err := x.ResponseWriter.Write(b[sent:min(len(b), sent+piece)])
-		x.step(false)
+		x.pause()
 		sent += n
 		if err != nil || sent == len(b) {
 			return sent, err
@@ -86,9 +92,9 @@ func (x *stream) Write(b []byte) (int, error) {
 
 // Flush sends what is buffered.
 func (x *stream) Flush() {
-	x.step(true)
+	x.begin()
 	x.ResponseWriter.(http.Flusher).Flush() // every answer over HTTP/2 is one
-	x.step(false)
+	x.pause()
 }
 
 // SetWriteDeadline moves net/http's deadline on, while it counts.
