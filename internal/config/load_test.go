@@ -225,6 +225,8 @@ func TestErrors(t *testing.T) {
 		{"merge", "repositories:\n  p:\n    format: pypi\n    merge: hdie", `4: repositories.p.merge: unknown word "hdie"; did you mean hide?`},
 		{"fill", "repositories:\n  p:\n    format: pypi\n    fill:\n      acme-*: stroe", `5: repositories.p.fill.acme-*: unknown word "stroe"; did you mean store?`},
 		{"claim", "repositories:\n  p:\n    format: pypi\n    claims:\n    - acme-?", `5: repositories.p.claims[0]: "acme-?" is not a pattern: '?' is not understood; the one wildcard is *`},
+		{"a claim of two", "repositories:\n  p:\n    format: pypi\n    claims: [acme-*, acme-*]\n  n: {format: npm, claims: [acme-*]}\n  q:\n    format: pypi\n    claims:\n    - tool\n    - acme-*",
+			`10: repositories.q.claims[1]: p claims acme-* already; a claim counts in all repositories of the format`},
 		{"the root, for clients that do not stray", "repositories:\n  p:\n    format: pypi\n    root: true", `4: repositories.p.root: clients of pypi ask nothing of the root of a host`},
 		{"the root twice", "repositories:\n  p:\n    format: golang\n    root: true\n  q:\n    format: golang\n    root: true", `7: repositories.q.root: p has it already`},
 		{"upstream of another kind", "repositories:\n  p:\n    format: pypi\n    upstreams: [ftp://u.example/]",

@@ -46,6 +46,7 @@ func (c *Config) build(formats []format.Format) ([]repo.Config, []error) {
 	}
 	b.rings()
 	b.shared(all)
+	b.claimedTwice()
 	return all, b.errs
 }
 
@@ -74,6 +75,23 @@ func (b *builder) shared(all []repo.Config) {
 			b.wrong("repositories."+c.Name+".listen", "%s listens on %s already", other, address)
 		}
 		listeners[address] = c.Name
+	}
+}
+
+// claimedTwice complains about a claim that two repositories of a format have: a name is published where it is claimed, and the
+// second would take none.
+func (b *builder) claimedTwice() {
+	first := map[[2]string]string{}
+	for i := range b.c.Repos {
+		r := &b.c.Repos[i]
+		for k, text := range r.Claims {
+			key := [2]string{r.Format, text}
+			if other := first[key]; other != "" && other != r.Name {
+				b.wrong(fmt.Sprintf("repositories.%s.claims[%d]", r.Name, k), "%s claims %s already; a claim counts in all repositories of the format", other, text)
+				continue
+			}
+			first[key] = r.Name
+		}
 	}
 }
 
