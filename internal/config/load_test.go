@@ -133,6 +133,15 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Keys of settings may be spelt with "-" or "_"; names and patterns are what they are.
+func TestNamesThatDifferByALine(t *testing.T) {
+	c := load(t, "repositories:\n  a-b: {format: pypi, upstreams: [{url: 'https://u.example/', headers: {X-A: '1', X_A: '2'}}]}\n"+
+		"  a_b:\n    format: golang\n    fill: {a-*: pass, a_*: store}\n", env())
+	if len(c.Repos) != 2 || len(c.Repos[0].Upstreams[0].Headers) != 2 || len(c.Repos[1].Fill) != 2 {
+		t.Errorf("got %+v", c.Repos)
+	}
+}
+
 func TestNamesOfAnUpstream(t *testing.T) {
 	c := load(t, "repositories:\n  p: {format: pypi, upstreams: [{url: 'https://upstream.example/', names: [acme-*, one]}]}", env())
 	all, err := c.Repositories(formats())
@@ -175,6 +184,8 @@ func TestErrors(t *testing.T) {
 		{"nothing", "repositories:\n  p:", `2: repositories.p: it says nothing; format is needed`},
 		{"twice", "offline: true\nlisten: :1\noffline: false\nread: []", `3: offline stands here twice, first in line 1`},
 		{"twice, spelt otherwise", "public_url: https://a.example\npublic-url: https://a.example", `2: public-url stands here twice, first in line 1`},
+		{"twice in a rule, spelt otherwise", "repositories:\n  p:\n    format: pypi\n    rules:\n    - hold: 7d\n      dry-run: true\n      dry_run: false", `7: repositories.p.rules[0]: dry_run stands here twice, first in line 6`},
+		{"a repository twice", "repositories:\n  p: {format: pypi}\n  p: {format: npm}", `3: repositories: p stands here twice, first in line 2`},
 		{"merge keys", "log: &l {level: info}\ntls:\n  <<: *l", `3: tls: << is not understood; write the keys out`},
 		{"a list for a mapping", "log: [a]", `1: log: a mapping is needed here, not a list`},
 		{"a mapping for text", "data: {a: b}", `1: data: directory is needed here, not a mapping`},
