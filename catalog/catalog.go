@@ -52,7 +52,7 @@ type Tx interface {
 // A Question is what an upstream can be asked. Layer is the repository's name, a slash, and the upstream's name.
 type Question struct {
 	Layer   string
-	Kind    string // package, version, ref, document, names, state, absence
+	Kind    string // package, version, ref, document, names, state, absence, departed
 	Package string
 	Name    string // of the version, ref or document; "" for a package
 }

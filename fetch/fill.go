@@ -46,7 +46,7 @@ func (f *flight) fill(ctx context.Context) (millpond.Digest, error) {
 		}
 		before := f.arrived
 		err := f.attempt(ctx)
-		if err == nil {
+		if f.came = err == nil; f.came {
 			if f.file.Verify != nil {
 				// It may ask the upstream too: of as many as there are places, each would wait for one, and none give up its own.
 				leave()

@@ -67,6 +67,7 @@ type flight struct {
 	resumed bool // w was begun by an earlier download
 	doubted bool // what that one had is not known yet to be of the object that the upstream has now
 	damaged bool // the bytes were judged and found wrong
+	came    bool // all of them, in the last try
 	sealed  bool // the store has them
 }
 

@@ -41,7 +41,8 @@ func (e *Engine) TakeUp(left []Leftover) {
 	}
 }
 
-// abandon ends a download that failed, or was stopped: its bytes go, or wait for another try if they are worth it.
+// abandon ends a download that failed, or was stopped: its bytes go, or wait for another try if they are worth it. Where all came
+// and were refused, another try would ask for what is behind their end.
 func (f *flight) abandon(stopped bool) {
 	f.use.Lock()
 	w, spilled := f.w, f.tl != nil
@@ -56,7 +57,7 @@ func (f *flight) abandon(stopped bool) {
 		return
 	}
 	keep := w != nil && !spilled && !f.file.Drop && f.file.Get == nil && f.coding == "" && (f.tag != "" || f.judged())
-	if !keep || f.damaged || w.Size() == 0 || !stopped && w.Size() < leftLeast {
+	if !keep || f.damaged || f.came || w.Size() == 0 || !stopped && w.Size() < leftLeast {
 		discard(w)
 		return
 	}

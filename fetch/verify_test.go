@@ -74,3 +74,29 @@ func TestVerifyThatRefusesLeavesNoPlaceBehind(t *testing.T) {
 		t.Error("one place too many is free")
 	}
 }
+
+// What came whole and could not be verified has nothing to be resumed: the next download begins at its first byte, and does not
+// ask for what is behind its last.
+func TestVerifyThatFailsLeavesNothingToResume(t *testing.T) {
+	r, b := newRig(t), noise(leftLeast+2000)
+	r.srv.Put("/f", faulty.Object{Body: b, ETag: `"1"`})
+	f, ill := r.file("/f", b), true
+	f.Verify = func(context.Context, io.ReaderAt, int64) error {
+		if ill {
+			return &millpond.Error{Kind: millpond.BadUpstream, Why: "nobody can be asked for its sum"}
+		}
+		return nil
+	}
+	r.bad(f, millpond.BadUpstream, "nobody can be asked")
+	if left := r.Leftovers(); len(left) != 0 {
+		t.Errorf("%d bytes that all came are left over: %+v", len(b), left)
+	}
+	ill = false
+	r.good(f, b)
+	r.srv.Want(t, "/f", 2)
+	for _, q := range r.srv.Requests("/f") {
+		if got := q.Header.Get("Range"); got != "" {
+			t.Errorf("asked for %s of %d bytes", got, len(b))
+		}
+	}
+}

@@ -26,3 +26,18 @@ type Workshop interface {
 	// ends in an error after limit bytes.
 	Send(r *http.Request, limit int64) (*http.Response, error)
 }
+
+// A Gate is a Remote that has a few places, one for each core, for work that takes much memory while it lasts, as the table of a
+// large archive does: a hundred files may be judged at once. The pond's Remotes are Gates.
+type Gate interface {
+	// Enter waits for a place. The caller calls leave soon, and asks nobody for anything before it has.
+	Enter(ctx context.Context) (leave func(), err error)
+}
+
+// Enter waits at the gate of a Remote that is one.
+func Enter(ctx context.Context, r Remote) (leave func(), err error) {
+	if g, ok := r.(Gate); ok {
+		return g.Enter(ctx)
+	}
+	return func() {}, nil
+}

@@ -267,7 +267,7 @@ func (b *bound) Restore(ctx context.Context, k millpond.Key) error {
 		return err
 	}
 	err := b.change(ctx, millpond.VerbDelete, k.Package, func(tx catalog.Tx, _ Rights) error {
-		restored := 0
+		restored, lost := 0, error(nil)
 		for v, err := range tx.HostedVersions(b.config.Name, k.Package) {
 			if err != nil {
 				return err
@@ -276,10 +276,14 @@ func (b *bound) Restore(ctx context.Context, k millpond.Key) error {
 				continue
 			}
 			n, err := restore(v, k)
-			if err != nil || n == 0 {
-				if err != nil {
-					return err
-				}
+			if k.Version == "" && millpond.Is(err, millpond.Gone) {
+				lost = err // which is no reason to leave the others deleted
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if n == 0 {
 				continue
 			}
 			restored += n
@@ -296,6 +300,9 @@ func (b *bound) Restore(ctx context.Context, k millpond.Key) error {
 				return err
 			}
 		}
+		if restored == 0 && lost != nil {
+			return lost
+		}
 		if restored == 0 {
 			return &millpond.Error{Kind: millpond.NotFound, Key: k, Why: fmt.Sprintf("nothing of %s is deleted in %s", k, b.config.Name)}
 		}
@@ -307,9 +314,10 @@ func (b *bound) Restore(ctx context.Context, k millpond.Key) error {
 	return b.orNotHosted(err, k.Package)
 }
 
-// restore brings back a version, or one file of it, in its record, and returns how much it was.
+// restore brings back a version, or one file of it, in its record, and returns how much it was. A file that was deleted before
+// its version, and whose bytes are gone, stays deleted.
 func restore(v *catalog.HostedVersion, k millpond.Key) (int, error) {
-	n := 0
+	n, lost := 0, error(nil)
 	for i := range v.HostedFiles {
 		f := &v.HostedFiles[i]
 		wanted := k.File == "" && (!v.Deleted.IsZero() || !f.Deleted.IsZero()) || f.Name == k.File && !later(f.Deleted, v.Deleted).IsZero()
@@ -317,13 +325,20 @@ func restore(v *catalog.HostedVersion, k millpond.Key) (int, error) {
 			continue
 		}
 		if f.Purged {
-			return 0, &millpond.Error{Kind: millpond.Gone, Key: k, Why: fmt.Sprintf("%s was deleted on %s, and its bytes are gone", f.Name, day(later(f.Deleted, v.Deleted))),
+			lost = &millpond.Error{Kind: millpond.Gone, Key: k, Why: fmt.Sprintf("%s was deleted on %s, and its bytes are gone", f.Name, day(later(f.Deleted, v.Deleted))),
 				Hint: "what was deleted can be restored for a week"}
+			if k.File != "" || f.Deleted.IsZero() {
+				return 0, lost
+			}
+			continue
 		}
 		f.Deleted = time.Time{}
 		n++
 	}
-	if n > 0 && !v.Deleted.IsZero() {
+	if n == 0 {
+		return 0, lost
+	}
+	if !v.Deleted.IsZero() {
 		if k.File != "" { // the other files stay deleted
 			for i := range v.HostedFiles {
 				if f := &v.HostedFiles[i]; f.Name != k.File && f.Deleted.IsZero() {

@@ -377,6 +377,9 @@ func (l *upstream) absent(ctx context.Context, q inquiry, present *catalog.Answe
 		if err := l.keepAll(ctx, q.Package); err != nil {
 			return nil, 0, err
 		}
+		if err := l.depart(ctx, present); err != nil {
+			return nil, 0, err
+		}
 		l.pond.event(ctx, millpond.Event{
 			Verb: "vanished", Repository: l.repo.config.Name, Layer: l.name, Key: millpond.Key{Package: q.Package, Version: q.Name},
 		})

@@ -89,10 +89,19 @@ func (p *Pond) checkHoldings(ctx context.Context, o CheckOptions, r *Report, see
 			if err != nil {
 				return err
 			}
-			if what != "" {
-				if err := p.found(ctx, o, r, Damage{What: what, Digest: h.Blob, Names: []string{layer + " " + h.Key.String()}}); err != nil {
-					return err
-				}
+			if what == "" {
+				continue
+			}
+			now, err := p.catalog.Holding(ctx, layer, h.Key)
+			if err != nil && !millpond.Is(err, millpond.NotFound) {
+				return err
+			}
+			if now == nil || now.Blob != h.Blob { // it was evicted since the record was read
+				delete(seen, h.Blob)
+				continue
+			}
+			if err := p.found(ctx, o, r, Damage{What: what, Digest: h.Blob, Names: []string{layer + " " + h.Key.String()}}); err != nil {
+				return err
 			}
 		}
 	}
@@ -121,6 +130,14 @@ func (p *Pond) checkBlobs(ctx context.Context, o CheckOptions, r *Report, seen m
 		if err != nil {
 			return err
 		}
+		if what == missing { // what was swept since the list was read is no damage
+			if named, err = p.catalog.Named(ctx, []millpond.Digest{d}); err != nil {
+				return err
+			}
+			if !named[d] {
+				continue
+			}
+		}
 		if what != "" {
 			if err := p.found(ctx, o, r, Damage{What: what, Digest: d, Names: []string{"a document"}}); err != nil {
 				return err
@@ -130,13 +147,16 @@ func (p *Pond) checkBlobs(ctx context.Context, o CheckOptions, r *Report, seen m
 	return nil
 }
 
-const rotten = "the bytes are others than were sealed"
+const (
+	rotten  = "the bytes are others than were sealed"
+	missing = "the bytes are missing"
+)
 
 // checkBlob returns what is wrong with one blob, "" if nothing is.
 func (p *Pond) checkBlob(ctx context.Context, o CheckOptions, r *Report, d millpond.Digest, size int64) (string, error) {
 	info, err := p.blobs.Stat(ctx, d)
 	if millpond.Is(err, millpond.NotFound) {
-		return "the bytes are missing", nil
+		return missing, nil
 	}
 	if err != nil {
 		return "", err
@@ -153,6 +173,9 @@ func (p *Pond) checkBlob(ctx context.Context, o CheckOptions, r *Report, d millp
 		return "", nil
 	}
 	body, err := p.blobs.Open(ctx, d, 0, -1)
+	if millpond.Is(err, millpond.NotFound) {
+		return missing, nil
+	}
 	if err != nil {
 		return "the bytes cannot be opened: " + err.Error(), nil
 	}

@@ -396,3 +396,35 @@ func TestF51AllHeldBytesAreLost(t *testing.T) {
 	r.good("the page", r.index("alpha"), nil)
 	r.check("after all")
 }
+
+// F34: of many who read a damaged file to its bad place, the first has it set aside: the others do not take away what was sealed
+// in its stead.
+func TestF34DamageIsSeenToOnce(t *testing.T) {
+	r := newRig(t, onDisk(disk.Options{}))
+	e := r.put("alpha", "1.0", noise(1, 300*kib))
+	r.hold(e)
+	var readers []*millpond.Content
+	for range 3 {
+		c, err := r.ours("r").Open(t.Context(), e.key())
+		if err != nil || c.Damaged == nil {
+			t.Fatalf("open: %+v, %v", c, err)
+		}
+		defer c.Close()
+		readers = append(readers, c)
+	}
+	readers[0].Damaged(io.ErrUnexpectedEOF)
+	if r.holds(e) {
+		t.Error("what is damaged is still in its place")
+	}
+	r.good("fetched anew", r.get(e.path()), e.bytes())
+	readers[1].Damaged(io.ErrUnexpectedEOF)
+	readers[2].Damaged(io.ErrUnexpectedEOF)
+	if h := r.holding(e); !r.holds(e) || h == nil || h.Blob.IsZero() {
+		t.Errorf("what was sealed anew is in its place: %t, and its record is %+v", r.holds(e), h)
+	}
+	r.good("held", r.get(e.path()), e.bytes())
+	r.up.Want(t, e.upstream(), 2)
+	if n := len(r.eventsOf("damaged")); n != 1 {
+		t.Errorf("%d events tell of the damage, want 1", n)
+	}
+}

@@ -57,6 +57,31 @@ func TestP07LowDisk(t *testing.T) {
 	r.check("after all")
 }
 
+// P07: what a small disk is for is kept on it, too: three quarters of it.
+func TestP07SmallDisk(t *testing.T) {
+	var free atomic.Int64
+	r := newRig(t, onDisk(disk.Options{Room: func() (int64, int64, error) { return free.Load(), 4 << 30, nil }}))
+	first, second := r.put("alpha", "1.0", noise(1, 300*kib)), r.put("alpha", "2.0", noise(2, 300*kib))
+	for _, x := range []struct {
+		free int64
+		e    entry
+		want bool
+	}{{2 << 30, first, true}, {1000 << 20, second, false}} {
+		free.Store(x.free)
+		r.pass(time.Minute)
+		r.good("a miss", r.get(x.e.path()), x.e.bytes())
+		if got := r.holds(x.e); got != x.want {
+			t.Errorf("with %d MiB free of 4096 a file is kept: %t, want %t", x.free>>20, got, x.want)
+		}
+		if _, err := r.pond.Evict(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.holds(first); got != x.want {
+			t.Errorf("with %d MiB free of 4096 it stays: %t, want %t", x.free>>20, got, x.want)
+		}
+	}
+}
+
 // F32: the disk runs full in the middle of a download that was to be kept: its readers get it to the end, nothing of it
 // stays, and eviction makes room.
 func TestF32FullInMidDownload(t *testing.T) {

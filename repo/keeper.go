@@ -82,12 +82,12 @@ func (p *Pond) low() bool {
 	return p.lowDisk.Load()
 }
 
-// lowMark is the free space below which fills are not kept.
+// lowMark is the free space below which fills are not kept. A small disk has some room all the same.
 func (p *Pond) lowMark(room blob.Room) int64 {
 	if set := p.settings().LowFree; set > 0 {
 		return set
 	}
-	return max(room.Total/20, 4<<30)
+	return min(max(room.Total/20, 4<<30), room.Total/4)
 }
 
 // Evict deletes the bytes that were least recently used, while more is kept than the settings allow or the disk is low,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"millpond"
@@ -32,17 +33,41 @@ func (p *Pond) openBlob(ctx context.Context, c *millpond.Content) error {
 		body.Close()
 		c.ReadSeekCloser = &ranged{ctx: ctx, pond: p, digest: c.Digest, size: c.Size}
 	}
+	var opened fs.FileInfo
 	if file, ok := body.(*os.File); ok {
 		// A size that differs from the record's is damage that can be seen before anything was sent.
-		if info, err := file.Stat(); err != nil || info.Size() != c.Size {
+		if opened, err = file.Stat(); err != nil || opened.Size() != c.Size {
 			file.Close()
 			p.damaged(c.Digest, fmt.Errorf("the file has another size than its record"))
 			return &millpond.Error{Kind: millpond.NotFound, Why: "the held bytes are damaged"}
 		}
 	}
 	digest := c.Digest
-	c.Damaged = func(err error) { p.damaged(digest, err) }
+	c.Damaged = func(err error) {
+		if !p.sealedAnew(digest, opened) {
+			p.damaged(digest, err)
+		}
+	}
 	return nil
+}
+
+// sealedAnew reports whether a blob is another file than the one that a reader opened: the damage that it met was seen to by
+// those who met it earlier, and what is there now has right bytes.
+func (p *Pond) sealedAnew(d millpond.Digest, opened fs.FileInfo) bool {
+	if opened == nil {
+		return false // of a store that keeps no files
+	}
+	body, err := p.blobs.Open(p.life, d, 0, -1)
+	if err != nil {
+		return false
+	}
+	defer body.Close()
+	file, ok := body.(*os.File)
+	if !ok {
+		return false
+	}
+	now, err := file.Stat()
+	return err == nil && !os.SameFile(opened, now)
 }
 
 // damaged sets a blob aside that cannot be read as it was written, and forgets that it was held: the next reader has it

@@ -61,6 +61,7 @@ type Pond struct {
 
 	fills   chan struct{} // a place for each fill that nobody waits for
 	benches chan struct{} // a place for each program that a Source runs
+	heavy   chan struct{} // a place for each file that takes much memory to judge
 	scratch string        // see Parts
 	lowDisk atomic.Bool
 	polls   atomic.Bool  // Poll and Reverify are running
@@ -89,6 +90,7 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		uses:     map[millpond.Digest]catalog.Use{},
 		fills:    make(chan struct{}, 4),
 		benches:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		heavy:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 		scratch:  parts.Scratch,
 		closing:  make(chan struct{}),
 		takenUp:  make(chan struct{}),

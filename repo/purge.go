@@ -148,6 +148,13 @@ func (p *Pond) checkHosted(ctx context.Context, o CheckOptions, r *Report, seen 
 				continue
 			}
 			k := millpond.Key{Package: pkg, Version: v.Name, File: f.Name}
+			if needed, err := p.needed(ctx, repository, k, f.Blob); err != nil || !needed {
+				delete(seen, f.Blob)
+				if err != nil {
+					return err
+				}
+				continue // it was let go of since the record was read
+			}
 			d := Damage{What: what, Digest: f.Blob, Names: []string{repository + " " + k.String()}, Hosted: true, rotten: what == rotten,
 				Mending: "restore its bytes from a backup, or have them published again"}
 			if err := p.found(ctx, o, r, d); err != nil {
@@ -156,4 +163,20 @@ func (p *Pond) checkHosted(ctx context.Context, o CheckOptions, r *Report, seen 
 		}
 		return nil
 	})
+}
+
+// needed reports whether a file that is hosted needs a blob, now.
+func (p *Pond) needed(ctx context.Context, repository string, k millpond.Key, d millpond.Digest) (needed bool, err error) {
+	err = p.catalog.View(ctx, func(tx catalog.Tx) error {
+		v, err := tx.HostedVersion(repository, k.Package, k.Version)
+		if err != nil {
+			return others(err)
+		}
+		for i := range v.HostedFiles {
+			f := &v.HostedFiles[i]
+			needed = needed || f.Name == k.File && f.Blob == d && !f.Purged
+		}
+		return nil
+	})
+	return needed, err
 }

@@ -54,7 +54,7 @@ func (l *upstream) reconcile(ctx context.Context, before, pkg *millpond.Package,
 			return err
 		}
 	}
-	return nil
+	return l.release(ctx, pkg, held)
 }
 
 // reconcileFiles does for the files of one version what reconcile does for versions.

@@ -42,7 +42,8 @@ type Settings struct {
 	PublicURL string
 	// MaxBytes is how much of what can be fetched again is kept; 0 is no limit but the disk's.
 	MaxBytes int64
-	// LowFree is the free space below which fills are not kept and eviction starts; 0 is the larger of 5 % and 4 GiB.
+	// LowFree is the free space below which fills are not kept and eviction starts; 0 is the larger of 5 % and 4 GiB, and a quarter of a
+	// smaller disk.
 	LowFree int64
 }
 

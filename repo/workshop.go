@@ -39,6 +39,16 @@ func (s *session) Turn(ctx context.Context) (func(), error) {
 	}
 }
 
+// Enter implements format.Gate.
+func (s *session) Enter(ctx context.Context) (func(), error) {
+	select {
+	case s.layer.pond.heavy <- struct{}{}:
+		return func() { <-s.layer.pond.heavy }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // Send implements format.Workshop.
 func (s *session) Send(r *http.Request, limit int64) (*http.Response, error) {
 	if s.local || s.layer.pond.offline() {

@@ -164,17 +164,21 @@ func (c *Catalog) DropAnswers(ctx context.Context, layer, pkg string) error {
 }
 
 const (
-	oldAbsences = `SELECT id FROM answers WHERE id > ? AND layer = ? AND absent = 1 AND checked < ? ORDER BY id LIMIT 0+?`
+	// By the index, from where the page before ended: whatever else a layer has is passed over once.
+	oldAbsences = `SELECT id, package, kind, name FROM answers WHERE layer = ? AND (package, kind, name) > (?, ?, ?) AND absent = 1 AND checked < ?
+	ORDER BY package, kind, name LIMIT 0+?`
 	dropAbsence = `DELETE FROM answers WHERE id = ? AND absent = 1 AND checked < ?`
 )
 
 // DropAbsences is as catalog.Answers says. It goes in steps: others write in between.
 func (c *Catalog) DropAbsences(ctx context.Context, layer string, before time.Time) (dropped int64, err error) {
-	for last := int64(-1); ; {
+	for last := (catalog.Question{}); ; {
 		var ids []int64
-		err := c.cache.each(ctx, oldAbsences, []any{last, layer, millis(before), dropAtOnce}, func(rows *stdsql.Rows) error {
-			err := rows.Scan(&last)
-			ids = append(ids, last)
+		args := []any{layer, last.Package, last.Kind, last.Name, millis(before), dropAtOnce}
+		err := c.cache.each(ctx, oldAbsences, args, func(rows *stdsql.Rows) error {
+			var id int64
+			err := rows.Scan(&id, &last.Package, &last.Kind, &last.Name)
+			ids = append(ids, id)
 			return err
 		})
 		if err != nil || len(ids) == 0 {

@@ -205,12 +205,10 @@ func (f *file) migrate(ctx context.Context, db *stdsql.DB, s schema, version int
 	return nil
 }
 
-// snapshot keeps a copy of the file as it is before it is migrated: catalog.db.schema-1.
+// snapshot keeps a copy of the file as it is before it is migrated: catalog.db.schema-1. One that is there is replaced: whoever has
+// gone back to it once has written more since.
 func (f *file) snapshot(ctx context.Context, db *stdsql.DB, version int64) error {
 	to := fmt.Sprintf("%s.schema-%d", f.path, version)
-	if _, err := os.Stat(to); err == nil {
-		return nil // of a migration that was killed half-way
-	}
 	part := to + ".part"
 	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

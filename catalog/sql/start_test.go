@@ -334,6 +334,7 @@ func TestMigration(t *testing.T) {
 	if v := setting(t, c, "kept"); v != "true" {
 		t.Errorf("after a step that failed: got %q; want what was there", v)
 	}
+	must(t, set(c, "kept", "false")) // after the snapshot that the failed step has left
 	closed(t, c)
 
 	for range 2 {
@@ -351,7 +352,7 @@ func TestMigration(t *testing.T) {
 
 	must(t, os.Rename(path+".schema-4", path))
 	c, _ = opened(t, dir)
-	if v := setting(t, c, "kept"); v != "true" {
-		t.Errorf("the snapshot: got %q; want what was there", v)
+	if v := setting(t, c, "kept"); v != "false" {
+		t.Errorf("the snapshot: got %q; want what was there when the step was taken", v)
 	}
 }

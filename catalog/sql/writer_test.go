@@ -298,6 +298,12 @@ func TestPlans(t *testing.T) {
 	}{
 		{"readAnswer", readAnswer, c.cache}, {"findAnswer", findAnswer, c.cache}, {"changeAnswer", changeAnswer, c.cache},
 		{"dropRecord", dropRecord, c.cache}, {"dropDocuments", dropDocuments, c.cache}, {"confirmAnswer", confirmAnswer, c.cache},
+		{"oldAbsences", oldAbsences, c.cache}, {"dropAbsence", dropAbsence, c.cache}, {"answered", answered, c.cache},
+		{"heldBeyond", heldBeyond, c.cache}, {"readHolder", readHolder, c.cache}, {"noteHolding", noteHolding, c.cache},
+		{"heldOfVersion", heldOfVersion, c.cache}, {"dropHolding", dropHolding, c.cache}, {"derivedFamily", derivedFamily, c.cache},
+		{"listFamily", listFamily, c.cache}, {"dropMember", dropMember, c.cache},
+		{"repositoryAfter", repositoryAfter, c.changes}, {"lastFrom", lastFrom, c.changes}, {"lastAfter", lastAfter, c.changes},
+		{"readSome", readSome, c.changes}, {"anyLive", anyLive, c.changes},
 		{"dropOfLayer", dropOfLayer, c.cache}, {"dropOfPackage", dropOfPackage, c.cache},
 		{"readHolding", readHolding, c.cache}, {"findHolding", findHolding, c.cache}, {"changeHolding", changeHolding, c.cache},
 		{"heldOfAllFrom", heldOfAllFrom, c.cache}, {"heldOfAllAfter", heldOfAllAfter, c.cache},

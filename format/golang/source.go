@@ -247,7 +247,14 @@ func (s source) Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size 
 	if size > zipLimit {
 		return corrupt(k, fmt.Sprintf("%s has %d bytes, and the go command takes no more than %d", k.File, size, zipLimit))
 	}
-	return s.verifyHash(ctx, k, "", func(ctx context.Context) (string, error) { return hashZip(ctx, r, size, zipLimit) })
+	return s.verifyHash(ctx, k, "", func(ctx context.Context) (string, error) {
+		leave, err := format.Enter(ctx, s.remote)
+		if err != nil {
+			return "", err
+		}
+		defer leave()
+		return hashZip(ctx, r, size, zipLimit)
+	})
 }
 
 func verifyInfo(k millpond.Key, r io.ReaderAt, size int64) error {

@@ -49,15 +49,25 @@ func (c *checkCommand) Run(ctx context.Context, p *Process) error {
 
 func (c *checkCommand) look(ctx context.Context, p *Process, dir string) (*repo.Report, error) {
 	options := repo.CheckOptions{ReadData: c.ReadData, Repair: c.Repair}
-	house, err := openHouse(ctx, houseParts{data: dir, log: discard(), version: p.Version})
-	if millpond.Is(err, millpond.Unready) {
-		return c.askRunning(ctx, dir, err)
+	var locked error
+	var report *repo.Report
+	err := asOwner(dir, func() error {
+		house, err := openHouse(ctx, houseParts{data: dir, log: discard(), version: p.Version})
+		if millpond.Is(err, millpond.Unready) {
+			locked = err
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer house.close(ctx)
+		report, err = house.pond.Check(ctx, options)
+		return err
+	})
+	if locked != nil && err == nil {
+		return c.askRunning(ctx, dir, locked)
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer house.close(ctx)
-	return house.pond.Check(ctx, options)
+	return report, err
 }
 
 // askRunning asks the pond that has the directory.

@@ -23,24 +23,33 @@ const (
 	hookLimit = 15 * time.Second
 )
 
-// checkOutward is an error if what the plan names cannot be talked to at all.
-func (p *plan) checkOutward() error {
-	_, err := p.sinks()
-	return err
+// checkOutward is an error for each that the plan names and that cannot be talked to at all.
+func (p *plan) checkOutward(c *config.Config) error {
+	var errs []error
+	for i, r := range p.heads {
+		if _, err := sinkAt(r); err != nil {
+			errs = append(errs, c.Problem(fmt.Sprintf("heads[%d].url", i), err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // sinks are where the signed heads of the log go.
 func (p *plan) sinks() (all []audit.Sink, err error) {
-	for i, r := range p.heads {
-		s, err := audit.SinkAt(r.URL, func(at *url.URL) (func(context.Context, []byte) error, error) {
-			return fetch.PostTo(at, r.Token, hookLimit)
-		})
+	for _, r := range p.heads {
+		s, err := sinkAt(r)
 		if err != nil {
-			return nil, fmt.Errorf("heads[%d]: %w", i, err)
+			return nil, err
 		}
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+func sinkAt(r config.Receiver) (audit.Sink, error) {
+	return audit.SinkAt(r.URL, func(at *url.URL) (func(context.Context, []byte) error, error) {
+		return fetch.PostTo(at, r.Token, hookLimit)
+	})
 }
 
 // An outward is what a pond does towards others than clients and upstreams: it looks at feeds of advisories, tells those who

@@ -104,12 +104,12 @@ func (s *settings) fill(p *plan, c *config.Config, formats []format.Format) (err
 	p.tls = tlsPlan{local: c.TLS.Local, cert: c.TLS.Cert, key: c.TLS.Key}
 	if p.tls.cert != "" {
 		if _, err := server.ReadCertificate(p.tls.cert, p.tls.key); err != nil {
-			return err
+			return c.Problem("tls.cert", err)
 		}
 	}
 	p.server = server.Settings{Trusted: c.Proxies(), Metrics: c.Metrics, Misses: c.Limits.Misses, SharedMaxAge: c.SharedMaxAge}
 	p.advisories, p.purge, p.heads = c.Advisories, c.Purge, c.Heads
-	if err := p.checkOutward(); err != nil {
+	if err := p.checkOutward(c); err != nil {
 		return err
 	}
 	p.auth = authOf(c, p.repositories)

@@ -37,6 +37,9 @@ func (c *Config) at(path, why string, args ...any) error {
 	return &problem{where: path, why: why}
 }
 
+// Problem is what a caller finds wrong with a setting, in the form of all others: "file:line: path: words".
+func (c *Config) Problem(path string, err error) error { return c.at(path, "%v", err) }
+
 // check is everything wrong with settings that could be read.
 func (c *Config) check(formats []format.Format) []error {
 	var errs []error

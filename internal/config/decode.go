@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -158,6 +159,24 @@ type pair struct {
 	value *yaml.Node
 }
 
+// settings are the pairs of a mapping whose keys are settings: "-" and "_" are one in them.
+func (d *decoder) settings(n *yaml.Node, path string) []pair {
+	seen := map[string]int{}
+	return slices.DeleteFunc(d.pairs(n, path), func(p pair) bool {
+		first, twice := seen[p.key]
+		if twice {
+			d.twice(p.node, path, first)
+		} else {
+			seen[p.key] = p.node.Line
+		}
+		return twice
+	})
+}
+
+func (d *decoder) twice(key *yaml.Node, path string, first int) {
+	d.fail(key, "%s%s stands here twice, first in line %d", prefix(path), key.Value, first)
+}
+
 // pairs are those of a mapping, in order. A key that stands twice is an error, and so is one that is no text.
 func (d *decoder) pairs(n *yaml.Node, path string) []pair {
 	if n.Kind != yaml.MappingNode {
@@ -176,13 +195,12 @@ func (d *decoder) pairs(n *yaml.Node, path string) []pair {
 			d.fail(k, "%s<< is not understood; write the keys out", prefix(path))
 			continue
 		}
-		name := strings.ReplaceAll(k.Value, "-", "_")
-		if first, dup := seen[name]; dup {
-			d.fail(k, "%s%s stands here twice, first in line %d", prefix(path), k.Value, first)
+		if first, twice := seen[k.Value]; twice {
+			d.twice(k, path, first)
 			continue
 		}
-		seen[name] = k.Line
-		all = append(all, pair{key: name, as: k.Value, node: k, value: v})
+		seen[k.Value] = k.Line
+		all = append(all, pair{key: strings.ReplaceAll(k.Value, "-", "_"), as: k.Value, node: k, value: v})
 	}
 	return all
 }
@@ -244,7 +262,7 @@ func typeWords(f reflect.StructField) string {
 // knows them; nil knows none.
 func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, other func(p pair) (known bool), more []string) {
 	fields := fieldsOf(v.Type())
-	for _, p := range d.pairs(n, path) {
+	for _, p := range d.settings(n, path) {
 		found := false
 		for _, f := range fields {
 			if f.key == p.key {

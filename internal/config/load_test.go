@@ -133,6 +133,15 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Keys of settings may be spelt with "-" or "_"; names and patterns are what they are.
+func TestNamesThatDifferByALine(t *testing.T) {
+	c := load(t, "repositories:\n  a-b: {format: pypi, upstreams: [{url: 'https://u.example/', headers: {X-A: '1', X_A: '2'}}]}\n"+
+		"  a_b:\n    format: golang\n    fill: {a-*: pass, a_*: store}\n", env())
+	if len(c.Repos) != 2 || len(c.Repos[0].Upstreams[0].Headers) != 2 || len(c.Repos[1].Fill) != 2 {
+		t.Errorf("got %+v", c.Repos)
+	}
+}
+
 func TestNamesOfAnUpstream(t *testing.T) {
 	c := load(t, "repositories:\n  p: {format: pypi, upstreams: [{url: 'https://upstream.example/', names: [acme-*, one]}]}", env())
 	all, err := c.Repositories(formats())
@@ -175,6 +184,8 @@ func TestErrors(t *testing.T) {
 		{"nothing", "repositories:\n  p:", `2: repositories.p: it says nothing; format is needed`},
 		{"twice", "offline: true\nlisten: :1\noffline: false\nread: []", `3: offline stands here twice, first in line 1`},
 		{"twice, spelt otherwise", "public_url: https://a.example\npublic-url: https://a.example", `2: public-url stands here twice, first in line 1`},
+		{"twice in a rule, spelt otherwise", "repositories:\n  p:\n    format: pypi\n    rules:\n    - hold: 7d\n      dry-run: true\n      dry_run: false", `7: repositories.p.rules[0]: dry_run stands here twice, first in line 6`},
+		{"a repository twice", "repositories:\n  p: {format: pypi}\n  p: {format: npm}", `3: repositories: p stands here twice, first in line 2`},
 		{"merge keys", "log: &l {level: info}\ntls:\n  <<: *l", `3: tls: << is not understood; write the keys out`},
 		{"a list for a mapping", "log: [a]", `1: log: a mapping is needed here, not a list`},
 		{"a mapping for text", "data: {a: b}", `1: data: directory is needed here, not a mapping`},
@@ -225,6 +236,8 @@ func TestErrors(t *testing.T) {
 		{"merge", "repositories:\n  p:\n    format: pypi\n    merge: hdie", `4: repositories.p.merge: unknown word "hdie"; did you mean hide?`},
 		{"fill", "repositories:\n  p:\n    format: pypi\n    fill:\n      acme-*: stroe", `5: repositories.p.fill.acme-*: unknown word "stroe"; did you mean store?`},
 		{"claim", "repositories:\n  p:\n    format: pypi\n    claims:\n    - acme-?", `5: repositories.p.claims[0]: "acme-?" is not a pattern: '?' is not understood; the one wildcard is *`},
+		{"a claim of two", "repositories:\n  p:\n    format: pypi\n    claims: [acme-*, acme-*]\n  n: {format: npm, claims: [acme-*]}\n  q:\n    format: pypi\n    claims:\n    - tool\n    - acme-*",
+			`10: repositories.q.claims[1]: p claims acme-* already; a claim counts in all repositories of the format`},
 		{"the root, for clients that do not stray", "repositories:\n  p:\n    format: pypi\n    root: true", `4: repositories.p.root: clients of pypi ask nothing of the root of a host`},
 		{"the root twice", "repositories:\n  p:\n    format: golang\n    root: true\n  q:\n    format: golang\n    root: true", `7: repositories.q.root: p has it already`},
 		{"upstream of another kind", "repositories:\n  p:\n    format: pypi\n    upstreams: [ftp://u.example/]",
@@ -234,6 +247,12 @@ func TestErrors(t *testing.T) {
 			`4: repositories.p.upstreams[0]: "https://a:xxxxx@u.example/?x=y" has more than a path: a query or a fragment cannot be kept`},
 		{"upstream that cannot be read", "repositories:\n  p:\n    format: pypi\n    upstreams: ['https://a:b@u.example:port/']",
 			`4: repositories.p.upstreams[0]: it is not a URL: invalid port ":port" after host`},
+		{"a password with a slash", "repositories:\n  p:\n    format: pypi\n    upstreams: ['https://ci:s3cr/et@u.example/']",
+			"4: repositories.p.upstreams[0]: it is not a URL: before the @ only letters, digits and -._~ stand for themselves: write %25 for %, %2F for /, %3F for ?, %23 for #"},
+		{"a password with a percent sign", "repositories:\n  p:\n    format: pypi\n    upstreams: ['https://ci:s3cr%et@u.example/']",
+			"4: repositories.p.upstreams[0]: it is not a URL: before the @ only letters, digits and -._~ stand for themselves: write %25 for %, %2F for /, %3F for ?, %23 for #"},
+		{"a path with a percent sign", "repositories:\n  p:\n    format: pypi\n    upstreams: ['https://u.example/a%zz']",
+			`4: repositories.p.upstreams[0]: it is not a URL: invalid URL escape "%zz"`},
 		{"upstream that is this pond", "repositories:\n  p:\n    format: pypi\n    upstreams: ['http://localhost:8080/pypi/simple/']",
 			`4: repositories.p.upstreams[0]: http://localhost:8080/pypi/simple/: that is this pond itself; an upstream is somewhere else, or another repository: {repository: name}`},
 		{"upstream twice", "repositories:\n  p:\n    format: pypi\n    upstreams:\n    - https://u.example/\n    - https://u.example/",

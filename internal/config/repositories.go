@@ -46,6 +46,7 @@ func (c *Config) build(formats []format.Format) ([]repo.Config, []error) {
 	}
 	b.rings()
 	b.shared(all)
+	b.claimedTwice()
 	return all, b.errs
 }
 
@@ -74,6 +75,23 @@ func (b *builder) shared(all []repo.Config) {
 			b.wrong("repositories."+c.Name+".listen", "%s listens on %s already", other, address)
 		}
 		listeners[address] = c.Name
+	}
+}
+
+// claimedTwice complains about a claim that two repositories of a format have: a name is published where it is claimed, and the
+// second would take none.
+func (b *builder) claimedTwice() {
+	first := map[[2]string]string{}
+	for i := range b.c.Repos {
+		r := &b.c.Repos[i]
+		for k, text := range r.Claims {
+			key := [2]string{r.Format, text}
+			if other := first[key]; other != "" && other != r.Name {
+				b.wrong(fmt.Sprintf("repositories.%s.claims[%d]", r.Name, k), "%s claims %s already; a claim counts in all repositories of the format", other, text)
+				continue
+			}
+			first[key] = r.Name
+		}
 	}
 }
 
@@ -139,7 +157,12 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 	for i := range r.Upstreams {
 		at := fmt.Sprintf("%s.upstreams[%d]", path, i)
 		b.claims(at+".names", r.Upstreams[i].Names, out.Format)
-		out.Upstreams = append(out.Upstreams, b.upstream(at, &r.Upstreams[i], names[i], r))
+		u := b.upstream(at, &r.Upstreams[i], names[i], r)
+		redirects := slices.ContainsFunc(out.Fill, func(f repo.Fill) bool { return f.Mode == repo.Redirect })
+		if why := u.Unfollowed(); redirects && why != nil {
+			b.wrong(at, "%v", why)
+		}
+		out.Upstreams = append(out.Upstreams, u)
 	}
 	return out
 }

@@ -136,7 +136,8 @@ type Receiver struct {
 type Limits struct {
 	// How much of what can be fetched again is kept; 0 is no limit but the disk's.
 	MaxBytes Size `key:"max_bytes" default:"0"`
-	// Free space below which nothing more is kept and what was used least is given up; 0 is 5 % of the disk, at least 4 GiB.
+	// Free space below which nothing more is kept and what was used least is given up; 0 is 5 % of the disk, at least 4 GiB, but no
+	// more than a quarter.
 	LowFree Size `key:"low_free" default:"0"`
 	// Downloads at once, of all upstreams.
 	Downloads int `key:"downloads" default:"256"`

@@ -212,7 +212,7 @@ func (d *decoder) plain(n *yaml.Node, path string) any {
 	switch n.Kind {
 	case yaml.MappingNode:
 		m := map[string]any{}
-		for _, p := range d.pairs(n, path) {
+		for _, p := range d.settings(n, path) {
 			key := strings.ReplaceAll(p.as, "_", "-") // as rules spell their keys
 			if c := d.enter(p.value, join(path, key)); c != nil {
 				m[key] = d.plain(c, join(path, key))

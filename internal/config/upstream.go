@@ -162,7 +162,7 @@ func (b *builder) address(path, text string, schemes ...string) *url.URL {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		b.wrong(path, "it is not a URL: %v", errors.Unwrap(err))
+		b.wrong(path, "it is not a URL: %v", notURL(text, errors.Unwrap(err)))
 		return nil
 	case !slices.Contains(schemes, u.Scheme):
 		b.wrong(path, "%q is not a URL that begins with %s://", u.Redacted(), strings.Join(schemes, ":// or "))
@@ -181,6 +181,19 @@ func (b *builder) address(path, text string, schemes ...string) *url.URL {
 		b.wrong(path, "%s: %v", u.Redacted(), errSelf)
 	}
 	return u
+}
+
+var errEscape = errors.New(`before the @ only letters, digits and -._~ stand for themselves: write %25 for %, %2F for /, %3F for ?, %23 for #`)
+
+// notURL is why a text is no URL, without what could be a part of a password: one with a slash in it is taken for host and port.
+func notURL(text string, err error) error {
+	_, rest, _ := strings.Cut(text, "://")
+	end := strings.IndexAny(rest+"/", "/?#")
+	inPassword := strings.Contains(rest[end:], "@") && !strings.Contains(rest[:end], "@")
+	if _, escape := errors.AsType[url.EscapeError](err); inPassword || escape && strings.Contains(rest, "@") {
+		return errEscape
+	}
+	return err
 }
 
 // fieldName reports whether a header may be called that.

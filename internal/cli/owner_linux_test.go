@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"millpond/catalog/sql"
+)
+
+// What root's check makes in the data of another user belongs to that user: the pond could not read it otherwise, and would not
+// start. The check runs in a process of its own, whose rights change.
+func TestCheckByRootLeavesNothingOfRoots(t *testing.T) {
+	const other = 65534
+	if dir := os.Getenv("MILLPOND_TEST_CHECKED"); dir != "" {
+		code := Main(t.Context(), Process{Args: []string{"check", "--repair", "--data", dir}, Out: io.Discard, Err: os.Stderr})
+		if code != ExitFailed || os.Geteuid() != 0 || os.Getegid() != 0 {
+			t.Errorf("check ended with %d, as user %d and group %d; want %d, as root again", code, os.Geteuid(), os.Getegid(), ExitFailed)
+		}
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Skip("only root can look through another user's data")
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c, err := sql.Open(t.Context(), dir, sql.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	spoil(t, filepath.Join(dir, "cache.db"))
+	if err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, other, other)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCheckByRootLeavesNothingOfRoots$", "-test.v")
+	again.Env = append(os.Environ(), "MILLPOND_TEST_CHECKED="+dir)
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	made := 0
+	if err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		made++
+		if s := info.Sys().(*syscall.Stat_t); s.Uid != other || s.Gid != other {
+			t.Errorf("%s belongs to user %d and group %d", path, s.Uid, s.Gid)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "cache.db.damaged")); err != nil || made < 6 {
+		t.Errorf("the check has made too little to tell: %d files and folders, %v", made, err)
+	}
+}
+
+// spoil overwrites a page of a database.
+func spoil(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	noise := make([]byte, 4096)
+	for i := range noise {
+		noise[i] = 0xff
+	}
+	if _, err := f.WriteAt(noise, 5*4096); err != nil {
+		t.Fatal(err)
+	}
+}
