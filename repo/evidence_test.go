@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"crypto/sha512"
 	"testing"
 	"time"
 
@@ -74,4 +75,24 @@ func TestS20EvidenceStays(t *testing.T) {
 		}
 	}
 	after("lifted", false)
+}
+
+// TestTakedownByAnotherDigest: a takedown of bytes names them by what every record has of them. By another digest it would meet those
+// alone whose publisher declared it, and look as if it met all.
+func TestTakedownByAnotherDigest(t *testing.T) {
+	r := newRig(t)
+	master, body := r.as("alice", "* * *"), []byte("PK\x03\x04malware")
+	r.hold(r.put("alpha", "1.0", body))
+	sum := sha512.Sum512(body)
+	other, err := millpond.NewDigest("sha512", sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.pond.TakeDown(t.Context(), master, repo.Takedown{Digest: other, Why: "it steals keys"})
+	wantKind(t, "by its sha512", err, millpond.Invalid)
+	if _, err := r.pond.TakeDown(t.Context(), master, repo.Takedown{Digest: millpond.SHA256(body), Why: "it steals keys"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = bodyOf(t, r.ours("r"), "alpha", "1.0")
+	wantKind(t, "what was taken down by its sha256", err, millpond.Blocked)
 }

@@ -25,14 +25,14 @@ const takedowns = "takedown"
 // stays: nothing is deleted.
 type Takedown struct {
 	ID       string
-	Format   string // name of the format; with Digest alone it may be ""
-	Package  string // canonical; "" if Digest alone says what is meant
-	Version  string // this one; "" leaves it to Versions
-	Versions string // in the format's own range syntax; "" is every version
-	Affected []Span `json:",omitempty"` // what an advisory says of which versions; any of them; none leaves it to Version and Versions
-	Advisory string `json:",omitempty"` // the record of a feed that asked for it; "" if somebody did
-	Digest   millpond.Digest
-	Why      string // in the words that clients are told
+	Format   string          // name of the format; with Digest alone it may be ""
+	Package  string          // canonical; "" if Digest alone says what is meant
+	Version  string          // this one; "" leaves it to Versions
+	Versions string          // in the format's own range syntax; "" is every version
+	Affected []Span          `json:",omitempty"` // what an advisory says of which versions; any of them; none leaves it to Version and Versions
+	Advisory string          `json:",omitempty"` // the record of a feed that asked for it; "" if somebody did
+	Digest   millpond.Digest // a sha256; zero if it is not about bytes
+	Why      string          // in the words that clients are told
 	By       string
 	Time     time.Time
 }
@@ -302,6 +302,11 @@ func (p *Pond) TakeDown(ctx context.Context, c Caller, t Takedown) (*Takedown, e
 	}
 	if t.Package == "" && t.Digest.IsZero() {
 		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a takedown names a package or a digest"}
+	}
+	if !t.Digest.IsZero() && t.Digest.Algorithm() != "sha256" {
+		// Of the others a record has those that its publisher declared: bytes would go on being read by the next name.
+		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "bytes are known here by their sha256, and " + t.Digest.Algorithm() + " would not meet all of them",
+			Hint: "name the sha256 of the file, or the package and its version"}
 	}
 	if t.Package != "" {
 		var f *Repository
