@@ -94,8 +94,8 @@ func readSignature(r *http.Request, now time.Time) (*signature, error) {
 	v.headers = strings.Split(headers, ";")
 	signed := make(map[string]bool, len(v.headers))
 	for _, name := range v.headers {
-		if signed[name] { // the text that is signed would be longer than the request by any factor
-			return nil, malformedSignature("it signs a header twice")
+		if signed[name] || strings.ToLower(name) != name { // or the text that is signed would be longer than the request by any factor
+			return nil, malformedSignature("it signs a header twice, or one that it does not spell in lower case")
 		}
 		signed[name] = true
 	}
