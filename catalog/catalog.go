@@ -124,6 +124,8 @@ type Holdings interface {
 	Holding(ctx context.Context, layer string, k millpond.Key) (*Holding, error)
 	// Holder returns one of the files of a layer for which a blob is held, or NotFound.
 	Holder(ctx context.Context, layer string, d millpond.Digest) (*Holding, error)
+	// Holders yields the files of all layers for which a blob is held.
+	Holders(ctx context.Context, d millpond.Digest) iter.Seq2[*Holding, error]
 	// Held yields the holdings of one package (all packages, if pkg is ""), by version and file.
 	Held(ctx context.Context, layer, pkg string) iter.Seq2[*Holding, error]
 	// HeldAfter yields the holdings of a layer whose packages come after a name, by package, version and file.

@@ -132,8 +132,8 @@ func (r *rule) names(now time.Time, pkg string) bool {
 	return false
 }
 
-// judges reports whether the rule may judge version i: nobody has, and it is neither outside for nor within except. What
-// cannot be read limits nothing.
+// judges reports whether the rule may judge version i: nobody has, and it is neither outside for nor within except. A limit
+// that cannot be read for a version limits nothing, but keeps a rule that lets through from it.
 func (c *call) judges(i int) bool {
 	if c.j.versions != nil && c.j.versions[i].rule != 0 {
 		return false
@@ -142,13 +142,14 @@ func (c *call) judges(i int) bool {
 		return true
 	}
 	name := c.j.pkg.Versions[i].Name
+	_, lets := c.r.test.(*trust)
 	if c.r.only != nil && c.only.whole < 0 {
-		if it, err := c.only.version(c.g, name); it < 0 && err == nil {
+		if it, err := c.only.version(c.g, name); it < 0 && (err == nil || lets) {
 			return false
 		}
 	}
-	it, _ := c.except.version(c.g, name)
-	return it < 0
+	it, err := c.except.version(c.g, name)
+	return it < 0 && (err == nil || !lets)
 }
 
 // each yields the versions that the rule may judge.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"millpond"
@@ -60,7 +61,7 @@ func (t *size) judgeTotal(c *call) {
 	silent := false
 	for i := range c.each() {
 		for _, f := range c.filesOf(i) {
-			sum += max(f.Size, 0)
+			sum += min(max(f.Size, 0), math.MaxInt64-sum) // an upstream may say anything
 			silent = silent || f.Size < 0
 		}
 	}

@@ -56,10 +56,9 @@ func ParseDuration(s string) (time.Duration, error) {
 			return invalid()
 		}
 		last = unit
-		sum += time.Duration(n) * unit
-	}
-	if sum > longest {
-		return invalid()
+		if sum += time.Duration(n) * unit; sum > longest { // before the next one: several together might overflow
+			return invalid()
+		}
 	}
 	return sum, nil
 }

@@ -18,7 +18,7 @@ func TestParseDuration(t *testing.T) {
 			t.Errorf("%v is written %q, which reads as %v, %v", got, FormatDuration(got), back, err)
 		}
 	}
-	for _, text := range []string{"", "7", "d", "7x", "-7d", "1m1h", "1d1d", "7 d", "1.5h", "99999999999999999999d", "99999d", "36500d1h", "1h "} {
+	for _, text := range []string{"", "7", "d", "7x", "-7d", "1m1h", "1d1d", "7 d", "1.5h", "99999999999999999999d", "99999d", "36500d1h", "1h ", "5214w36500d876000h", "5214w36500d876000h52560000m3153600000s"} {
 		if got, err := ParseDuration(text); err == nil {
 			t.Errorf("ParseDuration(%q) = %v, want an error", text, got)
 		}

@@ -145,13 +145,6 @@ func (p *Pond) TakeAdvice(ctx context.Context, feed string, records iter.Seq2[*A
 	return out, err
 }
 
-// showTakedowns has readers see what was taken down.
-func (p *Pond) showTakedowns(ctx context.Context) error {
-	err := p.loadTakedowns(context.WithoutCancel(ctx))
-	p.forgetAll()
-	return err
-}
-
 // takeSteps carries out those steps that are not done, in one transaction.
 func (p *Pond) takeSteps(ctx context.Context, feed string, steps []step) (taken, lifted int, err error) {
 	var due []step

@@ -91,7 +91,8 @@ func (p *Pond) lowMark(room blob.Room) int64 {
 }
 
 // Evict deletes the bytes that were least recently used, while more is kept than the settings allow or the disk is low,
-// and returns how many bytes went. Only what its upstream still has goes: it is fetched again when it is asked for.
+// and returns how many bytes went. Only what its upstream still has goes: it is fetched again when it is asked for. What was
+// taken down stays: it is evidence.
 func (p *Pond) Evict(ctx context.Context) (int64, error) {
 	want, err := p.excess(ctx)
 	if err != nil || want <= 0 {
@@ -110,6 +111,13 @@ func (p *Pond) Evict(ctx context.Context) (int64, error) {
 		_, recent := p.uses[u.Blob] // since the flush
 		p.mu.Unlock()
 		if recent {
+			continue
+		}
+		stays, err := p.holdsEvidence(ctx, u.Blob)
+		if err != nil {
+			return gone, err
+		}
+		if stays {
 			continue
 		}
 		victims = append(victims, u)
@@ -277,6 +285,9 @@ func (p *Pond) sweepUnnamed(ctx context.Context, d millpond.Digest, before time.
 	}
 	if named[d] {
 		return &millpond.Error{Kind: millpond.Conflict, Why: "blob " + d.Short() + " was named meanwhile"}
+	}
+	if p.takenDownBytes(d) != nil {
+		return &millpond.Error{Kind: millpond.Conflict, Why: "blob " + d.Short() + " is evidence"}
 	}
 	return p.sweepOne(ctx, d, before)
 }

@@ -40,6 +40,7 @@ type Pond struct {
 
 	state       atomic.Pointer[state]
 	takedowns   atomic.Pointer[takedownTable]
+	rereading   atomic.Bool   // takedowns are read once a second, until they can be
 	takenUp     chan struct{} // closed, by takenUpOnce, when takedowns is set for the first time
 	takenUpOnce sync.Once
 	showing     sync.Mutex // held from a reading of claims until all see it, so that an older reading never replaces a newer one

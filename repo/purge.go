@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"millpond"
@@ -60,14 +61,14 @@ func (p *Pond) eachHosted(ctx context.Context, f func(repository, pkg string, v 
 // and have expired. What a takedown names stays: it is evidence.
 func (p *Pond) purge(ctx context.Context, now time.Time) error {
 	return p.eachHosted(ctx, func(repository, pkg string, v *catalog.HostedVersion) error {
-		if !p.purgeable(v, now) {
+		if !p.purgeable(repository, pkg, v, now) {
 			return nil
 		}
 		freed := false
 		err := p.catalog.Update(ctx, byPond, func(tx catalog.Tx) error {
 			freed = false
 			v, err := tx.HostedVersion(repository, pkg, v.Name) // as it is now: it may have been restored
-			if err != nil || !p.purgeable(v, now) {
+			if err != nil || !p.purgeable(repository, pkg, v, now) {
 				return err
 			}
 			kept := v.HostedFiles[:0]
@@ -75,7 +76,7 @@ func (p *Pond) purge(ctx context.Context, now time.Time) error {
 				if !f.Expires.IsZero() && f.Expires.Before(now) {
 					continue
 				}
-				if d := later(f.Deleted, v.Deleted); !d.IsZero() && d.Before(now.Add(-restorable)) && p.takenDownBytes(f.Blob) == nil {
+				if p.letGo(repository, pkg, v, &f, now) {
 					f.Purged = true
 				}
 				kept = append(kept, f)
@@ -113,18 +114,24 @@ func freeUnfinished(tx catalog.Tx, repository, pkg string) (bool, error) {
 }
 
 // purgeable reports whether bytes of a version can be let go.
-func (p *Pond) purgeable(v *catalog.HostedVersion, now time.Time) bool {
+func (p *Pond) purgeable(repository, pkg string, v *catalog.HostedVersion, now time.Time) bool {
 	for i := range v.HostedFiles {
 		f := &v.HostedFiles[i]
 		if !f.Expires.IsZero() && f.Expires.Before(now) {
 			return true
 		}
-		d := later(f.Deleted, v.Deleted)
-		if !d.IsZero() && !f.Purged && d.Before(now.Add(-restorable)) && p.takenDownBytes(f.Blob) == nil {
+		if !f.Purged && p.letGo(repository, pkg, v, f, now) {
 			return true
 		}
 	}
 	return false
+}
+
+// letGo reports whether a file was deleted longer ago than it can be restored, and no takedown names it.
+func (p *Pond) letGo(repository, pkg string, v *catalog.HostedVersion, f *catalog.HostedFile, now time.Time) bool {
+	d := later(f.Deleted, v.Deleted)
+	return !d.IsZero() && d.Before(now.Add(-restorable)) &&
+		!p.isEvidence(repository, millpond.Key{Package: pkg, Version: v.Name, File: f.Name}, append(slices.Clone(f.Digests), f.Blob)...)
 }
 
 // checkHosted looks at every file that was published here. Damage of these is told with the names of all that need the

@@ -25,14 +25,14 @@ const takedowns = "takedown"
 // stays: nothing is deleted.
 type Takedown struct {
 	ID       string
-	Format   string // name of the format; with Digest alone it may be ""
-	Package  string // canonical; "" if Digest alone says what is meant
-	Version  string // this one; "" leaves it to Versions
-	Versions string // in the format's own range syntax; "" is every version
-	Affected []Span `json:",omitempty"` // what an advisory says of which versions; any of them; none leaves it to Version and Versions
-	Advisory string `json:",omitempty"` // the record of a feed that asked for it; "" if somebody did
-	Digest   millpond.Digest
-	Why      string // in the words that clients are told
+	Format   string          // name of the format; with Digest alone it may be ""
+	Package  string          // canonical; "" if Digest alone says what is meant
+	Version  string          // this one; "" leaves it to Versions
+	Versions string          // in the format's own range syntax; "" is every version
+	Affected []Span          `json:",omitempty"` // what an advisory says of which versions; any of them; none leaves it to Version and Versions
+	Advisory string          `json:",omitempty"` // the record of a feed that asked for it; "" if somebody did
+	Digest   millpond.Digest // a sha256; zero if it is not about bytes
+	Why      string          // in the words that clients are told
 	By       string
 	Time     time.Time
 }
@@ -67,18 +67,7 @@ func (p *Pond) firstTakedowns(ctx context.Context) error {
 		// Whoever waits is refused rather than kept, until they can be read.
 		p.takedowns.CompareAndSwap(nil, &takedownTable{unknown: &Takedown{Why: "what was taken down cannot be read now"}})
 		p.takenUpOnce.Do(func() { close(p.takenUp) })
-		again := time.NewTicker(time.Second)
-		defer again.Stop()
-		for err != nil {
-			p.log.ErrorContext(life, "takedowns cannot be read; nothing is served, and it is tried again", "error", err)
-			select {
-			case <-life.Done():
-				return
-			case <-again.C:
-				err = p.loadTakedowns(life)
-			}
-		}
-		p.forgetAll() // what was refused meanwhile
+		p.againTakedowns(err)
 	})
 	patience := time.NewTimer(startPatience)
 	defer patience.Stop()
@@ -90,6 +79,46 @@ func (p *Pond) firstTakedowns(ctx context.Context) error {
 	case <-patience.C:
 		return nil
 	}
+}
+
+// againTakedowns reads them once a second until it can, after it could not. What is committed meanwhile, and cannot be read back
+// either, is what it reads in the end.
+func (p *Pond) againTakedowns(err error) {
+	if !p.rereading.CompareAndSwap(false, true) {
+		return
+	}
+	p.goes(func(life context.Context) {
+		again := time.NewTicker(time.Second)
+		defer again.Stop()
+		for {
+			p.log.ErrorContext(life, "takedowns cannot be read; what was known of them counts, or nothing is served, and it is tried again", "error", err)
+			select {
+			case <-life.Done():
+				return
+			case <-again.C:
+			}
+			p.rereading.Store(false) // before it reads: whoever fails from here on begins anew
+			if err = p.loadTakedowns(life); err == nil {
+				p.forgetAll() // what was refused, or shown, meanwhile
+				return
+			}
+			if !p.rereading.CompareAndSwap(false, true) {
+				return // who failed meanwhile has begun anew
+			}
+		}
+	})
+}
+
+// showTakedowns has readers see what was taken down or lifted. It is committed, and so it is to be in force though its client has
+// left, or it cannot be read back now: the error says that it is not yet.
+func (p *Pond) showTakedowns(ctx context.Context) error {
+	err := p.loadTakedowns(context.WithoutCancel(ctx))
+	p.forgetAll()
+	if err != nil {
+		p.againTakedowns(err)
+		return fmt.Errorf("it is kept, and will be in force as soon as takedowns can be read: %w", err)
+	}
+	return nil
 }
 
 // down are the takedowns, once they were read.
@@ -136,6 +165,7 @@ type takedownTable struct {
 	unknown *Takedown // of everything: they cannot be read; nil if they were
 	all     []*Takedown
 	named   map[takedownName][]*Takedown
+	formats map[string]bool               // of which packages are named
 	bytes   map[millpond.Digest]*Takedown // the first of them
 	digest  string                        // of all that they say
 }
@@ -143,11 +173,11 @@ type takedownTable struct {
 type takedownName struct{ format, pkg string }
 
 func newTakedowns(all []*Takedown, digest string) *takedownTable {
-	t := &takedownTable{all: all, digest: digest, named: make(map[takedownName][]*Takedown, len(all)), bytes: map[millpond.Digest]*Takedown{}}
+	t := &takedownTable{all: all, digest: digest, named: make(map[takedownName][]*Takedown, len(all)), formats: map[string]bool{}, bytes: map[millpond.Digest]*Takedown{}}
 	for _, one := range all {
 		if one.Package != "" {
 			at := takedownName{one.Format, one.Package}
-			t.named[at] = append(t.named[at], one)
+			t.named[at], t.formats[one.Format] = append(t.named[at], one), true
 		}
 		if !one.Digest.IsZero() && t.bytes[one.Digest] == nil {
 			t.bytes[one.Digest] = one
@@ -273,6 +303,11 @@ func (p *Pond) TakeDown(ctx context.Context, c Caller, t Takedown) (*Takedown, e
 	if t.Package == "" && t.Digest.IsZero() {
 		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "a takedown names a package or a digest"}
 	}
+	if !t.Digest.IsZero() && t.Digest.Algorithm() != "sha256" {
+		// Of the others a record has those that its publisher declared: bytes would go on being read by the next name.
+		return nil, &millpond.Error{Kind: millpond.Invalid, Why: "bytes are known here by their sha256, and " + t.Digest.Algorithm() + " would not meet all of them",
+			Hint: "name the sha256 of the file, or the package and its version"}
+	}
 	if t.Package != "" {
 		var f *Repository
 		for _, r := range p.Repositories() {
@@ -316,9 +351,7 @@ func (p *Pond) TakeDown(ctx context.Context, c Caller, t Takedown) (*Takedown, e
 	if err != nil {
 		return nil, err
 	}
-	err = p.loadTakedowns(context.WithoutCancel(ctx)) // it is committed: it is to be in force though its client has left
-	p.forgetAll()
-	return &t, err
+	return &t, p.showTakedowns(ctx)
 }
 
 // dropTakedown ends one in a transaction, with its event.
@@ -366,7 +399,5 @@ func (p *Pond) LiftTakedown(ctx context.Context, c Caller, id, why string) error
 	if err != nil {
 		return err
 	}
-	err = p.loadTakedowns(context.WithoutCancel(ctx)) // it is committed: it is to be in force though its client has left
-	p.forgetAll()
-	return err
+	return p.showTakedowns(ctx)
 }

@@ -304,6 +304,15 @@ func testDerivations(t *testing.T, open Open) {
 	same(t, "totals with a family", got, catalog.Totals{Derived: 5, DerivedBytes: 37})
 }
 
+func holders(t *testing.T, c catalog.Catalog, d millpond.Digest) (all []*catalog.Holding) {
+	t.Helper()
+	for h, err := range c.Holders(t.Context(), d) {
+		must(t, err)
+		all = append(all, h)
+	}
+	return all
+}
+
 func testLoseBlob(t *testing.T, open Open) {
 	c := fresh(t, open)
 	ctx := t.Context()
@@ -320,6 +329,12 @@ func testLoseBlob(t *testing.T, open Open) {
 	of, err := c.Holder(ctx, "l", lost)
 	must(t, err)
 	same(t, "holder", of, h)
+	again := fullHolding("k", millpond.Key{Package: "p", Version: "1", File: "f"})
+	again.Blob = lost
+	must(t, c.PutHolding(ctx, again))
+	same(t, "holders", holders(t, c, lost), []*catalog.Holding{again, h})
+	same(t, "how many hold nothing", len(holders(t, c, sha("nothing")))+len(holders(t, c, millpond.Digest{})), 0)
+	must(t, c.DropHoldings(ctx, "k", "p", "1"))
 	for _, none := range []struct {
 		layer  string
 		digest millpond.Digest

@@ -46,6 +46,36 @@ func (c *Catalog) Holder(ctx context.Context, layer string, d millpond.Digest) (
 	return h, err
 }
 
+const readHolders = `SELECT layer, package, version, file FROM holdings WHERE blob = ? ORDER BY layer, package, version, file`
+
+// Holders is as catalog.Holdings says. The loop may call the catalog.
+func (c *Catalog) Holders(ctx context.Context, d millpond.Digest) iter.Seq2[*catalog.Holding, error] {
+	return func(yield func(*catalog.Holding, error) bool) {
+		if d.IsZero() {
+			return
+		}
+		var all []*catalog.Holding
+		err := c.cache.each(ctx, readHolders, []any{d.String()}, func(rows *stdsql.Rows) error {
+			h := &catalog.Holding{}
+			all = append(all, h)
+			return rows.Scan(&h.Layer, &h.Key.Package, &h.Key.Version, &h.Key.File)
+		})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, h := range all {
+			whole, err := c.Holding(ctx, h.Layer, h.Key)
+			if millpond.Is(err, millpond.NotFound) {
+				continue // forgotten meanwhile
+			}
+			if !yield(whole, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 func scanHolding(layer string, rows *stdsql.Rows) (*catalog.Holding, error) {
 	h := &catalog.Holding{Layer: layer}
 	err := rows.Scan(&h.Key.Package, &h.Key.Version, &h.Key.File, (*digest)(&h.Blob), &h.Size, (*digest)(&h.SHA256),

@@ -187,6 +187,9 @@ func (x *accounts) Exchange(ctx context.Context, identity, pkg string) (*format.
 	}
 	t, err := a.verify(ctx, identity)
 	if err != nil {
+		if !millpond.Is(err, millpond.Unauthenticated) {
+			a.addresses.forgive(x.actor.Client) // its issuer is ill, and not the token
+		}
 		return nil, err
 	}
 	once := t.issuer + "\x00" + t.id

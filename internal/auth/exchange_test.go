@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math/big"
 	"net/http"
@@ -387,6 +388,18 @@ func TestIllIssuer(t *testing.T) {
 	a.down.Store(false)
 	r.clock.add(10 * time.Second)
 	_, err = door.Exchange(t.Context(), a.sign(t, a.job(r, "1")), "")
+	r.must(err)
+
+	// Whoever tries meanwhile is not taken for one who guesses: the address is that of many jobs.
+	a.down.Store(true)
+	r.Auth.issuers.all = nil
+	for i := range 40 {
+		_, err := door.Exchange(t.Context(), a.sign(t, a.job(r, fmt.Sprint("down ", i))), "")
+		r.kind("an issuer that is down for long", err, millpond.Unready)
+	}
+	a.down.Store(false)
+	r.clock.add(10 * time.Second)
+	_, err = door.Exchange(t.Context(), a.sign(t, a.job(r, "up")), "")
 	r.must(err)
 
 	a.names = "https://other.example"

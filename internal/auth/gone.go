@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"millpond"
 	"millpond/catalog"
@@ -150,4 +151,24 @@ func (t *token) dead() bool {
 		return len(list) > 0 && !slices.ContainsFunc(list, func(one string) bool { return one != nowhere })
 	}
 	return nothing(t.Repositories) || slices.ContainsFunc(t.Within, func(s scope) bool { return nothing(s.Repositories) })
+}
+
+// orphan leaves the services of a user to nobody: whoever has the name next has not made them.
+func orphan(tx catalog.Tx, name string, now time.Time) error {
+	var theirs []*User
+	for u, err := range every[User](tx.Entries(kindUser, ""), now) {
+		if err != nil {
+			return err
+		}
+		if u.Service && u.Owner == name {
+			theirs = append(theirs, u)
+		}
+	}
+	for _, u := range theirs {
+		u.Owner = ""
+		if err := put(tx, kindUser, u.Name, "", never, u); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -187,7 +187,7 @@ func (a *Auth) editUser(ctx context.Context, c repo.Caller, verb, name string, d
 	})
 }
 
-// SetPassword gives a person a new password and ends their login sessions: one's own with the current one, or somebody
+// SetPassword gives a person a new password and ends their login sessions and the logins that wait for a token: one's own with the current one, or somebody
 // else's for who may grant everywhere and holds all that person does.
 func (a *Auth) SetPassword(ctx context.Context, c repo.Caller, name, current, password string) error {
 	if err := checkNewPassword(name, password); err != nil {
@@ -212,7 +212,7 @@ func (a *Auth) SetPassword(ctx context.Context, c repo.Caller, name, current, pa
 			return denied(w, "set the password of "+name)
 		}
 		u.Hash = hash
-		return dropOwned(tx, kindSession, name)
+		return endLogins(tx, name)
 	})
 }
 
@@ -238,7 +238,8 @@ func (a *Auth) Enable(ctx context.Context, c repo.Caller, name string) error {
 	})
 }
 
-// RemoveUser forgets a person or service, and what was granted to it: who has the name next gets nothing of it.
+// RemoveUser forgets a person or service, and what was granted to it: who has the name next gets nothing of it. The services that a
+// person has made stay, and are nobody's.
 func (a *Auth) RemoveUser(ctx context.Context, c repo.Caller, name string) error {
 	return a.act(ctx, c, "user-remove", name, nil, func(tx catalog.Tx, w *identity) error {
 		if !w.everywhere() && !w.anywhere() {
@@ -251,7 +252,7 @@ func (a *Auth) RemoveUser(ctx context.Context, c repo.Caller, name string) error
 		if err := w.mayEnd(u); err != nil {
 			return err
 		}
-		if err := a.end(tx, name); err != nil {
+		if err := cmp.Or(a.end(tx, name), orphan(tx, name, a.now())); err != nil {
 			return err
 		}
 		if err := dropOwned(tx, kindGrant, "user:"+name); err != nil {
@@ -277,7 +278,12 @@ func (i *identity) mayEnd(u *User) error {
 
 // end drops what a user proves itself with.
 func (a *Auth) end(tx catalog.Tx, name string) error {
-	return cmp.Or(dropOwned(tx, kindToken, name), dropOwned(tx, kindSession, name))
+	return cmp.Or(dropOwned(tx, kindToken, name), endLogins(tx, name))
+}
+
+// endLogins drops a user's login sessions, and the logins that wait for their token.
+func endLogins(tx catalog.Tx, name string) error {
+	return cmp.Or(dropOwned(tx, kindSession, name), dropOwned(tx, kindTicket, name))
 }
 
 // Groups are the groups with their members, sorted by name.

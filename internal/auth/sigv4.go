@@ -25,6 +25,7 @@ const (
 	sigTime      = "20060102T150405Z"
 	sigSkew      = 15 * time.Minute
 	sigLongest   = 7 * 24 * time.Hour
+	sigTrailer   = 16 << 10 // bytes behind the last chunk
 	unsigned     = "UNSIGNED-PAYLOAD"
 	emptySum     = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
@@ -91,11 +92,18 @@ func readSignature(r *http.Request, now time.Time) (*signature, error) {
 		return nil, malformedSignature("it is no sha256 in hex")
 	}
 	v.headers = strings.Split(headers, ";")
-	if !slices.Contains(v.headers, "host") {
+	signed := make(map[string]bool, len(v.headers))
+	for _, name := range v.headers {
+		if signed[name] || strings.ToLower(name) != name { // or the text that is signed would be longer than the request by any factor
+			return nil, malformedSignature("it signs a header twice, or one that it does not spell in lower case")
+		}
+		signed[name] = true
+	}
+	if !signed["host"] {
 		return nil, malformedSignature("it does not sign the host")
 	}
 	for name := range r.Header {
-		if name = strings.ToLower(name); strings.HasPrefix(name, "x-amz-") && !slices.Contains(v.headers, name) && (!v.query || name != "x-amz-content-sha256") {
+		if name = strings.ToLower(name); strings.HasPrefix(name, "x-amz-") && !signed[name] && (!v.query || name != "x-amz-content-sha256") {
 			return nil, malformedSignature("it does not sign " + name)
 		}
 	}
@@ -372,6 +380,9 @@ func (c *signedChunks) end() error {
 		if err != nil {
 			return err
 		}
+		if len(c.out) > sigTrailer { // none of it is passed on before its end
+			return errSigned
+		}
 		if line == "" {
 			continue
 		}
@@ -379,9 +390,6 @@ func (c *signedChunks) end() error {
 		if strings.EqualFold(name, "x-amz-trailer-signature") {
 			signed = strings.TrimSpace(value)
 			continue
-		}
-		if lines.Len() > 8<<10 {
-			return errSigned
 		}
 		fmt.Fprintf(&lines, "%s:%s\n", strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value))
 	}

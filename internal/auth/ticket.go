@@ -167,7 +167,7 @@ func (a *Auth) ApproveTicket(ctx context.Context, c repo.Caller, code string) er
 		if i.token != nil {
 			t.Until = i.token.Expires
 		}
-		if err := put(tx, kindTicket, code, "", t.Created.Add(ticketLife), t); err != nil {
+		if err := put(tx, kindTicket, code, i.name, t.Created.Add(ticketLife), t); err != nil { // from here on it ends with what else is theirs
 			return err
 		}
 		return tx.Emit(millpond.Event{Verb: "login-approved"})

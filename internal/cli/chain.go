@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"millpond"
@@ -36,7 +39,7 @@ func (c *auditCommand) verifyHere(ctx context.Context, p *Process, heads []serve
 		return nil, err
 	}
 	defer resp.Body.Close()
-	v := chainVerifier{prev: make([]byte, sha256.Size), noted: map[[2]int64]string{}}
+	v := chainVerifier{prev: make([]byte, sha256.Size), noted: map[[2]int64]string{}, ends: map[int64]int64{}}
 	for _, h := range heads {
 		at := [2]int64{h.Epoch, h.Seq}
 		if old := v.noted[at]; old != "" && old != h.Hash {
@@ -61,11 +64,8 @@ func (c *auditCommand) verifyHere(ctx context.Context, p *Process, heads []serve
 		}
 		bar.add(1)
 	}
-	for at, hash := range v.noted {
-		if at[0] == v.report.Head.Epoch {
-			return nil, unverified("events after %d are gone: head %d (%s) was noted", v.report.Head.Seq, at[1], hash)
-		}
-		// Of an epoch that has ended: what came after the backup is gone, and the epoch's first event says so.
+	if err := v.end(); err != nil {
+		return nil, err
 	}
 	v.report.Heads = v.heads
 	return &v.report, nil
@@ -79,6 +79,7 @@ func unverified(words string, args ...any) error {
 type chainVerifier struct {
 	prev   []byte
 	noted  map[[2]int64]string // heads that were not met yet
+	ends   map[int64]int64     // of each epoch that has ended: its last event
 	heads  int
 	report chainReport
 }
@@ -93,9 +94,15 @@ func (v *chainVerifier) next(l *server.LinkDocument) error {
 	}
 	var inner []byte
 	if l.Body != "" {
-		var said struct{ Epoch, Seq int64 }
+		var said struct {
+			Epoch, Seq int64
+			Verb       string
+		}
 		if err := json.Unmarshal([]byte(l.Body), &said); err != nil || said.Epoch != l.Epoch || said.Seq != l.Seq {
 			return unverified("event %d says that it is event %d of epoch %d", l.Seq, said.Seq, said.Epoch)
+		}
+		if l.Epoch > v.report.Head.Epoch && v.report.Events > 0 && said.Verb != "epoch" {
+			return unverified("event %d is of epoch %d, and nothing began it", l.Seq, l.Epoch)
 		}
 		sum := sha256.Sum256([]byte(l.Body))
 		inner = sum[:]
@@ -117,8 +124,27 @@ func (v *chainVerifier) next(l *server.LinkDocument) error {
 		}
 		delete(v.noted, at)
 	}
+	if l.Epoch > v.report.Head.Epoch {
+		v.ends[v.report.Head.Epoch] = v.report.Head.Seq
+	}
 	v.prev = sum[:]
 	v.report.Events++
 	v.report.Head = server.HeadDocument{Epoch: l.Epoch, Seq: l.Seq, Hash: l.Hash}
 	return nil
+}
+
+// end looks at the heads that were not met: what they stood for is gone, and there may be a reason for it that only people know.
+func (v *chainVerifier) end() error {
+	left := slices.SortedFunc(maps.Keys(v.noted), func(a, b [2]int64) int { // of the newest epoch first
+		return cmp.Or(cmp.Compare(b[0], a[0]), cmp.Compare(b[1], a[1]))
+	})
+	if len(left) == 0 {
+		return nil
+	}
+	at := left[0]
+	if last, ended := v.ends[at[0]]; ended {
+		return unverified("events after %d are gone: head %d (%s) of epoch %d was noted, and epoch %d began after %d; if that was a restore, begin another file of heads",
+			last, at[1], v.noted[at], at[0], at[0]+1, last)
+	}
+	return unverified("events after %d are gone: head %d (%s) was noted", v.report.Head.Seq, at[1], v.noted[at])
 }

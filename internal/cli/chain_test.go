@@ -32,6 +32,14 @@ func chained(n int64) (links []server.LinkDocument) {
 	return links
 }
 
+// follows is the link of an event, whose body is shown, after another.
+func follows(last server.LinkDocument, text string, epoch int64) server.LinkDocument {
+	prev, _ := hex.DecodeString(strings.TrimPrefix(last.Hash, "sha256:"))
+	inner := sha256.Sum256([]byte(text))
+	sum := sha256.Sum256(append(prev, inner[:]...))
+	return server.LinkDocument{Epoch: epoch, Seq: last.Seq + 1, Hash: "sha256:" + hex.EncodeToString(sum[:]), Body: text}
+}
+
 // TestVerifyHere: who may see some events verifies all of them, and whatever was altered is named; the pond's own word is not
 // asked for.
 func TestVerifyHere(t *testing.T) {
@@ -63,6 +71,13 @@ func TestVerifyHere(t *testing.T) {
 		}, "event 3 says that it is event 1"},
 		{"one taken out", func(l []server.LinkDocument) []server.LinkDocument { return slices.Delete(l, 1, 2) }, "event 2 is gone"},
 		{"a tail that was cut", func(l []server.LinkDocument) []server.LinkDocument { return l[:3] }, "events after 3 are gone"},
+		{"all of it was cut", func(l []server.LinkDocument) []server.LinkDocument { return nil }, "events after 0 are gone"},
+		{"a tail that was cut, and an epoch begun", func(l []server.LinkDocument) []server.LinkDocument {
+			return append(l[:3], follows(l[2], `{"epoch":2,"seq":4,"verb":"epoch","salt":"AAAA"}`, 2))
+		}, "events after 3 are gone: head 4"},
+		{"an epoch that nothing began", func(l []server.LinkDocument) []server.LinkDocument {
+			return append(l, follows(l[4], `{"epoch":2,"seq":6,"verb":"publish","salt":"AAAA"}`, 2))
+		}, "nothing began it"},
 		{"another history", func(l []server.LinkDocument) []server.LinkDocument {
 			other := chained(5)
 			for i := range other {
@@ -106,6 +121,48 @@ func TestVerifyHere(t *testing.T) {
 			}
 			if code != ExitUnverified || !strings.Contains(errs, c.want) {
 				t.Errorf("got %d %q %q; want %d and %q", code, out, errs, ExitUnverified, c.want)
+			}
+		})
+	}
+}
+
+// TestVerifyHereAfterARestore: an epoch that a restore has begun is no harm; that the log went back to before it is.
+func TestVerifyHereAfterARestore(t *testing.T) {
+	restored := append(chained(5), follows(chained(5)[4], `{"epoch":2,"seq":6,"verb":"epoch","salt":"AAAA"}`, 2))
+	for _, c := range []struct {
+		name  string
+		log   []server.LinkDocument
+		noted []server.LinkDocument
+		want  string // "" is sound
+	}{
+		{"a head from before it", restored, restored[3:4], ""},
+		{"heads of both epochs", restored, restored[4:], ""},
+		{"the log is that from before it", restored[:5], restored[3:], "events after 5 are gone: head 6"},
+		{"a log that is empty", nil, restored, "events after 0 are gone: head 6"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			line := func(of any) string {
+				text, err := json.Marshal(of)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(text) + "\n"
+			}
+			var log, heads string
+			for _, l := range c.log {
+				log += line(l)
+			}
+			for _, l := range c.noted {
+				heads += line(server.HeadDocument{Epoch: l.Epoch, Seq: l.Seq, Hash: l.Hash})
+			}
+			path := filepath.Join(t.TempDir(), "heads")
+			if err := os.WriteFile(path, []byte(heads), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			newDesk(t, map[string]string{"GET audit/chain": "200 " + log})
+			code, out, errs := command("audit", "--verify", "--here", "--heads", path)
+			if c.want == "" && code != 0 || c.want != "" && (code != ExitUnverified || !strings.Contains(errs, c.want)) {
+				t.Errorf("got %d %q %q; want %q", code, out, errs, c.want)
 			}
 		})
 	}
