@@ -226,6 +226,9 @@ func TestHeadsThatWereForged(t *testing.T) {
 		{"an empty line", lines[0] + "\n" + lines[2], 2, "line 2 is no signed head"},
 		{"a line without end", lines[0] + strings.Repeat("x", 100_000) + "\n" + lines[2], 2, "line 2 is no signed head: it is too long"},
 		{"a last line that was cut", lines[0] + lines[1] + lines[2][:50], 2, ""},
+		{"what a crash left, ended by who wrote on", lines[0] + lines[1][:50] + "\n" + lines[2], 2, ""},
+		{"very little of it", lines[0] + lines[1][:3] + "\n" + lines[2], 2, ""},
+		{"a line without its beginning", lines[0] + lines[1][3:] + lines[2], 2, "line 2 is no signed head"},
 		{"empty", "", 0, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -7,12 +7,14 @@ package audit
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"millpond"
@@ -77,7 +79,8 @@ func ParseKey(s string) (ed25519.PublicKey, error) {
 const longestLine = 4096
 
 // Read reads signed heads and checks them with the key. Lines that are not what the key signed are left out, and said in
-// words. A last line that does not end is what a crash left of it: it is left out without a word.
+// words. What a crash left of a line is left out without a word: a last line that does not end, or one that a sink has ended to go on
+// behind it.
 func Read(r io.Reader, key ed25519.PublicKey) (heads []Signed, problems []string, err error) {
 	lines := bufio.NewReaderSize(r, longestLine)
 	for n := 1; ; n++ {
@@ -96,6 +99,7 @@ func Read(r io.Reader, key ed25519.PublicKey) (heads []Signed, problems []string
 		switch {
 		case long:
 			problems = append(problems, fmt.Sprintf("line %d is no signed head: it is too long", n))
+		case torn(line):
 		case json.Unmarshal(line, &s) != nil:
 			problems = append(problems, fmt.Sprintf("line %d is no signed head", n))
 		default:
@@ -106,4 +110,13 @@ func Read(r io.Reader, key ed25519.PublicKey) (heads []Signed, problems []string
 			heads = append(heads, s)
 		}
 	}
+}
+
+// torn reports whether a line is the beginning of a signed head, and no more of it. Who could have cut it could as well have taken
+// it out.
+func torn(line []byte) bool {
+	const begin = `{"epoch":`
+	line = bytes.TrimSuffix(line, []byte("\n"))
+	known := bytes.HasPrefix(line, []byte(begin)) || len(line) > 0 && strings.HasPrefix(begin, string(line))
+	return known && bytes.IndexByte(line, '}') < 0
 }

@@ -143,10 +143,15 @@ func (f *Feed) take(ctx context.Context, walk func(each func(name string, text [
 	return out, unread, err
 }
 
-// looks is the same as long as no file below a directory has changed.
+// looks is the same as long as no file below a directory has changed. It goes where inDirectory does: dir may be a link.
 func looks(ctx context.Context, dir string) (string, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
 	sum := sha256.New()
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}

@@ -143,6 +143,21 @@ func TestFeedInADirectory(t *testing.T) {
 	pond.want(t, "the directory is gone")
 }
 
+// A directory that is named by a link is looked at as what it is.
+func TestFeedInALinkedDirectory(t *testing.T) {
+	dir, link, pond := t.TempDir(), filepath.Join(t.TempDir(), "osv"), &taker{}
+	must(t, os.Symlink(dir, link))
+	f := &takedown.Feed{Name: "osv", At: link, Pond: pond, Log: slog.New(slog.DiscardHandler)}
+	must(t, os.WriteFile(filepath.Join(dir, "MAL-1.json"), []byte(record("MAL-1")), 0o644))
+	look(t, f, 0, "")
+	pond.want(t, "at first", "MAL-1")
+	must(t, os.WriteFile(filepath.Join(dir, "MAL-2.json"), []byte(record("MAL-2")), 0o644))
+	look(t, f, 0, "")
+	pond.want(t, "one record more", "MAL-1", "MAL-2")
+	look(t, f, 0, "")
+	pond.want(t, "nothing has changed")
+}
+
 func zipped(t *testing.T, records ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
