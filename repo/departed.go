@@ -39,12 +39,21 @@ func (l *upstream) lastListing(ctx context.Context, pkg string) (*millpond.Packa
 
 // release lets those held files be evicted again that the upstream lists anew with the bytes that are held.
 func (l *upstream) release(ctx context.Context, pkg *millpond.Package, held map[[2]string]*catalog.Holding) error {
+	kept := map[[2]string]*catalog.Holding{}
+	for k, h := range held {
+		if h.Keep {
+			kept[k] = h
+		}
+	}
+	if len(kept) == 0 {
+		return nil // of most packages: theirs need not be looked through
+	}
 	for i := range pkg.Versions {
 		v := &pkg.Versions[i]
 		for j := range v.Files {
 			f := &v.Files[j]
-			h := held[[2]string{v.Name, f.Name}]
-			if h == nil || !h.Keep || f.Vanished || !sameDigests(h.Digests, f.Digests) {
+			h := kept[[2]string{v.Name, f.Name}]
+			if h == nil || f.Vanished || !sameDigests(h.Digests, f.Digests) {
 				continue
 			}
 			again := *h
