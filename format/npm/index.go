@@ -222,6 +222,7 @@ func (x *index) record() *millpond.Package {
 		v.Meta = x.members[i].encode()
 	}
 	nameFiles(x.name, p.Versions)
+	newestFirst(p.Versions)
 	return p
 }
 
