@@ -56,7 +56,7 @@ func NewDigest(algorithm string, sum []byte) (Digest, error) {
 // ParseDigest reads "algorithm:hex". It returns Invalid for anything else, upper-case hex included.
 func ParseDigest(s string) (Digest, error) {
 	algorithm, sum, ok := strings.Cut(s, ":")
-	if !ok || strings.Trim(sum, "0123456789abcdef") != "" {
+	if !ok || !isHex(sum) {
 		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("%q is not a digest: it should read algorithm:hex", s)}
 	}
 	i := strength(algorithm)
@@ -67,6 +67,15 @@ func ParseDigest(s string) (Digest, error) {
 		return Digest{}, &Error{Kind: Invalid, Why: fmt.Sprintf("a %s digest has %d hex digits, not %d", algorithm, 2*algorithms[i].size, len(sum))}
 	}
 	return Digest{s}, nil
+}
+
+func isHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // SHA256 is the digest under which stores keep the bytes b.

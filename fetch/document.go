@@ -100,6 +100,9 @@ func (u *Upstream) get(ctx context.Context, r Request) (*Document, error) {
 		return nil, tooLong
 	}
 	s := newSpool(u.e.ctx, u.e.Blobs)
+	if coding == "" {
+		s.expect(a.ContentLength)
+	}
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
 	n, err := plain(a.body, coding, limit, s, buf[:])

@@ -41,6 +41,13 @@ func newSpool(ctx context.Context, blobs blob.Store) *spool {
 	return &spool{blobs: blobs, ctx: ctx, sum: sha256.New()}
 }
 
+// expect makes room for a small text whose length is known: grown from nothing it would be copied a dozen times.
+func (s *spool) expect(n int64) {
+	if n > 0 && n <= spoolMemory {
+		s.small = make([]byte, 0, n)
+	}
+}
+
 // Write takes text.
 func (s *spool) Write(p []byte) (int, error) {
 	s.sum.Write(p)

@@ -123,6 +123,13 @@ type Question struct {
 	Limit       int64 // of the answer; 0 is 16 MiB
 }
 
+// A LastKnower is a Reader that tells what a package was when it was last looked at. The pond's Repos are LastKnowers.
+type LastKnower interface {
+	// LastKnown is Package as Open finds files in it: however old, and upstreams are asked only where nothing was ever known.
+	// Nothing is noted of the request.
+	LastKnown(ctx context.Context, name string) (*millpond.Package, error)
+}
+
 // A Sharer is a Repo with a memory for its handlers, which are many: one for each caller. The pond's Repos are Sharers.
 type Sharer interface {
 	// Shared returns the value of that name, made by make when it is first asked for. All handlers of the repository whose

@@ -44,6 +44,15 @@ func (b *bound) Held() format.Repo {
 
 // Package implements format.Reader.
 func (b *bound) Package(ctx context.Context, name string) (*millpond.Package, error) {
+	return b.packageIn(ctx, name, b.scope(fresh))
+}
+
+// LastKnown implements format.LastKnower.
+func (b *bound) LastKnown(ctx context.Context, name string) (*millpond.Package, error) {
+	return b.packageIn(b.Aside(ctx), name, b.scope(known))
+}
+
+func (b *bound) packageIn(ctx context.Context, name string, s scope) (*millpond.Package, error) {
 	TraceOf(ctx).Package = name
 	if err := b.readable(name); err != nil {
 		return nil, err
@@ -51,7 +60,7 @@ func (b *bound) Package(ctx context.Context, name string) (*millpond.Package, er
 	if err := b.nameVerdict(name); err != nil {
 		return nil, err
 	}
-	v, err := b.view(ctx, name, b.scope(fresh))
+	v, err := b.view(ctx, name, s)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -211,7 +210,9 @@ func (b *bound) Readership() string {
 func encode(out io.Writer, encoding string, write func(io.Writer) error) error {
 	switch encoding {
 	case "gzip":
-		z := &gzipped{out: out}
+		z := &gzipped{out: out, room: shortTexts.Get().(*[]byte)}
+		z.text = *z.room
+		defer z.done()
 		if err := write(z); err != nil {
 			return err
 		}
@@ -233,14 +234,32 @@ func encode(out io.Writer, encoding string, write func(io.Writer) error) error {
 // A gzipped packs a document: a long one fast, for what a second of work saves is a hundredth of it, and others well.
 type gzipped struct {
 	out  io.Writer
-	text []byte // of a document that may yet be short
+	room *[]byte // that text is in
+	text []byte  // of a document that may yet be short
 	z    *kgzip.Writer
+	pool *sync.Pool // that z goes back to
 }
 
 const (
 	longText = 1 << 20
 	fastGzip = 2
 )
+
+// Packers cost about a megabyte to make and nothing to use again. The pools hold no state that a caller could see.
+var (
+	fastPackers, goodPackers = packers(fastGzip), packers(kgzip.DefaultCompression)
+	shortTexts               = sync.Pool{New: func() any { return new([]byte) }} // of documents of up to longText
+)
+
+func packers(level int) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		z, err := kgzip.NewWriterLevel(nil, level)
+		if err != nil {
+			panic(err) // there is no such level
+		}
+		return z
+	}}
+}
 
 // Write implements io.Writer.
 func (g *gzipped) Write(b []byte) (int, error) {
@@ -249,28 +268,37 @@ func (g *gzipped) Write(b []byte) (int, error) {
 			g.text = append(g.text, b...)
 			return len(b), nil
 		}
-		if err := g.begin(fastGzip); err != nil {
+		if err := g.begin(fastPackers); err != nil {
 			return 0, err
 		}
 	}
 	return g.z.Write(b)
 }
 
-func (g *gzipped) begin(level int) (err error) {
-	if g.z, err = kgzip.NewWriterLevel(g.out, level); err == nil {
-		_, err = g.z.Write(g.text)
-	}
-	g.text = nil
+func (g *gzipped) begin(from *sync.Pool) error {
+	g.z, g.pool = from.Get().(*kgzip.Writer), from
+	g.z.Reset(g.out)
+	_, err := g.z.Write(g.text)
 	return err
 }
 
 func (g *gzipped) close() error {
 	if g.z == nil {
-		if err := g.begin(gzip.DefaultCompression); err != nil {
+		if err := g.begin(goodPackers); err != nil {
 			return err
 		}
 	}
 	return g.z.Close()
+}
+
+// done gives back what a document was packed with.
+func (g *gzipped) done() {
+	if g.z != nil {
+		g.z.Reset(nil) // lets go of the document
+		g.pool.Put(g.z)
+	}
+	*g.room = g.text[:0]
+	shortTexts.Put(g.room)
 }
 
 // A spill collects a document in memory, and in the store once it is too large for that; in memory again where the store

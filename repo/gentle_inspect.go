@@ -8,8 +8,10 @@ import (
 	"time"
 )
 
-// Files are looked through when nobody waits for a download: somebody who installs a thousand packages has the processors.
+// Files are looked through when nobody waits for a download: somebody who installs a thousand packages has the processors. Of
+// those the downloads leave gaps, so that none has to have come for a moment.
 const (
+	calm        = 2 * time.Second       // for how long nothing was downloaded
 	longestLull = 5 * time.Minute       // the longest that looking waits for downloads, in all, until nothing is due any more
 	lullLook    = 50 * time.Millisecond // how often it looks whether they have ended
 )
@@ -35,10 +37,16 @@ func (l *lull) wait(ctx context.Context, closing <-chan struct{}, busy func() bo
 	return true
 }
 
-// filling reports whether downloads run, or wait for their turn.
+// filling reports whether downloads run, wait for their turn or have ended but now, though of that nothing is made while
+// somebody waits for the looking.
 func (p *Pond) filling() bool {
-	s := p.fetch.Stats()
-	return s.Fills+s.Waiting > 0
+	if s := p.fetch.Stats(); s.Fills+s.Waiting > 0 {
+		return true
+	}
+	i := &p.inspections
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.waiting == 0 && time.Since(i.came) < calm
 }
 
 // A gentleAt rests while downloads run, and as long as it was made to work, so that looking takes no more than half of one

@@ -49,6 +49,8 @@ type inspections struct {
 	running chan struct{}        // closed when the looking has ended; nil while there is none
 	failed  bool                 // some file stays due
 	flagged int64                // since the start
+	came    time.Time            // when the last file became due
+	waiting int                  // who waits until all are looked through
 
 	lull lull // of the looking that is under way, whose goroutine alone has it
 }
@@ -99,6 +101,7 @@ func (l *upstream) inspectLater(k millpond.Key) {
 	i := &l.pond.inspections
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.came = time.Now()
 	if len(i.due) < mostDue {
 		i.due = append(i.due, dueFile{l, k})
 	} else {
@@ -136,8 +139,16 @@ func (p *Pond) Inspect(ctx context.Context) error {
 	if err := p.takeUpDue(ctx); err != nil {
 		return err
 	}
+	i := &p.inspections
+	i.mu.Lock()
+	i.waiting++
+	i.mu.Unlock()
+	defer func() {
+		i.mu.Lock()
+		i.waiting--
+		i.mu.Unlock()
+	}()
 	for {
-		i := &p.inspections
 		i.mu.Lock()
 		running := i.running
 		i.mu.Unlock()

@@ -102,7 +102,8 @@ func TestS05InspectionKeepsNobodyWaiting(t *testing.T) {
 	}
 }
 
-// TestInspectionWaitsForDownloads: while a file is being fetched none is looked through.
+// TestInspectionWaitsForDownloads: while a file is being fetched, and for a moment after, none is looked through, unless somebody
+// waits for that.
 func TestInspectionWaitsForDownloads(t *testing.T) {
 	w := watched{inspect: &atomic.Pointer[func(millpond.Key, io.ReaderAt) error]{}}
 	r := newRig(t, func(r *rig) { r.config.Format = w })
@@ -133,8 +134,21 @@ func TestInspectionWaitsForDownloads(t *testing.T) {
 	}
 	fetched.Store(true)
 	gate.Open()
-	<-began
 	<-read
+	ended := time.Now()
+	<-began
+	if rest := time.Since(ended); rest < time.Second {
+		t.Errorf("it began %v after the download: who installs many packages has the next one under way soon", rest)
+	}
+	three := r.put("gamma", "1", noise(3, 10*kib))
+	r.hold(three)
+	ended = time.Now()
+	if err := r.pond.Inspect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(ended); took > time.Second {
+		t.Errorf("who waited for it waited %v", took)
+	}
 }
 
 // lookingBegins is longer than it takes until what has to wait for nothing is looked through.

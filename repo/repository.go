@@ -42,10 +42,12 @@ type Repository struct {
 	shelf         shelf
 	recorded      recorded
 	sharing       shared
-	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept.
-	generations [256]atomic.Uint64
-	seed        maphash.Seed
-	said        said
+	// generations count the changes of packages, by a hash of the name: a view built meanwhile is not kept. heldChanges count
+	// the changes of what is held of them, which only views of that depend on: of all that is shown nothing changes when a file
+	// has come.
+	generations, heldChanges [256]atomic.Uint64
+	seed                     maphash.Seed
+	said                     said
 }
 
 type fill struct {
@@ -295,6 +297,16 @@ func (r *Repository) generation(name string) uint64 {
 	return r.generations[maphash.String(r.seed, name)%256].Load()
 }
 
+// generationOf is the generation of a view.
+func (r *Repository) generationOf(k viewKey) uint64 {
+	i := maphash.String(r.seed, k.name) % 256
+	g := r.generations[i].Load()
+	if k.held {
+		g += r.heldChanges[i].Load()
+	}
+	return g
+}
+
 // forget drops what memory holds of a package, and returns the generation that begins.
 func (r *Repository) forget(name string) uint64 {
 	g := r.generations[maphash.String(r.seed, name)%256].Add(1)
@@ -307,7 +319,7 @@ func (r *Repository) forget(name string) uint64 {
 
 // forgetHeld drops what memory holds of that part of a package that is held.
 func (r *Repository) forgetHeld(name string) {
-	r.generations[maphash.String(r.seed, name)%256].Add(1)
+	r.heldChanges[maphash.String(r.seed, name)%256].Add(1)
 	r.views.Invalidate(viewKey{name, true})
 	r.shown.Invalidate(viewKey{name, true})
 }

@@ -49,7 +49,7 @@ type shown struct {
 	stale  error     // why a layer's word is old
 	check  time.Time // of the oldest layer's word
 	anew   time.Time // when this was made for a reader who wants nothing old; zero if it was not
-	of     uint64    // the package's generation that this is of
+	of     uint64    // the generation that this is of: see generationOf
 }
 
 type place struct{ version, file int }
@@ -79,11 +79,11 @@ func (r *Repository) view(ctx context.Context, name string, s scope) (*view, err
 	key := viewKey{name, s == held}
 	anew := s == fresh && TraceOf(ctx).Anew
 	for {
-		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) && !(anew && v.old(r.pond.now())) {
+		if v, ok := r.views.GetIfPresent(key); ok && v.good(r.pond.now(), s) && v.of == r.generationOf(key) && !(anew && v.old(r.pond.now())) {
 			v.trace(ctx)
 			return v, nil
 		}
-		v, err := r.building.do(ctx, buildKey{key, s, anew, r.generation(name)}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
+		v, err := r.building.do(ctx, buildKey{key, s, anew, r.generationOf(key)}, func() (*view, error) { return r.buildAndKeep(ctx, key, s) })
 		if millpond.Is(err, millpond.Canceled) && ctx.Err() == nil {
 			continue // the reader who built it for all who waited has left
 		}
@@ -101,7 +101,8 @@ func (r *Repository) glance(ctx context.Context, name string, s scope) (*shown, 
 		s = held
 	}
 	anew := s == fresh && TraceOf(ctx).Anew
-	if v, ok := r.shown.GetIfPresent(viewKey{name, s == held}); ok && v.good(r.pond.now(), s) && v.of == r.generation(name) && !(anew && v.old(r.pond.now())) {
+	key := viewKey{name, s == held}
+	if v, ok := r.shown.GetIfPresent(key); ok && v.good(r.pond.now(), s) && v.of == r.generationOf(key) && !(anew && v.old(r.pond.now())) {
 		v.trace(ctx)
 		return v, nil
 	}
@@ -114,12 +115,12 @@ func (r *Repository) glance(ctx context.Context, name string, s scope) (*shown, 
 
 func (r *Repository) buildAndKeep(ctx context.Context, key viewKey, s scope) (*view, error) {
 	// The generation is read before the layers are: a change meanwhile makes this view one not to keep.
-	generation := r.generation(key.name)
+	generation := r.generationOf(key)
 	v, err := r.build(ctx, key.name, s)
 	if err != nil {
 		return nil, err
 	}
-	now := r.generation(key.name)
+	now := r.generationOf(key)
 	if v.of = generation; v.made(generation, now) {
 		v.of = now
 		r.views.Set(key, v)

@@ -36,6 +36,7 @@ var (
 	encoders = sync.Pool{New: func() any {
 		z, err := zstd.NewWriter(nil,
 			zstd.WithEncoderConcurrency(1),
+			zstd.WithEncoderLevel(zstd.SpeedFastest), // an index gets no smaller by the next level, which takes half as long again
 			zstd.WithWindowSize(FrameSize),
 			zstd.WithLowerEncoderMem(true),
 			zstd.WithSingleSegment(true),

@@ -39,13 +39,18 @@ func nameFiles(name string, versions []millpond.Version) {
 
 // lastElement is the name of a tgz at the end of an address; "" if the address does not end in one.
 func lastElement(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
+	last := address[strings.LastIndexByte(address, '/')+1:]
+	if !plainAddress(address) {
+		u, err := url.Parse(address)
+		if err != nil {
+			return ""
+		}
+		path := u.EscapedPath()
+		if last, err = url.PathUnescape(path[strings.LastIndexByte(path, '/')+1:]); err != nil {
+			return ""
+		}
 	}
-	path := u.EscapedPath()
-	last, err := url.PathUnescape(path[strings.LastIndexByte(path, '/')+1:])
-	if err != nil || !strings.HasSuffix(last, ".tgz") || last == ".tgz" || !plainFile(last) {
+	if !strings.HasSuffix(last, ".tgz") || last == ".tgz" || !plainFile(last) {
 		return ""
 	}
 	return last

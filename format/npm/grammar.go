@@ -3,6 +3,7 @@ package npm
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"millpond"
@@ -70,6 +71,38 @@ func compareVersions(a, b string) int {
 		}
 	}
 	return strings.Compare(a, b)
+}
+
+// newestFirst sorts versions by Compare, each name parsed once.
+func newestFirst(all []millpond.Version) {
+	type place struct {
+		version
+		name string
+		ok   bool
+		at   int
+	}
+	places := make([]place, len(all))
+	for i := range all {
+		v, ok := parseVersion(all[i].Name)
+		places[i] = place{v, all[i].Name, ok, i}
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		switch {
+		case a.ok != b.ok && a.ok:
+			return -1
+		case a.ok != b.ok:
+			return 1
+		case a.ok:
+			if c := b.compare(&a.version); c != 0 {
+				return c
+			}
+		}
+		return strings.Compare(b.name, a.name)
+	})
+	was := slices.Clone(all)
+	for i := range places {
+		all[i] = was[places[i].at]
+	}
 }
 
 // A version is a parsed semantic version; pre and build are as written, without their marks.

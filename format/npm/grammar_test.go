@@ -5,6 +5,8 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"math/rand/v2"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -170,5 +172,35 @@ func TestCanonChecksAndNeverFolds(t *testing.T) {
 		if err != nil && !millpond.Is(err, millpond.Invalid) {
 			t.Errorf("Canon(%q): got kind %v, want invalid", name, millpond.KindOf(err))
 		}
+	}
+}
+
+// TestNewestFirst: a listing is in the order that Compare gives it, newest first, whatever its names are.
+func TestNewestFirst(t *testing.T) {
+	names := []string{"1.0.0", "10.0.0", "2.0.0", "2.0.0-rc.1", "2.0.0-rc.11", "2.0.0-rc.2", "v1.0.0", "1.0.0+b", "1.0.0+a", "x", "", "01.0.0", "1.2.3-alpha", "1.2.3"}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		rnd.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		all := make([]millpond.Version, len(names))
+		for i, name := range names {
+			all[i] = millpond.Version{Name: name, Licence: name}
+		}
+		newestFirst(all)
+		if !slices.IsSortedFunc(all, func(a, b millpond.Version) int { return (Format{}).Compare(b.Name, a.Name) }) {
+			t.Fatalf("of %q came %v", names, all)
+		}
+		for i := range all {
+			if all[i].Licence != all[i].Name {
+				t.Fatalf("%q has the record of %q", all[i].Name, all[i].Licence)
+			}
+		}
+	}
+	text := `{"name":"a","versions":{"1.0.0":{},"3.0.0":{},"2.0.0":{}}}`
+	p, err := readPackument(t.Context(), "a", strings.NewReader(text), int64(len(text)), &url.URL{})
+	if err != nil || p.Versions[0].Name != "3.0.0" || p.Versions[2].Name != "1.0.0" {
+		t.Fatalf("read: %v, %v", p, err)
+	}
+	if m, ok := decodeMember(p.Versions[0].Meta); !ok || !strings.HasPrefix(text[m.key:], `"3.0.0"`) {
+		t.Errorf("the place of 3.0.0 is that of %.7s", text[m.key:])
 	}
 }

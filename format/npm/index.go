@@ -1,6 +1,7 @@
 package npm
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -222,6 +223,7 @@ func (x *index) record() *millpond.Package {
 		v.Meta = x.members[i].encode()
 	}
 	nameFiles(x.name, p.Versions)
+	newestFirst(p.Versions)
 	return p
 }
 
@@ -328,17 +330,56 @@ func (x *index) dist(v *millpond.Version, m *member) error {
 	if err != nil || tarball == "" {
 		return err
 	}
-	u, err := x.base.Parse(tarball)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil // a version without a file: nobody can fetch it from there
+	if !plainAddress(tarball) {
+		u, err := x.base.Parse(tarball)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return nil // a version without a file: nobody can fetch it from there
+		}
+		u.Fragment = ""
+		tarball = u.String()
 	}
-	u.Fragment = ""
-	v.Files = []millpond.File{{Size: -1, URL: u.String(), Digests: digests(integrity, shasum)}}
+	v.Files = []millpond.File{{Size: -1, URL: tarball, Digests: digests(integrity, shasum)}}
 	return nil
+}
+
+// plainAddress reports whether an absolute address is what would be made of it by parsing, as nearly all are: there are as many
+// as versions.
+func plainAddress(s string) bool {
+	rest, ok := strings.CutPrefix(s, "https://")
+	if !ok {
+		if rest, ok = strings.CutPrefix(s, "http://"); !ok {
+			return false
+		}
+	}
+	host, path, ok := strings.Cut(rest, "/")
+	if !ok || host == "" || host[0] == ':' || path == "" || strings.Contains(rest, "//") || strings.Contains(rest, "/.") {
+		return false
+	}
+	if name, port, ok := strings.Cut(host, ":"); ok {
+		if host = name; !numeric(port) || len(port) > 5 {
+			return false
+		}
+	}
+	for i := range len(host) {
+		if c := host[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' {
+			return false
+		}
+	}
+	for i := range len(path) {
+		if c := path[i]; c != '/' && c != '@' && c != '+' && !plainWord(path[i:i+1]) {
+			return false
+		}
+	}
+	return true
 }
 
 // licence is the licence that a manifest names: a string, an object with a type, or a list of either.
 func licence(raw []byte) string {
+	if len(raw) >= 2 && raw[0] == '"' {
+		if word := raw[1 : len(raw)-1]; bytes.IndexByte(word, '\\') < 0 && utf8.Valid(word) { // as nearly always
+			return string(word)
+		}
+	}
 	var any any
 	if json.Unmarshal(raw, &any) != nil {
 		return ""

@@ -2,8 +2,8 @@ package npm
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +13,7 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/gzip"
 
 	"millpond"
 )
@@ -57,7 +58,7 @@ func refused(format string, args ...any) error {
 
 // unpack goes through a tarball to its end and refuses what could do harm where it is unpacked, or what is no package.
 func unpack(r io.ReaderAt, size int64) (*packed, error) {
-	z, err := gzip.NewReader(io.NewSectionReader(r, 0, size))
+	z, err := gzip.NewReader(bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 32<<10))
 	if err != nil {
 		return nil, refused("the tarball is no gzip")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -456,6 +457,57 @@ func TestTheFirstBytesStayInTheDocumentToo(t *testing.T) {
 			if got := at(doc, strings.Fields(path)...); got != want {
 				t.Errorf("%s, %s: got %s, want %s", form, path, got, want)
 			}
+		}
+	}
+}
+
+// TestPlainAddresses: what is taken as it stands is what parsing would make of it.
+func TestPlainAddresses(t *testing.T) {
+	base, err := url.Parse("https://upstream.example/npm/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := 0
+	for _, address := range []string{
+		"https://upstream.example/x/-/x-1.0.0.tgz", "http://upstream.example/@a/x/-/x-1.0.0.tgz", "https://upstream.example/a/x-1.0.0-rc.1+b.tgz",
+		"https://upstream.example/a!~*'()_x.tgz", "https://Upstream.example/x.tgz", "HTTPS://upstream.example/x.tgz", "https://upstream.example:8080/x.tgz", "https://upstream.example:/x.tgz", "https://upstream.example:a/x.tgz", "https://:80/x.tgz",
+		"https://upstream.example", "https://upstream.example/", "https:///x.tgz", "https://u@upstream.example/x.tgz", "//upstream.example/x.tgz",
+		"https://upstream.example/a/../x.tgz", "https://upstream.example/./x.tgz", "https://upstream.example/a//x.tgz", "https://upstream.example//x.tgz",
+		"https://upstream.example/x.tgz?a=b", "https://upstream.example/x.tgz#a", "https://upstream.example/%78.tgz", "https://upstream.example/a%2fx.tgz",
+		"https://upstream.example/x y.tgz", "https://upstream.example/x\x01.tgz", "https://upstream.example/ü.tgz", "https://up stream.example/x.tgz",
+		"https://[::1]/x.tgz", "/x/-/x.tgz", "x.tgz", "", "ftp://upstream.example/x.tgz", "https://upstream.example/a/b/..", "https://upstream.example/a/b/.", "https://upstream.example/...tgz",
+		"https://upstream.example/a/", "https://upstream.example/a\\x.tgz", "https://upstream.example/a;b.tgz", "https://upstream.example/a:b.tgz", "https://upstream.example/<x>.tgz",
+	} {
+		if !plainAddress(address) {
+			continue
+		}
+		plain++
+		u, err := base.Parse(address)
+		if err != nil {
+			t.Errorf("%q is none: %v", address, err)
+			continue
+		}
+		u.Fragment = ""
+		if u.String() != address {
+			t.Errorf("%q is %q when it is parsed", address, u)
+		}
+		path := u.EscapedPath()
+		if last, err := url.PathUnescape(path[strings.LastIndexByte(path, '/')+1:]); err != nil || strings.HasSuffix(last, ".tgz") && lastElement(address) != last {
+			t.Errorf("%q ends in %q, and not in %q, %v", address, lastElement(address), last, err)
+		}
+	}
+	if plain < 3 {
+		t.Errorf("%d addresses are plain", plain)
+	}
+}
+
+// TestLicences: a licence is read from whatever names one.
+func TestLicences(t *testing.T) {
+	for raw, want := range map[string]string{
+		`"MIT"`: "MIT", `""`: "", `"a\u0062"`: "ab", `"\"a"`: `"a`, "\"\xff\"": "\ufffd", `{"type":"ISC"}`: "ISC", `["MIT",{"type":"ISC"}]`: "MIT OR ISC", `1`: "", `{}`: "", `[]`: "", `null`: "", `12`: "",
+	} {
+		if got := licence([]byte(raw)); got != want {
+			t.Errorf("of %s came %q, want %q", raw, got, want)
 		}
 	}
 }

@@ -86,9 +86,13 @@ func (h *handler) otherSpelling(ctx context.Context, p Path) (millpond.Key, bool
 // agreed refuses a file before its first byte where that spares the client a long wait: npm asks six times in 140 s for
 // bytes that are not those it expects. It also refuses the files of versions that the registry took down.
 func (h *handler) agreed(r *http.Request, k millpond.Key, c *millpond.Content) error {
-	known, err := h.held.Package(r.Context(), k.Package)
-	if err != nil && !millpond.Is(err, millpond.NotFound) && !millpond.Is(err, millpond.Offline) {
-		return err
+	known, err := h.known(r.Context(), k.Package)
+	switch millpond.KindOf(err) {
+	case millpond.NotFound, millpond.Offline, millpond.BadUpstream, millpond.Throttled: // the file is there all the same
+	default:
+		if err != nil {
+			return err
+		}
 	}
 	listed := find(known, k)
 	if listed == nil && known != nil && takenDown(known) && !listedElsewhere(r.Context(), h.repo, k) {
@@ -128,6 +132,14 @@ func (h *handler) agreed(r *http.Request, k millpond.Key, c *millpond.Content) e
 		}
 	}
 	return nil
+}
+
+// known is what is known of a package: what the file was found in, so that it is not put together again for each.
+func (h *handler) known(ctx context.Context, name string) (*millpond.Package, error) {
+	if repo, ok := h.repo.(format.LastKnower); ok {
+		return repo.LastKnown(ctx, name)
+	}
+	return h.held.Package(ctx, name)
 }
 
 // find is the record of a file; nil if the package does not list it. Of several layers' files of one name it is that of the
