@@ -27,7 +27,8 @@ var doors = map[string][]string{
 	"catalog":      {"."},
 	"catalog/*":    {".", "catalog"},
 	"policy":       {"."},
-	"format":       {"."},
+	"inflate":      {},
+	"format":       {".", "inflate"},
 	"format/*":     {".", "format"}, // exactly two doors
 	"format/all":   {"format", "format/*"},
 	"fetch":        {".", "blob", "blob/seekable"},
