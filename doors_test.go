@@ -28,7 +28,8 @@ var doors = map[string][]string{
 	"catalog/*":    {".", "catalog"},
 	"policy":       {"."},
 	"inflate":      {},
-	"format":       {".", "inflate"},
+	"manysum":      {},
+	"format":       {".", "inflate", "manysum"},
 	"format/*":     {".", "format"}, // exactly two doors
 	"format/all":   {"format", "format/*"},
 	"fetch":        {".", "blob", "blob/seekable"},

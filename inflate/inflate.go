@@ -12,8 +12,8 @@ import (
 
 const (
 	window  = 32 << 10
-	inSize  = 32 << 10
-	outSize = window + 96<<10
+	inSize  = 16 << 10
+	outSize = window + 64<<10
 
 	// The fast loop runs while one turn of it can leave neither the input nor the output.
 	inLeast  = 24
