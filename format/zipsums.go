@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -18,9 +19,9 @@ import (
 )
 
 const (
-	fewMembers  = 4  // of so few each is hashed by itself
-	manyMembers = 16 // that one goroutine hashes at once
-	mostHashing = 4  // goroutines that do, each of which needs two megabytes
+	sideBySide  = 16 // members that one goroutine hashes at once, where the processor can
+	mostHashing = 4  // goroutines that do: each needs two megabytes
+	sooner      = 6  // times so much is hashed then in the same time
 )
 
 // ErrUnpacked is what SumMembers says of members that are larger together than they may be.
@@ -29,78 +30,111 @@ var ErrUnpacked = errors.New("unpacks to more than it may")
 // SumMembers puts the SHA-256 of what each member unpacks to into sums, which is as long as members is. It gives up when
 // they have more than limit bytes together, or ctx ends: what a directory says of a size may be a lie.
 func SumMembers(ctx context.Context, members []*zip.File, sums [][sha256.Size]byte, limit int64) error {
-	s := &summing{members: members, sums: sums, limit: limit, order: make([]int, len(members))}
+	s := &summing{members: members, sums: sums, limit: limit, order: make([]int, len(members)), alone: len(members)}
 	for i := range s.order {
 		s.order[i] = i
 	}
-	if !manysum.Fast() || len(members) < fewMembers {
-		return s.run(ctx, min(runtime.GOMAXPROCS(0), len(members)), s.one)
+	workers := min(runtime.GOMAXPROCS(0), len(members))
+	if manysum.Fast() {
+		s.sort()
+		workers = min(workers, mostHashing, s.alone+(len(members)-s.alone+sideBySide-1)/sideBySide)
 	}
-	// What takes long comes first, so that all end together.
-	slices.SortFunc(s.order, func(a, b int) int { return cmp.Compare(members[b].UncompressedSize64, members[a].UncompressedSize64) })
-	return s.run(ctx, min(runtime.GOMAXPROCS(0), mostHashing, (len(members)+manyMembers-1)/manyMembers), s.many)
+	g, ctx := errgroup.WithContext(ctx)
+	for range workers {
+		g.Go(func() error {
+			first, err := s.apart(ctx)
+			if err != nil || first >= len(s.order) {
+				return err
+			}
+			return s.together(ctx, first)
+		})
+	}
+	return g.Wait()
 }
 
 // A summing is one call of SumMembers.
 type summing struct {
 	members  []*zip.File
 	sums     [][sha256.Size]byte
-	order    []int // in which the members are hashed
 	limit    int64
-	workers  int
+	order    []int        // in which the members are hashed
+	alone    int          // so many of them by themselves
 	next     atomic.Int64 // of order
 	unpacked atomic.Int64
 }
 
-// run has goroutines do their work, each of which is told which one it is.
-func (s *summing) run(ctx context.Context, workers int, work func(context.Context, int) error) error {
-	s.workers = workers
-	g, ctx := errgroup.WithContext(ctx)
-	for worker := range workers {
-		g.Go(func() error { return work(ctx, worker) })
+// sort puts what takes longest first, and says how many members are larger than what is to be hashed beside them: they are done
+// sooner by themselves.
+func (s *summing) sort() {
+	slices.SortFunc(s.order, func(a, b int) int {
+		return cmp.Compare(s.members[b].UncompressedSize64, s.members[a].UncompressedSize64)
+	})
+	rest := 0.0
+	for i := range s.members {
+		rest += s.size(i)
 	}
-	return g.Wait()
+	apart, best := 0.0, math.Inf(1)
+	for i := range len(s.order) + 1 {
+		together := 0.0
+		if i < len(s.order) {
+			together = max(s.size(i), rest/sideBySide)
+		}
+		if takes := apart*sooner/sideBySide + together; takes < best {
+			s.alone, best = i, takes
+		}
+		if i < len(s.order) {
+			apart, rest = apart+s.size(i), rest-s.size(i)
+		}
+	}
 }
 
-// one hashes a member after another.
-func (s *summing) one(ctx context.Context, _ int) error {
-	buf := make([]byte, 64<<10)
+// size is what a member seems to be to those who hash it: of the smallest they take a block too.
+func (s *summing) size(i int) float64 {
+	return float64(s.members[s.order[i]].UncompressedSize64) + sha256.BlockSize
+}
+
+// apart hashes one member after another, of those that are hashed alone. It returns the place of the first that is not, which
+// is the caller's.
+func (s *summing) apart(ctx context.Context) (first int, err error) {
+	var buf []byte
 	h := sha256.New()
 	for {
 		at := int(s.next.Add(1) - 1)
-		if at >= len(s.order) {
-			return nil
+		if at >= s.alone {
+			return at, nil
+		}
+		if buf == nil {
+			buf = make([]byte, 64<<10)
 		}
 		r, err := s.open(ctx, s.order[at])
 		if err != nil {
-			return err
+			return 0, err
 		}
 		h.Reset()
 		_, err = io.CopyBuffer(struct{ io.Writer }{h}, r, buf)
 		if err = errors.Join(err, r.Close()); err != nil {
-			return err
+			return 0, err
 		}
 		h.Sum(s.sums[s.order[at]][:0])
 	}
 }
 
-// many hashes members side by side. The first are dealt out: all of the largest would else be one goroutine's.
-func (s *summing) many(ctx context.Context, worker int) error {
-	dealt := s.workers * manyMembers
-	mine := worker
+// together hashes members side by side, the one at that place first.
+func (s *summing) together(ctx context.Context, at int) error {
+	begun := false
 	return manysum.All(func() (manysum.Text, bool, error) {
-		at := mine
-		if mine += s.workers; at >= dealt {
-			at = dealt + int(s.next.Add(1)-1)
+		if begun {
+			at = int(s.next.Add(1) - 1)
 		}
-		if at >= len(s.order) {
+		if begun = true; at >= len(s.order) {
 			return manysum.Text{}, false, nil
 		}
-		r, err := s.open(ctx, s.order[at])
+		i := s.order[at]
+		r, err := s.open(ctx, i)
 		if err != nil {
 			return manysum.Text{}, false, err
 		}
-		return manysum.Text{ReadCloser: r, Sum: &s.sums[s.order[at]]}, true, nil
+		return manysum.Text{ReadCloser: r, Sum: &s.sums[i]}, true, nil
 	})
 }
 
