@@ -159,7 +159,6 @@ func (r *Reader) take(n uint) int {
 
 // fill reads more input when all is used.
 func (r *Reader) fill() bool {
-	r.b &= 1<<r.n - 1
 	for empty := 0; r.srcErr == nil && empty < 100; empty++ {
 		r.i = 0
 		r.end, r.srcErr = r.src.Read(r.in[:])
@@ -220,7 +219,7 @@ func (r *Reader) copyStored() {
 		r.w++
 	}
 	if r.n == 0 {
-		r.b = 0 // what comes next does not pass through it
+		r.b = 0 // of the bits above, which are of bytes that do not pass through it
 	}
 	if r.left > 0 && r.i == r.end && !r.fill() {
 		return

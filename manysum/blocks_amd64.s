@@ -190,3 +190,11 @@ rounds:
 done:
 	VZEROUPPER
 	RET
+
+// func features() uint32
+TEXT ·features(SB), NOSPLIT, $0-4
+	MOVL $7, AX
+	XORL CX, CX
+	CPUID
+	MOVL BX, ret+0(FP)
+	RET
