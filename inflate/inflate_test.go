@@ -27,7 +27,7 @@ func texts() map[string][]byte {
 	}
 	words := strings.Fields("func return error if err != nil { } the of package import range := context Context string []byte for")
 	var prose strings.Builder
-	for prose.Len() < 150_000 {
+	for prose.Len() < 110_000 {
 		prose.WriteString(words[random.IntN(len(words))])
 		prose.WriteByte(" \n\t"[random.IntN(3)])
 	}
@@ -40,7 +40,7 @@ func texts() map[string][]byte {
 	return map[string][]byte{
 		"nothing":         {},
 		"a byte":          {'x'},
-		"one letter":      bytes.Repeat([]byte{'a'}, 150_000),
+		"one letter":      bytes.Repeat([]byte{'a'}, 110_000),
 		"two letters":     bytes.Repeat([]byte{'a', 'b'}, 60_000),
 		"seven letters":   bytes.Repeat([]byte("abcdefg"), 20_000),
 		"eight letters":   bytes.Repeat([]byte("abcdefgh"), 20_000),
@@ -48,7 +48,7 @@ func texts() map[string][]byte {
 		"four letters":    noise(120_000, 4),
 		"some letters":    noise(120_000, 90),
 		"prose":           []byte(prose.String()),
-		"prose and noise": []byte(prose.String()[:50_000] + string(noise(100_001, 256)) + prose.String()[50_000:90_000] + string(noise(70_000, 256)) + "end"),
+		"prose and noise": []byte(prose.String()[:50_000] + string(noise(40_001, 256)) + prose.String()[50_000:90_000] + string(noise(30_000, 256)) + "end"),
 		"rare letters":    rare,
 		"far back":        slices.Concat(far, far, far, far, far, far),
 		"almost too far":  slices.Concat(far[1:], []byte{'x'}, far[1:], far[1:], far[2:]),
@@ -68,7 +68,7 @@ func packed(t testing.TB, text []byte, level int) []byte {
 	return b.Bytes()
 }
 
-var levels = []int{flate.NoCompression, flate.HuffmanOnly, 1, 2, 6, 9}
+var levels = []int{flate.NoCompression, flate.HuffmanOnly, 1, 6}
 
 // TestUnpacks reads what another packed, in pieces of all sorts.
 func TestUnpacks(t *testing.T) {
@@ -82,6 +82,9 @@ func TestUnpacks(t *testing.T) {
 				"bytes":     iotest.OneByteReader(bytes.NewReader(stream)),
 				"early end": iotest.DataErrReader(bytes.NewReader(stream)),
 			} {
+				if how == "bytes" && len(text) > 100_000 && name != "prose and noise" {
+					continue // that takes long
+				}
 				r.Reset(source)
 				got, err := io.ReadAll(iotest.HalfReader(r))
 				if err != nil || !bytes.Equal(got, text) {
