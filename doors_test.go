@@ -27,7 +27,9 @@ var doors = map[string][]string{
 	"catalog":      {"."},
 	"catalog/*":    {".", "catalog"},
 	"policy":       {"."},
-	"format":       {"."},
+	"inflate":      {},
+	"manysum":      {},
+	"format":       {".", "inflate", "manysum"},
 	"format/*":     {".", "format"}, // exactly two doors
 	"format/all":   {"format", "format/*"},
 	"fetch":        {".", "blob", "blob/seekable"},

@@ -8,9 +8,8 @@ import (
 	"io/fs"
 	"sync"
 
-	"github.com/klauspost/compress/flate"
-
 	"millpond"
+	"millpond/inflate"
 )
 
 const (
@@ -31,39 +30,41 @@ func OpenZip(r io.ReaderAt, size int64) (*zip.Reader, error) {
 	}
 	d.open = true // members are read by their own bounds
 	if err == nil {
-		z.RegisterDecompressor(zip.Deflate, inflate)
+		z.RegisterDecompressor(zip.Deflate, unpacking)
 	}
 	return z, err
 }
 
-// inflate unpacks faster than what archive/zip has; the sum of each member is looked at there.
-func inflate(r io.Reader) io.ReadCloser {
-	if f, ok := inflaters.Get().(io.ReadCloser); ok && f.(flate.Resetter).Reset(r, nil) == nil {
-		return &inflater{f}
+// unpacking unpacks faster than what archive/zip has; the sum of each member is looked at there.
+func unpacking(r io.Reader) io.ReadCloser {
+	f, ok := unpackers.Get().(*inflate.Reader)
+	if !ok {
+		f = new(inflate.Reader)
 	}
-	return &inflater{flate.NewReader(r)}
+	f.Reset(r)
+	return &unpacker{f}
 }
 
-var inflaters sync.Pool // of io.ReadCloser that flate.NewReader made
+var unpackers sync.Pool // of *inflate.Reader
 
-// An inflater is used by others after Close.
-type inflater struct{ io.ReadCloser }
+// An unpacker is used by others after Close.
+type unpacker struct{ r *inflate.Reader }
 
-func (f *inflater) Close() error {
-	if f.ReadCloser == (closed{}) {
-		return nil
+func (u *unpacker) Read(p []byte) (int, error) {
+	if u.r == nil {
+		return 0, fs.ErrClosed
 	}
-	err := f.ReadCloser.Close()
-	inflaters.Put(f.ReadCloser)
-	f.ReadCloser = closed{}
-	return err
+	return u.r.Read(p)
 }
 
-// closed is what is read of a member that was closed.
-type closed struct{}
-
-func (closed) Read([]byte) (int, error) { return 0, fs.ErrClosed }
-func (closed) Close() error             { return nil }
+func (u *unpacker) Close() error {
+	if u.r != nil {
+		u.r.Reset(nil)
+		unpackers.Put(u.r)
+		u.r = nil
+	}
+	return nil
+}
 
 // A directory counts what zip.NewReader reads of an archive in one go: its end, and then its directory from first to last.
 type directory struct {

@@ -67,6 +67,22 @@ func zips(t *testing.T) map[string]string {
 		add(z, &zip.FileHeader{Name: "m@v1.0.0/x"}, "second")
 		add(z, &zip.FileHeader{Name: "m@v1.0.0/a"}, "a")
 	})
+	make("a name twice, damaged at first", func(z *zip.Writer) {
+		w, err := z.CreateRaw(&zip.FileHeader{Name: "m@v1.0.0/x", CRC32: 1, CompressedSize64: 3, UncompressedSize64: 3})
+		if err == nil {
+			_, err = io.WriteString(w, "abc")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(z, &zip.FileHeader{Name: "m@v1.0.0/x"}, "second")
+	})
+	make("many, of all sizes", func(z *zip.Writer) {
+		for i := range 100 {
+			add(z, &zip.FileHeader{Name: fmt.Sprintf("m@v1.0.0/%d.go", i), Method: zip.Deflate}, strings.Repeat(fmt.Sprintln("package x", i), i*i))
+		}
+		add(z, &zip.FileHeader{Name: "m@v1.0.0/large.go", Method: zip.Deflate}, strings.Repeat("larger than all others together\n", 500_000))
+	})
 	make("names beyond ASCII", func(z *zip.Writer) {
 		add(z, &zip.FileHeader{Name: "m@v1.0.0/é"}, "1")
 		add(z, &zip.FileHeader{Name: "m@v1.0.0/z"}, "2")
@@ -105,8 +121,16 @@ func TestCase07HashZipRefuses(t *testing.T) {
 		t.Fatalf("the bomb has %d bytes", len(bomb))
 	}
 	_, err := hashZip(t.Context(), strings.NewReader(bomb), int64(len(bomb)), 1<<20)
-	if !errors.Is(err, errBomb) {
-		t.Errorf("a zip that unpacks to 3 MiB, with a limit of 1 MiB: %v; want %v", err, errBomb)
+	if !errors.Is(err, format.ErrUnpacked) {
+		t.Errorf("a zip that unpacks to 3 MiB, with a limit of 1 MiB: %v; want %v", err, format.ErrUnpacked)
+	}
+	several := map[string]string{"m@v1.0.0/zeros": strings.Repeat("\x00", 3<<20)}
+	for i := range 50 {
+		several[fmt.Sprint("m@v1.0.0/", i)] = "x"
+	}
+	bombs := zipOf(t, several)
+	if _, err := hashZip(t.Context(), strings.NewReader(bombs), int64(len(bombs)), 1<<20); !errors.Is(err, format.ErrUnpacked) {
+		t.Errorf("the same with 50 files beside it: %v; want %v", err, format.ErrUnpacked)
 	}
 	damaged := []byte(zipOf(t, map[string]string{"m@v1.0.0/x": strings.Repeat("package x", 100)}))
 	damaged[60] ^= 0xff

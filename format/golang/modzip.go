@@ -98,7 +98,7 @@ func readZip(ctx context.Context, r io.ReaderAt, size int64, m module.Version) (
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		if errors.Is(err, errBomb) {
+		if errors.Is(err, format.ErrUnpacked) {
 			return nil, tooLarge(m)
 		}
 		return nil, refused(m, "the zip is damaged: "+err.Error(), "")
