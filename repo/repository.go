@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -156,16 +155,6 @@ func (r *Repository) connect(all map[string]*Repository) error {
 	return nil
 }
 
-var errUnfollowed = errors.New("fill: redirect sends clients to an upstream that wants a credential, which they do not have; use store") // never changed
-
-// Unfollowed is why clients cannot be sent to the upstream for a file; nil if they can.
-func (u *Upstream) Unfollowed() error {
-	if u.Username != "" || u.Password != "" || u.Token != "" || u.Netrc || u.Region != "" || len(u.Header) > 0 {
-		return errUnfollowed
-	}
-	return nil
-}
-
 func (r *Repository) layerFor(u Upstream, all map[string]*Repository) (layer, error) {
 	switch u.Merge {
 	case "", "hide", "union":
@@ -186,8 +175,12 @@ func (r *Repository) layerFor(u Upstream, all map[string]*Repository) (layer, er
 	if u.URL == nil {
 		return nil, errors.New("it has neither a URL nor a sibling's name")
 	}
-	if why := u.Unfollowed(); why != nil && slices.ContainsFunc(r.fills, func(f fill) bool { return f.mode == Redirect }) {
-		return nil, why
+	if u.Username != "" || u.Password != "" || u.Token != "" || u.Netrc || len(u.Header) > 0 {
+		for _, f := range r.fills {
+			if f.mode == Redirect {
+				return nil, errors.New("fill: redirect sends clients to an upstream that wants a credential, which they do not have; use store")
+			}
+		}
 	}
 	up, err := r.pond.fetch.Upstream(u.Settings)
 	if err != nil {

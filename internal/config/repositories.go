@@ -157,12 +157,7 @@ func (b *builder) repository(r *Repository, formats []format.Format) repo.Config
 	for i := range r.Upstreams {
 		at := fmt.Sprintf("%s.upstreams[%d]", path, i)
 		b.claims(at+".names", r.Upstreams[i].Names, out.Format)
-		u := b.upstream(at, &r.Upstreams[i], names[i], r)
-		redirects := slices.ContainsFunc(out.Fill, func(f repo.Fill) bool { return f.Mode == repo.Redirect })
-		if why := u.Unfollowed(); redirects && why != nil {
-			b.wrong(at, "%v", why)
-		}
-		out.Upstreams = append(out.Upstreams, u)
+		out.Upstreams = append(out.Upstreams, b.upstream(at, &r.Upstreams[i], names[i], r))
 	}
 	return out
 }
