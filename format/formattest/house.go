@@ -37,7 +37,7 @@ type House struct {
 
 	e     Ecosystem
 	clock atomic.Int64 // unix nanoseconds
-	blobs func() (blob.Store, error)
+	blobs func(now func() time.Time) (blob.Store, error)
 	dir   string // of the catalog
 	fault *fault // nil if all writes succeed
 	lost  bool   // the catalog was taken away
@@ -89,11 +89,16 @@ func Epoch() time.Time { return epoch }
 func New(t testing.TB, e Ecosystem, changes ...func(*repo.Config)) *House {
 	t.Helper()
 	store := mem.New()
-	return newOn(t, e, func() (blob.Store, error) { return store, nil }, changes...)
+	return newOn(t, e, func(now func() time.Time) (blob.Store, error) {
+		if store.Now == nil {
+			store.Now = now
+		}
+		return store, nil
+	}, changes...)
 }
 
 // newOn is New on a store that is opened with the pond, and closed with it if it can be.
-func newOn(t testing.TB, e Ecosystem, blobs func() (blob.Store, error), changes ...func(*repo.Config)) *House {
+func newOn(t testing.TB, e Ecosystem, blobs func(now func() time.Time) (blob.Store, error), changes ...func(*repo.Config)) *House {
 	t.Helper()
 	e.defaults()
 	h := &House{T: t, Up: faulty.New(t), blobs: blobs, e: e, dir: t.TempDir(), callers: callers(e)}
@@ -152,10 +157,10 @@ func (h *House) open() {
 	h.T.Helper()
 	ctx := context.Background()
 	var err error
-	if h.Catalog, err = sql.Open(ctx, h.dir, sql.Options{}); err != nil {
+	if h.Catalog, err = sql.Open(ctx, h.dir, sql.Options{Now: h.Now}); err != nil {
 		h.T.Fatal(err)
 	}
-	if h.Blobs, err = h.blobs(); err != nil {
+	if h.Blobs, err = h.blobs(h.Now); err != nil {
 		h.T.Fatal(err)
 	}
 	engine := &fetch.Engine{Blobs: h.Blobs, Now: h.Now}

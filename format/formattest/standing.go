@@ -212,7 +212,7 @@ func publishClaimed(t *testing.T, e Ecosystem) {
 
 func restartKeeps(t *testing.T, e Ecosystem) {
 	dir := t.TempDir()
-	h := newOn(t, e, func() (blob.Store, error) { return disk.Open(dir, disk.Options{}) }, claims(e))
+	h := newOn(t, e, func(now func() time.Time) (blob.Store, error) { return disk.Open(dir, disk.Options{Now: now}) }, claims(e))
 	rs := e.releases()
 	for _, r := range rs[:2] {
 		h.Published("publish", e.Publish(h.As(Owner), e.Package, r))
