@@ -207,21 +207,33 @@ func TestMigrationKilled(t *testing.T) {
 	const n, kills = 2000, 4
 	fixture := filepath.Join(t.TempDir(), "fixture")
 	first(t, fixture, n)
-	cut := 0
-	for range kills {
-		dir := t.TempDir()
-		path := filepath.Join(dir, changesName)
-		copyFile(t, fixture, path)
-		child := exec.Command(os.Args[0], "-test.run=^TestMigrationKilled$", "-test.count=1")
+	// migrate begins one in a process of its own, and returns it when it has begun.
+	migrate := func() (dir string, child *exec.Cmd, lines *bufio.Reader) {
+		dir = t.TempDir()
+		copyFile(t, fixture, filepath.Join(dir, changesName))
+		child = exec.Command(os.Args[0], "-test.run=^TestMigrationKilled$", "-test.count=1")
 		child.Env = append(os.Environ(), migrateDir+"="+dir)
 		out, err := child.StdoutPipe()
 		must(t, err)
 		must(t, child.Start())
-		lines := bufio.NewReader(out)
+		lines = bufio.NewReader(out)
 		if line, err := lines.ReadString('\n'); line != "begin\n" {
 			t.Fatalf("the child said %q, %v", line, err)
 		}
-		wait := time.Duration(rand.IntN(250)) * time.Millisecond
+		return dir, child, lines
+	}
+	_, whole, lines := migrate()
+	began := time.Now()
+	if line, err := lines.ReadString('\n'); line != "end\n" {
+		t.Fatalf("the child said %q, %v", line, err)
+	}
+	took := time.Since(began)
+	must(t, whole.Wait())
+	cut := 0
+	for range kills {
+		dir, child, _ := migrate()
+		path := filepath.Join(dir, changesName)
+		wait := time.Duration(rand.Int64N(int64(took)))
 		time.Sleep(wait) // the time of the kill is what is random here: nothing is waited for
 		must(t, child.Process.Kill())
 		child.Wait() // killed, or just ended
