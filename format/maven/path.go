@@ -222,7 +222,12 @@ func (p Path) String() string {
 	if p.Sum != "" {
 		segments[len(segments)-1] += "." + p.Sum
 	}
+	room := len(segments)
+	for _, s := range segments {
+		room += len(s)
+	}
 	var b strings.Builder
+	b.Grow(room) // and more, where there is something to escape
 	for _, s := range segments {
 		b.WriteByte('/')
 		escape(&b, s)
