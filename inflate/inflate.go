@@ -1,5 +1,5 @@
-// Package inflate unpacks deflate streams (RFC 1951), about twice as fast as compress/flate, and files of gzip (RFC 1952). It takes
-// what compress/flate and compress/gzip take, and refuses what they refuse.
+// Package inflate unpacks deflate streams (RFC 1951), about twice as fast as compress/flate. It takes what that takes, and
+// refuses what that refuses.
 //
 // It is fast because it decodes where there is room: a piece of input and a piece of output at a time, so that it need not ask
 // at each byte whether there is another, and copies eight bytes where a match may be of three.
@@ -59,11 +59,6 @@ type Reader struct {
 func (r *Reader) Reset(src io.Reader) {
 	r.src, r.srcErr = src, nil
 	r.b, r.n, r.i, r.end = 0, 0, 0, 0
-	r.begin()
-}
-
-// begin begins a stream where the input is.
-func (r *Reader) begin() {
 	r.err, r.state, r.last, r.left, r.r, r.w = nil, between, false, 0, 0, 0
 }
 
