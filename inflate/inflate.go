@@ -172,11 +172,6 @@ func (r *Reader) fill() bool {
 	return false
 }
 
-// Rest is what was read of the source and is not of the stream. It is asked after io.EOF, and good until Reset.
-func (r *Reader) Rest() []byte {
-	return r.in[r.i-int(r.n/8) : r.end]
-}
-
 // head reads the head of a block.
 func (r *Reader) head() {
 	if !r.need(3) {

@@ -187,8 +187,8 @@ func (a *Auth) editUser(ctx context.Context, c repo.Caller, verb, name string, d
 	})
 }
 
-// SetPassword gives a person a new password and ends their login sessions and the logins that wait for a token: one's own with the current one, or somebody
-// else's for who may grant everywhere and holds all that person does.
+// SetPassword gives a person a new password and ends their login sessions and the logins that wait for a token: one's own with the
+// current one, or somebody else's for who may grant everywhere and holds all that person does.
 func (a *Auth) SetPassword(ctx context.Context, c repo.Caller, name, current, password string) error {
 	if err := checkNewPassword(name, password); err != nil {
 		return err
