@@ -119,6 +119,9 @@ func (l *upstream) fromOther(ctx context.Context, k millpond.Key, f *millpond.Fi
 	if _, err := l.pond.blobs.Stat(ctx, digest); err != nil {
 		return nil, others(err) // it is fetched
 	}
+	if own, err := l.pond.catalog.Holding(ctx, l.id, k); err == nil && own.Blob == digest {
+		return nil, nil // its own download ended a moment ago, and gives it
+	}
 	size, err := l.size(ctx, k, f, how)
 	if millpond.Is(err, millpond.NotFound) {
 		return nil, err
