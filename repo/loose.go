@@ -8,8 +8,6 @@ import (
 
 	"millpond"
 	"millpond/blob/seekable"
-
-	"github.com/maypok86/otter/v2"
 )
 
 // looseWeight is how much memory keeps, in bytes, of documents that the store does not take.
@@ -18,13 +16,11 @@ const looseWeight = 32 << 20
 // loose are documents in their kept form that the store did not take: its disk is full, or may not be written to. They are
 // lost with the process, and read anew then.
 type loose struct {
-	*otter.Cache[millpond.Digest, []byte]
+	cache[millpond.Digest, []byte]
 }
 
 func newLoose() (loose, error) {
-	c, err := otter.New(&otter.Options[millpond.Digest, []byte]{
-		MaximumWeight: looseWeight, Weigher: func(_ millpond.Digest, b []byte) uint32 { return uint32(min(100+len(b), math.MaxUint32)) },
-	})
+	c, err := newCache(looseWeight, func(_ millpond.Digest, b []byte) uint32 { return uint32(min(100+len(b), math.MaxUint32)) })
 	return loose{c}, err
 }
 

@@ -19,8 +19,6 @@ import (
 	"millpond/blob"
 	"millpond/catalog"
 	"millpond/fetch"
-
-	"github.com/maypok86/otter/v2"
 )
 
 // byPond is who makes the changes that nobody asked for.
@@ -46,8 +44,8 @@ type Pond struct {
 	showing     sync.Mutex // held from a reading of claims until all see it, so that an older reading never replaces a newer one
 	downing     sync.Mutex // the same of takedowns
 
-	derived  *otter.Cache[derivedKey, *derived]
-	stamps   *otter.Cache[string, time.Time] // since when readers see what a stamp stands for
+	derived  cache[derivedKey, *derived]
+	stamps   cache[string, time.Time] // since when readers see what a stamp stands for
 	deriving derivations
 	loose    loose
 
@@ -104,12 +102,10 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		p.clock = time.Now
 	}
 	var err error
-	if p.derived, err = otter.New(&otter.Options[derivedKey, *derived]{
-		MaximumWeight: hotWeight, Weigher: func(_ derivedKey, d *derived) uint32 { return uint32(500 + len(d.body)) },
-	}); err != nil {
+	if p.derived, err = newCache(hotWeight, func(_ derivedKey, d *derived) uint32 { return uint32(500 + len(d.body)) }); err != nil {
 		return nil, err
 	}
-	if p.stamps, err = otter.New(&otter.Options[string, time.Time]{MaximumSize: 10_000}); err != nil {
+	if p.stamps, err = newCache[string, time.Time](10_000, nil); err != nil {
 		return nil, err
 	}
 	if p.loose, err = newLoose(); err != nil {

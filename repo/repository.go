@@ -13,8 +13,6 @@ import (
 	"millpond/fetch"
 	"millpond/format"
 	"millpond/policy"
-
-	"github.com/maypok86/otter/v2"
 )
 
 // A Repository is one configured repository.
@@ -29,11 +27,11 @@ type Repository struct {
 	policy *policy.Policy      // the configuration's, in the spelling of the format; nil lets everything pass
 	fills  []fill
 
-	views    *otter.Cache[viewKey, *view]
-	shown    *otter.Cache[viewKey, *shown]
+	views    cache[viewKey, *view]
+	shown    cache[viewKey, *shown]
 	building builds
-	hot      *otter.Cache[millpond.Key, *hotFile]
-	refs     *otter.Cache[refKey, hotRef]
+	hot      cache[millpond.Key, *hotFile]
+	refs     cache[refKey, hotRef]
 	// hostedChanges changes with what was published here, and has no value twice.
 	hostedChanges atomic.Int64
 	names         atomic.Pointer[nameCount]
@@ -93,20 +91,16 @@ func newRepository(p *Pond, c Config) (*Repository, error) {
 		}
 		r.fills = append(r.fills, one)
 	}
-	if r.views, err = otter.New(&otter.Options[viewKey, *view]{
-		MaximumWeight: viewsWeight, Weigher: func(_ viewKey, v *view) uint32 { return weigh(v.all) },
-	}); err != nil {
+	if r.views, err = newCache(viewsWeight, func(_ viewKey, v *view) uint32 { return weigh(v.all) }); err != nil {
 		return nil, err
 	}
-	if r.shown, err = otter.New(&otter.Options[viewKey, *shown]{MaximumSize: 50_000}); err != nil {
+	if r.shown, err = newCache[viewKey, *shown](50_000, nil); err != nil {
 		return nil, err
 	}
-	if r.refs, err = otter.New(&otter.Options[refKey, hotRef]{MaximumSize: 50_000}); err != nil {
+	if r.refs, err = newCache[refKey, hotRef](50_000, nil); err != nil {
 		return nil, err
 	}
-	r.hot, err = otter.New(&otter.Options[millpond.Key, *hotFile]{
-		MaximumWeight: hotWeight, Weigher: func(_ millpond.Key, f *hotFile) uint32 { return uint32(400 + len(f.body)) },
-	})
+	r.hot, err = newCache(hotWeight, func(_ millpond.Key, f *hotFile) uint32 { return uint32(400 + len(f.body)) })
 	return r, err
 }
 
