@@ -22,6 +22,7 @@ import (
 	"millpond/blob/disk"
 	"millpond/blob/mem"
 	"millpond/catalog"
+	"millpond/catalog/catalogtest"
 	"millpond/catalog/sql"
 	"millpond/fetch"
 	"millpond/fetch/faulty"
@@ -68,6 +69,8 @@ type entry struct {
 // began is when the clock of every rig begins.
 var began = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) // never changed
 
+var catalogs catalogtest.Template
+
 // newRig starts a pond on a store in memory. Each change is applied before it starts.
 func newRig(t testing.TB, changes ...func(*rig)) *rig {
 	t.Helper()
@@ -83,6 +86,13 @@ func newRig(t testing.TB, changes ...func(*rig)) *rig {
 	for _, change := range changes {
 		change(r)
 	}
+	catalogs.Lay(t, r.dir, func(dir string) error {
+		c, err := sql.Open(t.Context(), dir, sql.Options{Now: r.now})
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
 	if r.blobs == nil {
 		r.blobs = &mem.Store{Now: r.now}
 	}

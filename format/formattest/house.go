@@ -17,6 +17,7 @@ import (
 	"millpond"
 	"millpond/blob"
 	"millpond/blob/mem"
+	"millpond/catalog/catalogtest"
 	"millpond/catalog/sql"
 	"millpond/fetch"
 	"millpond/fetch/faulty"
@@ -97,12 +98,21 @@ func New(t testing.TB, e Ecosystem, changes ...func(*repo.Config)) *House {
 	}, changes...)
 }
 
+var catalogs catalogtest.Template
+
 // newOn is New on a store that is opened with the pond, and closed with it if it can be.
 func newOn(t testing.TB, e Ecosystem, blobs func(now func() time.Time) (blob.Store, error), changes ...func(*repo.Config)) *House {
 	t.Helper()
 	e.defaults()
 	h := &House{T: t, Up: faulty.New(t), blobs: blobs, e: e, dir: t.TempDir(), callers: callers(e)}
 	h.clock.Store(epoch.UnixNano())
+	catalogs.Lay(t, h.dir, func(dir string) error {
+		c, err := sql.Open(t.Context(), dir, sql.Options{Now: h.Now})
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
 	c := h.Config("r", h.Up)
 	for _, change := range changes {
 		change(&c)
