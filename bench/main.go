@@ -23,6 +23,7 @@ type options struct {
 	json  bool   // rows as JSON, one a line
 	pond  string // a millpond that was built already
 	keep  bool   // the temporary folder stays
+	apart bool   // clients of real installs and their pond have processors of their own
 }
 
 // A bench is a group of rows that share a set-up. Its name is what -only matches.
@@ -70,6 +71,7 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "smaller counts, for a look")
 	flag.BoolVar(&o.full, "full", false, "the largest counts: 500 MB to 1,000 clients, a start with a million blobs")
 	flag.BoolVar(&o.real, "real", false, "also install real packages, from where this machine's clients are set up to read")
+	flag.BoolVar(&o.apart, "apart", false, "give the clients of real installs the first processor and their pond the others, as if it ran on a machine of its own")
 	flag.BoolVar(&o.json, "json", false, "print rows as JSON, one a line")
 	flag.StringVar(&o.pond, "pond", "", "measure this `program` instead of building ./cmd/millpond")
 	flag.BoolVar(&o.keep, "keep", false, "leave the temporary folder, with the pond's log, and say where it is")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -84,8 +85,12 @@ func installs(ctx context.Context, r *rig) error {
 			}
 		}
 		r.stop(full.process)
-		r.print(Row{What: in.what + ", cold", Unit: "ns", Pond: float64(cold)}.against("direct", float64(direct)).ratioAtMost(1.1))
-		r.print(Row{What: in.what + ", warm", Unit: "ns", Pond: float64(warm)}.against("direct", float64(direct)).ratioAtMost(1))
+		what := in.what
+		if r.options.apart {
+			what += ", the client on one processor, its pond on others"
+		}
+		r.print(Row{What: what + ", cold", Unit: "ns", Pond: float64(cold)}.against("direct", float64(direct)).ratioAtMost(1.1))
+		r.print(Row{What: what + ", warm", Unit: "ns", Pond: float64(warm)}.against("direct", float64(direct)).ratioAtMost(1))
 	}
 	return nil
 }
@@ -109,8 +114,23 @@ func (r *rig) adopting(ctx context.Context, dir string) (*pond, error) {
 	if dir == "" {
 		dir = r.folder("pond")
 	}
-	p, err := r.start(launch(ctx, "pond", addr, "/-/readyz", dir+".log", r.options.pond, "serve", "--data", dir, "--listen", addr))
+	p, err := r.start(launch(ctx, "pond", addr, "/-/readyz", dir+".log",
+		r.options.on(ponds, r.options.pond, "serve", "--data", dir, "--listen", addr)...))
 	return &pond{p, dir}, err
+}
+
+// Processors, as taskset names them.
+var (
+	clients = "0"
+	ponds   = fmt.Sprintf("1-%d", max(1, runtime.NumCPU()-1))
+)
+
+// on is a command that has only some processors to run on, where client and pond are to be apart.
+func (o options) on(processors string, command ...string) []string {
+	if !o.apart {
+		return command
+	}
+	return append([]string{"taskset", "--cpu-list", processors}, command...)
 }
 
 // install runs one install in empty folders, from a pond's address or as this machine is set up.
@@ -123,7 +143,7 @@ func (r *rig) install(ctx context.Context, in install, addr string) (time.Durati
 	if err := prepare(dir); err != nil {
 		return 0, err
 	}
-	command := in.command(dir)
+	command := r.options.on(clients, in.command(dir)...)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), in.env(dir)...)

@@ -104,7 +104,9 @@ func (b *bound) Stamp(ctx context.Context, name string) (string, time.Time, erro
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	b.pond.stamps.Set(v.stamp, v.modify)
+	if since, ok := b.pond.stamps.GetIfPresent(v.stamp); !ok || !since.Equal(v.modify) { // to set it costs as much as all the rest
+		b.pond.stamps.Set(v.stamp, v.modify)
+	}
 	return v.stamp, v.fresh, nil
 }
 
