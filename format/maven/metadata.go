@@ -22,11 +22,10 @@ func (h handler) getMetadata(w http.ResponseWriter, r *http.Request, p Path) err
 	if err != nil {
 		return err
 	}
-	d := format.Derivation{Name: "metadata" + p.without().String(), Stamp: stamp, Type: typeXML}
-	// Others may wait for this document when its first reader has left. The repository ends what it asks for.
-	ctx := context.WithoutCancel(r.Context())
+	d := format.Derivation{Name: p.metadataDocument(), Stamp: stamp, Type: typeXML}
 	write := func(out io.Writer) error {
-		m, err := h.compose(ctx, p)
+		// Others may wait for this document when its first reader has left. The repository ends what it asks for.
+		m, err := h.compose(context.WithoutCancel(r.Context()), p)
 		if err != nil {
 			return err
 		}
@@ -45,6 +44,20 @@ func (h handler) getMetadata(w http.ResponseWriter, r *http.Request, p Path) err
 		_, err := io.WriteString(out, hex.EncodeToString(sum.Sum(nil)))
 		return err
 	})
+}
+
+// metadataDocument is the name of the document of a directory.
+func (p Path) metadataDocument() string {
+	const begin, end = "metadata/", metadataName
+	var b strings.Builder
+	b.Grow(len(begin) + lengthOf(p.Dir) + len(end))
+	b.WriteString(begin)
+	for _, word := range p.Dir {
+		b.WriteString(word)
+		b.WriteByte('/')
+	}
+	b.WriteString(end)
+	return b.String()
 }
 
 // stampOf changes whenever the document of a directory does. NotFound if nothing is known of it.
@@ -198,12 +211,20 @@ type packageMeta struct {
 
 // plugins are those that are hosted of the group that the directory is.
 func (h handler) plugins(ctx context.Context, p Path) ([]plugin, error) {
-	group := strings.Join(p.Dir, ".")
-	if slices.ContainsFunc(p.Dir, func(word string) bool { return strings.Contains(word, ".") }) {
-		return nil, nil
+	var group strings.Builder
+	group.Grow(lengthOf(p.Dir))
+	for i, word := range p.Dir {
+		if strings.IndexByte(word, '.') >= 0 {
+			return nil, nil
+		}
+		if i > 0 {
+			group.WriteByte('.')
+		}
+		group.WriteString(word)
 	}
+	group.WriteByte(':')
 	var out []plugin
-	for one, err := range h.repo.Records(ctx, group+":") {
+	for one, err := range h.repo.Records(ctx, group.String()) {
 		if err != nil {
 			return nil, err
 		}

@@ -53,10 +53,9 @@ func Parse(escaped string) (Path, error) {
 	}
 	var p Path
 	last := len(segments) - 1
-	for _, algorithm := range sums {
-		if name, is := strings.CutSuffix(segments[last], "."+algorithm); is && name != "" {
-			p.Sum, segments[last] = algorithm, name
-			break
+	if name := segments[last]; isSum(name) {
+		if dot := strings.LastIndexByte(name, '.'); dot > 0 {
+			p.Sum, segments[last] = name[dot+1:], name[:dot]
 		}
 	}
 	if p.Sum != "" && isSum(segments[last]) {
@@ -87,7 +86,8 @@ func unknown(escaped string) error {
 }
 
 func isSum(name string) bool {
-	return slices.ContainsFunc(sums, func(a string) bool { return strings.HasSuffix(name, "."+a) })
+	dot := strings.LastIndexByte(name, '.')
+	return dot >= 0 && slices.Contains(sums, name[dot+1:])
 }
 
 // parseFile reads …/<artifact>/<version>/<file>.
@@ -163,12 +163,23 @@ func isSegment(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c == 0x7f || strings.IndexByte(`/\:<>"|?*`, c) >= 0 {
+		if refused[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// refused are the characters that no word has. Never changed.
+var refused = func() (table [256]bool) {
+	for c := range byte(' ' + 1) {
+		table[c] = true
+	}
+	for _, c := range []byte("/\\:<>\"|?*\x7f") {
+		table[c] = true
+	}
+	return table
+}()
 
 // Package is the name of the package: of a File its coordinate, of Metadata that of the artifact that the directory can be.
 func (p Path) Package() string {
@@ -183,7 +194,28 @@ func dirPackage(dir []string) string {
 	if n <= 0 {
 		return strings.Join(dir, "")
 	}
-	return strings.Join(dir[:n], ".") + ":" + dir[n]
+	var b strings.Builder
+	b.Grow(lengthOf(dir))
+	for i, word := range dir {
+		switch i {
+		case 0:
+		case n:
+			b.WriteByte(':')
+		default:
+			b.WriteByte('.')
+		}
+		b.WriteString(word)
+	}
+	return b.String()
+}
+
+// lengthOf is that of a directory's words with something between each two and behind the last.
+func lengthOf(dir []string) int {
+	n := len(dir)
+	for _, word := range dir {
+		n += len(word)
+	}
+	return n
 }
 
 // Snapshot is the coordinate whose builds a Metadata path tells; ok is false if its directory is none of a SNAPSHOT.
