@@ -38,7 +38,7 @@ var doors = map[string][]string{
 
 	"repo": {".", "blob", "blob/seekable", "catalog", "fetch", "policy", "format"},
 
-	"format/formattest": {".", "format", "blob", "blob/disk", "blob/mem", "catalog", "catalog/sql", "fetch", "fetch/faulty", "policy", "repo"}, // a suite, not a format
+	"format/formattest": {".", "format", "blob", "blob/disk", "blob/mem", "catalog", "catalog/catalogtest", "catalog/sql", "fetch", "fetch/faulty", "policy", "repo"}, // a suite, not a format
 
 	"internal/http1":   {},
 	"internal/ui":      {".", "format"}, // draws Info and records; knows no format

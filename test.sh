@@ -126,9 +126,9 @@ fi
 say "go test -race"
 # Otherwise every program that ends takes a second more, in which its last goroutines might still show a race: hundreds do.
 export GORACE="${GORACE:-} atexit_sleep_ms=50"
-# Many tests wait, for clients, clocks and upstreams that are slow: more packages than there are processors run at once.
+# Many tests wait, for clients, clocks and upstreams that are slow: one package more than there are processors runs at once.
 # Everything was vetted above.
-go test "${watched[@]}" -vet=off -timeout 20m -p $((2 * $(getconf _NPROCESSORS_ONLN))) ./...
+go test "${watched[@]}" -vet=off -timeout 20m -p $(($(getconf _NPROCESSORS_ONLN) + 1)) ./...
 
 if [ -n "$long" ]; then
 	say "the long loops"

@@ -31,7 +31,7 @@ func (c *initCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return &exit{ExitUsage, err}
 	}
-	for _, a := range found.Adopt(ctx, p.machine(), formats, time.Now()) {
+	for _, a := range found.Adopt(ctx, p.machine(toTell), formats, time.Now()) {
 		fmt.Fprintln(p.Err, a)
 	}
 	var text bytes.Buffer

@@ -121,7 +121,7 @@ func (c *publishCommand) publishPath(ctx context.Context, p *Process, to string,
 	}
 	defer os.Remove(packed.Name())
 	defer packed.Close()
-	name, err := packer.Pack(ctx, p.machine(), folder, c.Release, packed)
+	name, err := packer.Pack(ctx, p.machine(toPack), folder, c.Release, packed)
 	if err != nil {
 		return nil, fmt.Errorf("pack %s: %w", path, err)
 	}

@@ -67,7 +67,7 @@ func (s *settings) plan(ctx context.Context, p *Process) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &plan{adopted: c.Adopt(ctx, p.machine(), formats, time.Now())}
+	out := &plan{adopted: c.Adopt(ctx, p.machine(toTell), formats, time.Now())}
 	return out, s.fill(out, c, formats)
 }
 
@@ -141,12 +141,19 @@ func authOf(c *config.Config, repositories []repo.Config) auth.Settings {
 // formats are those of this build, unless a test says otherwise.
 func (p *Process) formats() []format.Format { return all.Formats() }
 
+// How long a client's command may take.
+const (
+	toTell = 8 * time.Second  // what it is set up to; a cold npm takes two
+	toSet  = time.Minute      // what somebody waits for
+	toPack = 15 * time.Minute // a folder of any size
+)
+
 // machine is this computer, unless a test says otherwise.
-func (p *Process) machine() format.Machine {
+func (p *Process) machine(patience time.Duration) format.Machine {
 	if p.Machine != nil {
 		return p.Machine
 	}
-	return config.Machine()
+	return config.Machine(patience)
 }
 
 // dataDir is where a command that only looks finds the data.

@@ -51,7 +51,7 @@ func (c *setUpCommand) Run(ctx context.Context, p *Process) error {
 		s.Token = "TOKEN" // the plan is made before the token is: it may fail
 	}
 	configurer := f.(format.Configurer)
-	plan, err := configurer.Configure(ctx, p.machine(), s)
+	plan, err := configurer.Configure(ctx, p.machine(toSet), s)
 	if err != nil {
 		return err
 	}
@@ -70,11 +70,11 @@ func (c *setUpCommand) Run(ctx context.Context, p *Process) error {
 			return err
 		}
 		s.Token, record.Token = t.Secret, t.ID
-		if plan, err = configurer.Configure(ctx, p.machine(), s); err != nil {
+		if plan, err = configurer.Configure(ctx, p.machine(toSet), s); err != nil {
 			return err
 		}
 	}
-	if err := record.carryOut(ctx, p.machine(), c.Client, plan); err != nil {
+	if err := record.carryOut(ctx, p.machine(toSet), c.Client, plan); err != nil {
 		if record.Token != "" {
 			err = fmt.Errorf("%w (the token %s was made for nothing: 'millpond token revoke %s')", err, record.Token, record.Token)
 		}

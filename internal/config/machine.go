@@ -19,11 +19,9 @@ import (
 // machineOutput is how many bytes of output, or of a file, are read.
 const machineOutput = 1 << 20
 
-// Machine is this computer, for Adopt. Commands run in an empty directory, so that no project's settings speak for the
-// machine, and with nothing to read.
-func Machine() format.Machine {
-	return machine{patience: 8 * time.Second} // a cold npm takes two
-}
+// Machine is this computer, for Adopt, Configure and Pack. Commands run in an empty directory, so that no project's settings
+// speak for the machine, and with nothing to read; none may take longer than patience.
+func Machine(patience time.Duration) format.Machine { return machine{patience} }
 
 type machine struct{ patience time.Duration }
 
