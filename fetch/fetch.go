@@ -76,6 +76,9 @@ type File struct {
 
 	// Get writes the bytes where they are not a plain GET of URL; nil otherwise.
 	Get func(ctx context.Context, w io.Writer) error
+	// Begin runs beside the download from its begin on, for what Verify will ask of others; nil does nothing. It returns when
+	// ctx ends.
+	Begin func(ctx context.Context)
 	// Answered is told the header of every answer that brings bytes, before they are read; nil hears nothing.
 	Answered func(header http.Header)
 	// Sniff is asked with up to 512 first bytes before any reader sees them; nil accepts all.

@@ -150,6 +150,9 @@ func (u *Upstream) board(ctx context.Context, f File) (*boarding, ended, error) 
 	e.flights[f.ID] = fl
 	e.work.Add(1)
 	e.fills.Add(1)
+	if f.Begin != nil {
+		e.work.Go(fl.prepare)
+	}
 	go fl.run()
 	return &boarding{fl, false}, ended{}, nil
 }
@@ -244,6 +247,16 @@ func (f *flight) guarded(ctx context.Context) (sealed millpond.Digest, err error
 		}
 	}()
 	return f.fill(ctx)
+}
+
+// prepare runs what a download begins with, guarded as the download is.
+func (f *flight) prepare() {
+	defer func() {
+		if p := recover(); p != nil {
+			f.e.log.Error("the preparing of a download panicked", "upstream", f.u.settings.Name, "file", f.name(), "err", p, "stack", string(debug.Stack()))
+		}
+	}()
+	f.file.Begin(f.ctx)
 }
 
 // release lets go of the bytes when nobody can read them any more.

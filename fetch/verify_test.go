@@ -100,3 +100,33 @@ func TestVerifyThatFailsLeavesNothingToResume(t *testing.T) {
 		}
 	}
 }
+
+// TestBeginRunsBesideTheDownload: it has begun when the bytes are judged, and nobody waits for its end.
+func TestBeginRunsBesideTheDownload(t *testing.T) {
+	r, b := newRig(t), noise(2000)
+	r.srv.Put("/f", faulty.Object{Body: b})
+	began, leave := make(chan struct{}), make(chan struct{})
+	f := r.file("/f", b)
+	f.Begin = func(ctx context.Context) {
+		close(began)
+		select {
+		case <-leave:
+		case <-ctx.Done():
+		}
+	}
+	f.Verify = func(context.Context, io.ReaderAt, int64) error {
+		select {
+		case <-began:
+			return nil
+		case <-time.After(10 * time.Second):
+			return &millpond.Error{Kind: millpond.Corrupt, Why: "nothing has begun"}
+		}
+	}
+	r.good(f, b)
+	close(leave)
+
+	r.srv.Put("/g", faulty.Object{Body: b})
+	g := r.file("/g", b)
+	g.Begin = func(context.Context) { panic("a format's own") }
+	r.good(g, b)
+}

@@ -77,6 +77,13 @@ type Hearer interface {
 	Hear(k millpond.Key, header http.Header)
 }
 
+// A Preparer is a Source whose Verify asks for more than the file, and may as well ask for it while the file comes.
+type Preparer interface {
+	// Prepare asks for what Verify will want of a file whose download begins, and returns when it is held or cannot be had.
+	// It is of a Source of its own; Verify runs beside it, or after it, or never.
+	Prepare(ctx context.Context, k millpond.Key)
+}
+
 // An Asker is a Source whose files are asked for in a way of their own.
 type Asker interface {
 	Asks(k millpond.Key) Asking

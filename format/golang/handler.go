@@ -99,10 +99,6 @@ func (h handler) getFile(w http.ResponseWriter, r *http.Request, p Path) error {
 		h.ahead(r.Context(), p)
 	case Mod:
 		contentType = typeText
-	case Zip:
-		if c.Growing {
-			h.aheadLookup(r.Context(), p)
-		}
 	}
 	head(w, contentType, format.Immutable(h.repo))
 	return format.Serve(w, r, c)
@@ -117,16 +113,6 @@ func (h handler) ahead(ctx context.Context, p Path) {
 		h.repo.Ahead(ctx, mod.Key())
 	case "all":
 		h.repo.Ahead(ctx, mod.Key(), zip.Key())
-	}
-}
-
-// aheadLookup starts the look-up by which a zip will be judged while its bytes arrive.
-func (h handler) aheadLookup(ctx context.Context, p Path) {
-	if h.repo.Option("verify") == "off" || unsummed(h.repo.Option("no_sum"), p.Module) {
-		return
-	}
-	if all := databases(h.repo.Option("sumdb")); len(all) > 0 && all[0].Key != "" {
-		h.repo.Ahead(ctx, lookupKey(all[0].Name, p.Module, p.Version))
 	}
 }
 

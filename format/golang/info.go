@@ -17,6 +17,7 @@ var (
 	_ format.Claimer  = Format{}
 	_ format.Verifier = source{}
 	_ format.Sniffer  = source{}
+	_ format.Preparer = source{}
 )
 
 // Info describes the format.

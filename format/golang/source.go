@@ -226,6 +226,20 @@ func (s source) Sniff(k millpond.Key, head []byte) error {
 	return &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: fmt.Sprintf("the upstream gave %s for %s", what, k.File)}
 }
 
+// Prepare looks up the hash that Verify compares: what the database says of it is held then, with the proof.
+func (s source) Prepare(ctx context.Context, k millpond.Key) {
+	suffix, mod := "", strings.HasSuffix(k.File, ".mod")
+	switch {
+	case strings.HasPrefix(k.Package, sumPackage) || s.exempt(k) || !mod && !strings.HasSuffix(k.File, ".zip"):
+		return
+	case mod:
+		suffix = "/go.mod"
+	}
+	if all := databases(s.remote.Option("sumdb")); len(all) > 0 && all[0].Key != "" {
+		s.lookUp(ctx, all[0], k.Package, k.Version+suffix) // what fails here fails in Verify, and is told there
+	}
+}
+
 // Verify judges a whole file before it is kept: that it is what its name says, and that its hash is the checksum database's.
 func (s source) Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size int64) error {
 	if name, ok := strings.CutPrefix(k.Package, sumPackage); ok {

@@ -221,6 +221,14 @@ func (s source) readHead(ctx context.Context, name, base string) (*format.Docume
 	return doc, nil
 }
 
+// headText is what is signed of a head, without its signatures.
+func headText(head []byte) []byte {
+	if i := bytes.Index(head, []byte("\n\n")); i >= 0 {
+		return head[:i+1]
+	}
+	return head
+}
+
 var errNoHead = errors.New("no signed head of a log")
 
 // checkHead refuses what is no signed head of the database's log.
@@ -246,8 +254,8 @@ func (s source) checkHead(name string, b []byte) error {
 			return bad(err)
 		}
 		text = []byte(n.Text)
-	} else if i := bytes.Index(b, []byte("\n\n")); i >= 0 {
-		text = b[:i+1]
+	} else {
+		text = headText(b)
 	}
 	if _, err := tlog.ParseTree(text); err != nil {
 		return bad(err)

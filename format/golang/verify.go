@@ -7,11 +7,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb"
+	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sync/errgroup"
 
 	"millpond"
@@ -32,7 +34,7 @@ const patience = 10 * time.Second
 // be asked about again, and required refuses it.
 func (s source) verifyHash(ctx context.Context, k millpond.Key, suffix string, hash func(context.Context) (string, error)) error {
 	mode := s.remote.Option("verify")
-	if s.built || mode == "off" || unsummed(s.remote.Option("no_sum"), k.Package) {
+	if s.exempt(k) {
 		return nil
 	}
 	unverified := func(why string, err error) error {
@@ -86,6 +88,11 @@ func (s source) verifyHash(ctx context.Context, k millpond.Key, suffix string, h
 		k.File, got, all[0].Name, strings.TrimPrefix(want[0], prefix)))
 }
 
+// exempt reports whether a file is one that no database is asked about.
+func (s source) exempt(k millpond.Key) bool {
+	return s.built || s.remote.Option("verify") == "off" || unsummed(s.remote.Option("no_sum"), k.Package)
+}
+
 // lookUp returns the go.sum lines that a database has for a version. unknown says why it could not be asked; err that it
 // answered what an honest log does not.
 func (s source) lookUp(ctx context.Context, d database, path, version string) (lines []string, unknown, err error) {
@@ -97,6 +104,7 @@ func (s source) lookUp(ctx context.Context, d database, path, version string) (l
 	defer cancel()
 	ops := &clientOps{ctx: asking, remote: s.remote, db: d, state: state + "/head"}
 	lines, lookErr := sumdb.NewClient(ops).Lookup(path, version)
+	ops.reading.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -155,6 +163,8 @@ type clientOps struct {
 	db     database
 	state  string
 
+	reading sync.WaitGroup // what ahead has begun
+
 	mu     sync.Mutex // guards failed and alarm; never held across I/O
 	failed error      // the first reading that failed
 	alarm  string
@@ -178,7 +188,39 @@ func (o *clientOps) ReadRemote(path string) ([]byte, error) {
 	if err != nil {
 		return nil, o.fail(err)
 	}
+	if strings.HasPrefix(path, "/lookup/") {
+		o.ahead(b)
+	}
 	return b, nil
+}
+
+// ahead begins to read the complete tiles above a record. The client will want them when it has proved that the log was only
+// appended to, which takes it a round of its own.
+func (o *clientOps) ahead(answer []byte) {
+	id, _, head, err := tlog.ParseRecord(answer)
+	if err != nil {
+		return
+	}
+	tree, err := tlog.ParseTree(headText(head))
+	if err != nil {
+		return
+	}
+	for level := range 4 { // of 2^32 records
+		below := tileHeight * (level + 1)
+		n := id >> below
+		if (n+1)<<below > tree.N {
+			return
+		}
+		name := strings.TrimPrefix(tlog.Tile{H: tileHeight, L: level, N: n, W: 1 << tileHeight}.Path(), "/")
+		o.reading.Go(func() {
+			c, err := o.remote.Open(o.ctx, millpond.Key{Package: sumPackage + o.db.Name, File: name})
+			if err != nil {
+				return // the client asks itself, and hears why
+			}
+			io.Copy(io.Discard, c)
+			c.Close()
+		})
+	}
 }
 
 func (o *clientOps) ReadConfig(file string) ([]byte, error) {
