@@ -41,7 +41,7 @@ func (m machine) Run(ctx context.Context, name string, args ...string) (string, 
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PWD="+dir)
-	cmd.WaitDelay = m.patience / 8 // a grandchild may keep the pipe open
+	cmd.WaitDelay = min(m.patience/8, time.Second) // a grandchild may keep the pipe open
 	var out, complaint limited
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	err = cmd.Run()
