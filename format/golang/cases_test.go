@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -231,6 +232,7 @@ func TestCase09BlockShowsItsWords(t *testing.T) {
 	}
 	p.want(at+"v1.1.0.mod", 200, m.Mod) // go mod tidy reads it of a version that it does not use
 	p.want(at+"list", 200, "v1.0.0\n")
+	p.config.Options = maps.Clone(p.config.Options) // the pond reads the one that it was given
 	p.config.Options["mod"] = "refuse"
 	p.configure()
 	p.want(at+"v1.1.0.mod", 403, "*")
