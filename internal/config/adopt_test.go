@@ -109,7 +109,7 @@ func TestAdopt(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			formats := []format.Format{test.format}
 			c := adopting(t, t.TempDir(), test.listen, formats)
-			got := said(c.Adopt(t.Context(), Machine(8 * time.Second), formats, today))
+			got := said(c.Adopt(t.Context(), Machine(8*time.Second), formats, today))
 			if got != test.words {
 				t.Errorf("said\n%s\nwant\n%s", got, test.words)
 			}
@@ -139,7 +139,7 @@ func TestAdoptOnlyWhatNobodyNamed(t *testing.T) {
 		finding("npm", nil, format.Adopted{URL: "https://found.example/", From: "x"}), finding("golang", nil, format.Adopted{URL: "https://found.example/", From: "x"})}
 	c := adopting(t, t.TempDir(), "127.0.0.1:8080", formats,
 		Flag{"--upstream", "upstream", "pypi=https://named.example/"}, Flag{"--upstream", "upstream", "npm=none"})
-	c.Adopt(t.Context(), Machine(8 * time.Second), formats, today)
+	c.Adopt(t.Context(), Machine(8*time.Second), formats, today)
 	if got, want := upstreamsOf(c), "pypi https://named.example/\ngolang https://found.example/"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -147,7 +147,7 @@ func TestAdoptOnlyWhatNobodyNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := file.Adopt(t.Context(), Machine(8 * time.Second), formats, today); got != nil || upstreamsOf(file) != "" {
+	if got := file.Adopt(t.Context(), Machine(8*time.Second), formats, today); got != nil || upstreamsOf(file) != "" {
 		t.Errorf("a file that names no upstream was given %s", upstreamsOf(file))
 	}
 }
@@ -157,7 +157,7 @@ func TestAdoptRemembers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "yet")
 	start := func(formats ...format.Format) (*Config, string) {
 		c := adopting(t, dir, "127.0.0.1:8080", formats)
-		return c, said(c.Adopt(t.Context(), Machine(8 * time.Second), formats, today))
+		return c, said(c.Adopt(t.Context(), Machine(8*time.Second), formats, today))
 	}
 	upstream := format.Adopted{URL: "https://upstream.example/simple/", From: "pip", Username: "ci", Password: "hush", Options: map[string]string{"json": "off"}}
 	start(finding("pypi", nil, upstream), finding("npm", nil, format.Adopted{URL: "https://upstream.example/npm/", From: "npm"}))
@@ -205,7 +205,7 @@ func TestRecall(t *testing.T) {
 	}
 	adopt := func(names ...string) (*Config, []Adoption) {
 		c := adopting(t, dir, "127.0.0.1:8080", formats(names...))
-		return c, c.Adopt(t.Context(), Machine(8 * time.Second), formats(names...), today)
+		return c, c.Adopt(t.Context(), Machine(8*time.Second), formats(names...), today)
 	}
 	recall := func(what string, want bool, names ...string) (*Config, []Adoption) {
 		t.Helper()
@@ -260,7 +260,7 @@ func TestAdoptDoesNotNeedToRemember(t *testing.T) {
 	}
 	formats := []format.Format{finding("pypi", nil, format.Adopted{URL: "https://upstream.example/", From: "pip"})}
 	c := adopting(t, dir, "127.0.0.1:8080", formats)
-	words := said(c.Adopt(t.Context(), Machine(8 * time.Second), formats, today))
+	words := said(c.Adopt(t.Context(), Machine(8*time.Second), formats, today))
 	if upstreamsOf(c) != "pypi https://upstream.example/" || !strings.Contains(words, "they cannot be remembered") {
 		t.Errorf("upstreams %s, said\n%s", upstreamsOf(c), words)
 	}

@@ -29,7 +29,7 @@ func TestMachineRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := Machine(8 * time.Second).Run(t.Context(), "client", "config get")
+	out, err := Machine(8*time.Second).Run(t.Context(), "client", "config get")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,15 +43,15 @@ func TestMachineRuns(t *testing.T) {
 }
 
 func TestMachineFails(t *testing.T) {
-	if _, err := Machine(8 * time.Second).Run(t.Context(), "no-such-client-anywhere"); !errors.Is(err, exec.ErrNotFound) || !millpond.Is(err, millpond.NotFound) {
+	if _, err := Machine(8*time.Second).Run(t.Context(), "no-such-client-anywhere"); !errors.Is(err, exec.ErrNotFound) || !millpond.Is(err, millpond.NotFound) {
 		t.Errorf("a command that is not installed: %v", err)
 	}
 	tool(t, "client", "echo out; echo first >&2; echo 'cannot do it' >&2; exit 3\n")
-	if _, err := Machine(8 * time.Second).Run(t.Context(), "client"); err == nil || !strings.Contains(err.Error(), "exit status 3: cannot do it") {
+	if _, err := Machine(8*time.Second).Run(t.Context(), "client"); err == nil || !strings.Contains(err.Error(), "exit status 3: cannot do it") {
 		t.Errorf("a command that fails: %v", err)
 	}
 	tool(t, "talker", "while true; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done | head -c 2000000\n")
-	if _, err := Machine(8 * time.Second).Run(t.Context(), "talker"); err == nil || !strings.Contains(err.Error(), "said more than") {
+	if _, err := Machine(8*time.Second).Run(t.Context(), "talker"); err == nil || !strings.Contains(err.Error(), "said more than") {
 		t.Errorf("a command that does not stop talking: %v", err)
 	}
 }
@@ -65,7 +65,7 @@ func TestMachineGivesUp(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Machine(8 * time.Second).Run(ctx, "client"); !errors.Is(err, context.Canceled) {
+	if _, err := Machine(8*time.Second).Run(ctx, "client"); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller that has left: %v", err)
 	}
 }
