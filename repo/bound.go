@@ -104,7 +104,7 @@ func (b *bound) Stamp(ctx context.Context, name string) (string, time.Time, erro
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	if since, ok := b.pond.stamps.GetIfPresent(v.stamp); !ok || !since.Equal(v.modify) { // to set it costs as much as all the rest
+	if since, ok := b.pond.stamps.GetIfPresent(v.stamp); !ok || !since.Equal(v.modify) { // a look is cheaper than a write
 		b.pond.stamps.Set(v.stamp, v.modify)
 	}
 	return v.stamp, v.fresh, nil
