@@ -25,10 +25,12 @@ type receiving struct {
 
 // A chunk is the body of a request that goes on with an upload.
 type chunk struct {
-	body    io.Reader
-	over    atomic.Bool
-	control *http.ResponseController
-	done    chan struct{}
+	body io.Reader
+	over atomic.Bool
+	done chan struct{} // closed when nobody writes to the upload any more
+
+	mu      sync.Mutex               // guards control; never held across I/O
+	control *http.ResponseController // of its request; nil once that is answered, for its connection serves another then
 }
 
 var errTakenOver = &millpond.Error{Kind: millpond.Conflict, Why: "another request goes on with this upload", Err: errors.New("taken over")}
@@ -42,6 +44,23 @@ func (c *chunk) Read(p []byte) (int, error) {
 		return 0, errTakenOver // also of what came late
 	}
 	return n, err
+}
+
+// cut ends the reading of the body, if its request is still there.
+func (c *chunk) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.control != nil {
+		c.control.SetReadDeadline(time.Unix(1, 0)) // a connection without deadlines ends in its own time
+	}
+}
+
+// end says that the request is about to be answered.
+func (c *chunk) end() {
+	c.mu.Lock()
+	c.control = nil
+	c.mu.Unlock()
+	close(c.done)
 }
 
 func (h handler) receiving() *receiving {
@@ -59,7 +78,7 @@ func (r *receiving) begin(id string, w http.ResponseWriter, body io.Reader) (c *
 	defer r.mu.Unlock()
 	r.by[id] = c
 	return c, func() {
-		close(c.done)
+		c.end()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.by[id] == c {
@@ -82,7 +101,7 @@ func (r *receiving) interrupt(ctx context.Context, id string) {
 	again := time.NewTicker(20 * time.Millisecond) // whoever reads the body may have set a later deadline meanwhile
 	defer again.Stop()
 	for {
-		c.control.SetReadDeadline(time.Unix(1, 0)) // a connection without deadlines ends in its own time
+		c.cut()
 		select {
 		case <-c.done:
 			return
