@@ -251,6 +251,60 @@ func TestDeadClientIsCutAndSlowOneLives(t *testing.T) {
 	}
 }
 
+// TestSlowClientTakesOneLargeWrite: a client lives that takes what its handler gave in one piece, such as an index in memory, in
+// several times as long as it may be silent; with TLS as without.
+func TestSlowClientTakesOneLargeWrite(t *testing.T) {
+	const size, patience = 12 << 20, time.Second
+	a, err := OpenAuthority(t.TempDir(), nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(a.PEM())
+	for name, c := range map[string]struct {
+		listening Listening
+		over      func(net.Conn) net.Conn
+	}{
+		"clear": {Listening{}, func(c net.Conn) net.Conn { return c }},
+		"TLS": {Listening{TLS: a.Config()}, func(c net.Conn) net.Conn {
+			return tls.Client(c, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, _ := start(t, Settings{}, public("alpha", echo{name: "one", serve: func(w http.ResponseWriter, r *http.Request) {
+				w.Write(make([]byte, size))
+			}}))
+			s.patience = patience
+			addr, _ := serve(t, s, c.listening)
+			tcp, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tcp.Close()
+			tcp.(*net.TCPConn).SetReadBuffer(64 << 10)
+			conn := c.over(tcp)
+			fmt.Fprintf(conn, "GET /alpha/x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got int64
+			pace := time.NewTicker(patience / 10) // 48 steps: nearly five times the patience
+			defer pace.Stop()
+			for err == nil {
+				<-pace.C
+				var n int64
+				n, err = io.CopyN(io.Discard, resp.Body, size/48)
+				got += n
+			}
+			if err != io.EOF || got != size {
+				t.Errorf("the client got %d bytes of %d, %v", got, size, err)
+			}
+		})
+	}
+}
+
 // TestStopLetsRequestsEnd: a request under way when the server is told to stop is answered whole, the server is unready
 // meanwhile, and nobody new is let in.
 func TestStopLetsRequestsEnd(t *testing.T) {

@@ -197,7 +197,7 @@ func (x *response) Write(b []byte) (int, error) {
 			return sent, err
 		}
 		x.moveDeadline(time.Now())
-		n, err := x.ResponseWriter.Write(b[sent:min(len(b), sent+chunk)])
+		n, err := x.ResponseWriter.Write(b[sent:min(len(b), sent+piece)])
 		sent += n
 		x.bytes += int64(n)
 		if err != nil || sent == len(b) {
@@ -233,7 +233,7 @@ func (x *response) moveDeadline(now time.Time) {
 }
 
 const (
-	// chunk is how much of a body is given to the kernel before the deadline moves on.
+	// chunk is how much of a file is given to the kernel before the deadline moves on: what it sent in time counts for itself.
 	chunk = 4 << 20
 	// slowest is the rate, in bytes a second, below which a client counts as dead.
 	slowest = 1 << 10

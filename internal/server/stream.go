@@ -74,7 +74,7 @@ func (x *stream) pause() {
 	}
 }
 
-// piece is how much a client is to take within the patience.
+// piece is how much a client is to take within the patience, of what is written to it: TLS forgives no write that was late.
 const piece = 64 << 10
 
 func (x *stream) Write(b []byte) (int, error) {
