@@ -56,12 +56,8 @@ func (l *upstream) fetch(ctx context.Context, k millpond.Key, f *millpond.File, 
 			return err
 		}
 	}
-	if _, ok := src.(format.Preparer); ok {
-		job.Begin = func(ctx context.Context) {
-			apart := l.session(ctx) // Verify closes the other, perhaps before this has ended
-			defer apart.close()
-			l.format.Source(apart).(format.Preparer).Prepare(ctx, k)
-		}
+	if preparer, ok := src.(format.Preparer); ok {
+		job.Begin = func(ctx context.Context) { preparer.Prepare(ctx, k) }
 	}
 	if !job.Drop {
 		job.Sealed = func(ctx context.Context, got fetch.Sealed) error {

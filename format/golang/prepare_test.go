@@ -1,6 +1,7 @@
 package golang
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -47,6 +48,37 @@ func TestPrepareLooksUp(t *testing.T) {
 	src.Prepare(t.Context(), millpond.Key{Package: sumPackage + sumName, File: "tile/8/0/000"})
 	if asked := u.paths(); len(asked) > 0 {
 		t.Errorf("the database's own files: asked %q", asked)
+	}
+}
+
+// TestPrepareAndVerifyAskOnce: what Prepare was told Verify does not look up again, and what it was not told it hears as Prepare
+// did.
+func TestPrepareAndVerifyAskOnce(t *testing.T) {
+	u := newUpstream(t)
+	u.publish(t, testPath, "v1.0.0", testMod)
+	r := newRemote(t, u, map[string]string{"sumdb": u.Database, "verify": "required"})
+	judge := func(src format.Source, mod string) error {
+		return src.(format.Verifier).Verify(t.Context(), keyOf(Mod), strings.NewReader(mod), int64(len(mod)))
+	}
+	src := Format{}.Source(r)
+	src.(format.Preparer).Prepare(t.Context(), keyOf(Mod))
+	clear(r.kept)
+	u.forget()
+	if err := judge(src, testMod); err != nil {
+		t.Error(err)
+	}
+	if err := judge(src, testMod+"// more\n"); !millpond.Is(err, millpond.Corrupt) {
+		t.Errorf("other bytes: %v, want Corrupt", err)
+	}
+	if asked := u.paths(); len(asked) > 0 {
+		t.Errorf("the database was asked again: %q", asked)
+	}
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	src = Format{}.Source(r)
+	src.(format.Preparer).Prepare(left, keyOf(Mod))
+	if err := judge(src, testMod); err != nil {
+		t.Errorf("after a Prepare that was cut off: %v", err)
 	}
 }
 

@@ -28,6 +28,7 @@ type source struct {
 	format.NoSource
 	remote format.Remote
 	built  bool // its files are made here: no database knows them
+	asked  *inquiry
 }
 
 // Source reads a module mirror, and the checksum databases that the repository is configured with; or git, where the upstream
@@ -36,7 +37,7 @@ func (Format) Source(r format.Remote) format.Source {
 	if patterns := r.Option("vcs"); patterns != "" {
 		return gitSource{source: source{remote: r, built: true}, patterns: patterns}
 	}
-	return source{remote: r}
+	return source{remote: r, asked: newInquiry()}
 }
 
 // Package reads @v/list. Its versions are Partial; pseudo-versions are among them if the upstream lists any, with their
@@ -226,17 +227,17 @@ func (s source) Sniff(k millpond.Key, head []byte) error {
 	return &millpond.Error{Kind: millpond.BadUpstream, Key: k, Why: fmt.Sprintf("the upstream gave %s for %s", what, k.File)}
 }
 
-// Prepare looks up the hash that Verify compares: what the database says of it is held then, with the proof.
+// Prepare looks up the hash that Verify compares, which then need not wait for it.
 func (s source) Prepare(ctx context.Context, k millpond.Key) {
 	suffix, mod := "", strings.HasSuffix(k.File, ".mod")
 	switch {
 	case strings.HasPrefix(k.Package, sumPackage) || s.exempt(k) || !mod && !strings.HasSuffix(k.File, ".zip"):
 		return
 	case mod:
-		suffix = "/go.mod"
+		suffix = modSuffix
 	}
-	if all := databases(s.remote.Option("sumdb")); len(all) > 0 && all[0].Key != "" {
-		s.lookUp(ctx, all[0], k.Package, k.Version+suffix) // what fails here fails in Verify, and is told there
+	if d, ok := s.database(); ok {
+		s.lookUp(ctx, d, k.Package, k.Version+suffix) // what fails here is told by Verify
 	}
 }
 
@@ -256,7 +257,7 @@ func (s source) Verify(ctx context.Context, k millpond.Key, r io.ReaderAt, size 
 		if !utf8.Valid(b) || bytes.HasPrefix(bytes.TrimSpace(b), []byte("<")) {
 			return corrupt(k, k.File+" is no go.mod file")
 		}
-		return s.verifyHash(ctx, k, "/go.mod", func(context.Context) (string, error) { return hashMod(b) })
+		return s.verifyHash(ctx, k, modSuffix, func(context.Context) (string, error) { return hashMod(b) })
 	}
 	if size > zipLimit {
 		return corrupt(k, fmt.Sprintf("%s has %d bytes, and the go command takes no more than %d", k.File, size, zipLimit))

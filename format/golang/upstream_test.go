@@ -303,7 +303,7 @@ func (r *remote) Open(ctx context.Context, k millpond.Key) (*millpond.Content, e
 	text, held := r.kept[k]
 	r.mu.Unlock()
 	if !held {
-		src := source{remote: r}
+		src := Format{}.Source(r).(source)
 		f, err := src.File(ctx, k)
 		if err != nil {
 			return nil, err

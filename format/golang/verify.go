@@ -23,11 +23,14 @@ import (
 // errNoHash says that a database answered, and not about the version.
 var errNoHash = errors.New("its answer is about something else") // never changed
 
+// modSuffix is what a database's lines put behind a version for its go.mod.
+const modSuffix = "/go.mod"
+
 // patience is how long a checksum database may be silent before a file is judged without it.
 const patience = 10 * time.Second
 
-// verifyHash compares a file's h1 hash with the one the checksum database has for the version (with the suffix "/go.mod"
-// for its go.mod). The look-up and the hashing go on side by side.
+// verifyHash compares a file's h1 hash with the one the checksum database has for the version (with modSuffix for its
+// go.mod). The look-up and the hashing go on side by side.
 //
 // A hash that differs is Corrupt, whatever the options say, and so is a database that contradicts itself. Where the
 // database cannot be asked or does not know the version, the option verify decides: available keeps the file unverified, to
@@ -50,8 +53,8 @@ func (s source) verifyHash(ctx context.Context, k millpond.Key, suffix string, h
 			Hint: "the repository's option verify is " + mode + "; no_sum lists modules that no database knows",
 		}
 	}
-	all := databases(s.remote.Option("sumdb"))
-	if len(all) == 0 || all[0].Key == "" {
+	db, ok := s.database()
+	if !ok {
 		return unverified("no checksum database with its key is configured", nil)
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -66,14 +69,14 @@ func (s source) verifyHash(ctx context.Context, k millpond.Key, suffix string, h
 	var want []string
 	var unknown error
 	g.Go(func() (err error) {
-		want, unknown, err = s.lookUp(gctx, all[0], k.Package, k.Version+suffix)
+		want, unknown, err = s.lookUp(gctx, db, k.Package, k.Version+suffix)
 		return err
 	})
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	if unknown != nil {
-		return unverified(all[0].Name+" did not say its hash", unknown)
+		return unverified(db.Name+" did not say its hash", unknown)
 	}
 	prefix := k.Package + " " + k.Version + suffix + " "
 	for _, line := range want {
@@ -82,10 +85,19 @@ func (s source) verifyHash(ctx context.Context, k millpond.Key, suffix string, h
 		}
 	}
 	if len(want) == 0 {
-		return unverified(all[0].Name+" has no hash of it", errNoHash)
+		return unverified(db.Name+" has no hash of it", errNoHash)
 	}
 	return corrupt(k, fmt.Sprintf("checksum mismatch: %s has %s, and %s says %s",
-		k.File, got, all[0].Name, strings.TrimPrefix(want[0], prefix)))
+		k.File, got, db.Name, strings.TrimPrefix(want[0], prefix)))
+}
+
+// database is the one that files are compared with; ok is false if none is configured with its key.
+func (s source) database() (d database, ok bool) {
+	all := databases(s.remote.Option("sumdb"))
+	if len(all) == 0 || all[0].Key == "" {
+		return database{}, false
+	}
+	return all[0], true
 }
 
 // exempt reports whether a file is one that no database is asked about.
@@ -93,9 +105,39 @@ func (s source) exempt(k millpond.Key) bool {
 	return s.built || s.remote.Option("verify") == "off" || unsummed(s.remote.Option("no_sum"), k.Package)
 }
 
+// An inquiry is what a database has said of one version: Prepare and Verify of a source ask it once.
+type inquiry struct {
+	turn    chan struct{} // holds one while somebody asks, or reads the fields below
+	version string        // that it is about, "path@version"; "" before the first
+	lines   []string
+	unknown error
+	err     error
+}
+
+func newInquiry() *inquiry { return &inquiry{turn: make(chan struct{}, 1)} }
+
 // lookUp returns the go.sum lines that a database has for a version. unknown says why it could not be asked; err that it
 // answered what an honest log does not.
 func (s source) lookUp(ctx context.Context, d database, path, version string) (lines []string, unknown, err error) {
+	q := s.asked
+	select {
+	case q.turn <- struct{}{}:
+		defer func() { <-q.turn }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	if q.version == path+"@"+version {
+		return q.lines, q.unknown, q.err
+	}
+	lines, unknown, err = s.ask(ctx, d, path, version)
+	if ctx.Err() == nil { // who stops waiting has learned nothing
+		q.version, q.lines, q.unknown, q.err = path+"@"+version, lines, unknown, err
+	}
+	return lines, unknown, err
+}
+
+// ask is lookUp, each time anew.
+func (s source) ask(ctx context.Context, d database, path, version string) (lines []string, unknown, err error) {
 	state := "sumdb/" + d.Name
 	if err := s.alarmed(ctx, d); err != nil {
 		return nil, nil, err
