@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-say() { printf '\n== %s\n' "$*"; }
+say() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 long=
 [ "${1:-}" = --long ] && long=1
 export MILLPONDTEST_LONG="$long"
@@ -97,10 +97,11 @@ say "gofmt"
 unformatted=$(gofmt -l $(git ls-files '*.go'))
 [ -z "$unformatted" ] || { echo "not formatted: $unformatted"; exit 1; }
 
-# What was translated from C, compresses or hashes passwords is not watched for races of its own: it would take half of the time.
+# What was translated from C, compresses, hashes passwords, matches patterns or reads a command line is not watched for races of its
+# own: it would take half of the time.
 # All that follows builds in this one way, so that everything is compiled once.
 watched=(-race -gcflags=modernc.org/...=-d=checkptr=0 -gcflags=archive/zip=-l)
-for module in modernc.org/sqlite/lib github.com/klauspost/compress/... github.com/ulikunitz/xz/... compress/... golang.org/x/crypto/...; do watched+=("-gcflags=$module=-race=false"); done
+for module in modernc.org/sqlite/lib github.com/klauspost/compress/... github.com/ulikunitz/xz/... compress/... golang.org/x/crypto/... regexp/... github.com/alecthomas/kong; do watched+=("-gcflags=$module=-race=false"); done
 
 say "go vet"
 go vet "${watched[@]}" ./...
