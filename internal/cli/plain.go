@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"unicode"
@@ -35,14 +36,32 @@ func (p *plain) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// clean reports whether b is nothing but printable ASCII and lines, as nearly all output is.
+// clean reports whether b is nothing but printable ASCII and lines, as nearly all output is: also each line of the access log.
 func clean(b []byte) bool {
+	for len(b) >= 8 {
+		if !printable(binary.LittleEndian.Uint64(b)) && !cleanBytes(b[:8]) {
+			return false
+		}
+		b = b[8:]
+	}
+	return cleanBytes(b)
+}
+
+func cleanBytes(b []byte) bool {
 	for _, c := range b {
 		if (c < ' ' && c != '\n' && c != '\t') || c >= 0x7f {
 			return false
 		}
 	}
 	return true
+}
+
+// printable reports whether all eight bytes of w are printable ASCII.
+func printable(w uint64) bool {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	below := w - ' '*each  // borrows, and so sets the top bit, where a byte is less than a space
+	above := w + 0x01*each // carries into the top bit where a byte is 0x7f
+	return (w|below|above)&top == 0
 }
 
 func dangerous(r rune) bool {

@@ -28,11 +28,28 @@ type Server struct {
 
 	others *others
 	ending atomic.Bool // no connection stays after its answer
+	dated  atomic.Pointer[dated]
 
 	mu       sync.Mutex // guards what follows; never held across I/O
 	listener net.Listener
 	conns    map[*conn]bool
 	emptied  chan struct{} // closed when the last of conns has gone; nil while nobody waits
+}
+
+// dated is a second, and how it stands in a Date.
+type dated struct {
+	second int64
+	text   string
+}
+
+// date is what the Date of an answer says that is sent now. Thousands of answers a second say the same.
+func (s *Server) date(now time.Time) string {
+	d, second := s.dated.Load(), now.Unix()
+	if d == nil || d.second != second {
+		d = &dated{second, now.UTC().Format(http.TimeFormat)}
+		s.dated.Store(d)
+	}
+	return d.text
 }
 
 // New makes a server around one of net/http, which must not be used by itself.

@@ -88,61 +88,86 @@ func (x *response) WriteHeader(status int) {
 		b = append(append(b, "status code "...), b[len(b)-4:len(b)-1]...)
 	}
 	b = append(b, "\r\n"...)
-	dated := false
-	var room [16]string
-	names := room[:0]
-	for name := range x.header {
-		names = append(names, name)
+	var room [16]field
+	for _, f := range x.fields(room[:0]) {
+		b = x.appendFields(b, f)
 	}
-	declared := x.told[0] != "" && x.header["Content-Length"] == nil
-	if declared {
-		names = append(names, "Content-Length")
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		values := x.header[name]
-		switch name {
-		case "Content-Length":
-			if declared {
-				values = x.told[:]
-			}
-			if len(values) == 0 || !x.declare(values[0]) {
-				continue
-			}
-		case "Transfer-Encoding":
-			continue // is this package's to choose
-		case "Connection":
-			if len(values) > 0 && strings.EqualFold(values[0], "close") {
-				x.closes, x.saidSo = true, true
-			}
-		case "Content-Type":
-			x.typed = true
-			if status == http.StatusNotModified {
-				continue
-			}
-		case "Content-Encoding":
-			if len(values) > 0 && values[0] != "" {
-				x.typed = true // what is compressed does not show what it is
-			}
-		case "Date":
-			dated = true
-		}
-		if !isToken(name) {
-			continue // as trailers are; there are none
-		}
-		for _, v := range values {
-			b = appendField(b, name, v)
-		}
-	}
-	if !dated {
-		b = append(b, "Date: "...)
-		b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
-		b = append(b, "\r\n"...)
+	if _, dated := x.header["Date"]; !dated {
+		b = append(append(append(b, "Date: "...), x.conn.server.date(time.Now())...), "\r\n"...)
 	}
 	if x.conn.server.ending.Load() {
 		x.closes = true
 	}
 	x.out = b
+}
+
+// A field is one of an answer's header, with all its values.
+type field struct {
+	name   string
+	values []string
+}
+
+// usual are the fields that most answers have, sorted: to look for each costs less than to sort what there is.
+var usual = [...]string{
+	"Accept-Ranges", "Cache-Control", "Cache-Status", "Content-Length", "Content-Security-Policy", "Content-Type", "Etag",
+	"Last-Modified", "Vary", "X-Content-Type-Options", "X-Request-Id",
+}
+
+// fields appends the header's fields to all, sorted by name.
+func (x *response) fields(all []field) []field {
+	left := len(x.header)
+	for _, name := range usual {
+		values, ok := x.header[name]
+		if ok {
+			left--
+		}
+		if name == "Content-Length" && values == nil && x.told[0] != "" {
+			values, ok = x.told[:], true
+		}
+		if ok {
+			all = append(all, field{name, values})
+		}
+	}
+	if left == 0 {
+		return all
+	}
+	for name, values := range x.header {
+		if _, is := slices.BinarySearch(usual[:], name); is || !isToken(name) {
+			continue // it is there already, or is none, as trailers are; there are none
+		}
+		at, _ := slices.BinarySearchFunc(all, name, func(f field, name string) int { return strings.Compare(f.name, name) })
+		all = slices.Insert(all, at, field{name, values})
+	}
+	return all
+}
+
+// appendFields appends a field as often as it has values, and learns what it says of the answer.
+func (x *response) appendFields(b []byte, f field) []byte {
+	switch f.name {
+	case "Content-Length":
+		if len(f.values) == 0 || !x.declare(f.values[0]) {
+			return b
+		}
+	case "Transfer-Encoding":
+		return b // is this package's to choose
+	case "Connection":
+		if len(f.values) > 0 && strings.EqualFold(f.values[0], "close") {
+			x.closes, x.saidSo = true, true
+		}
+	case "Content-Type":
+		x.typed = true
+		if x.status == http.StatusNotModified {
+			return b
+		}
+	case "Content-Encoding":
+		if len(f.values) > 0 && f.values[0] != "" {
+			x.typed = true // what is compressed does not show what it is
+		}
+	}
+	for _, v := range f.values {
+		b = appendField(b, f.name, v)
+	}
+	return b
 }
 
 // declare takes what the handler says of the body's length, and reports whether it is one, and to be told.
@@ -158,10 +183,12 @@ func (x *response) declare(value string) bool {
 // appendField appends a field. A line break in its value becomes a space: nobody begins another field, or the body, with it.
 func appendField(b []byte, name, value string) []byte {
 	b = append(append(b, name...), ": "...)
-	value = strings.Trim(value, " \t\r\n")
+	if n := len(value); n > 0 && (value[0] <= ' ' || value[n-1] <= ' ') {
+		value = strings.Trim(value, " \t\r\n")
+	}
 	at := len(b)
 	b = append(b, value...)
-	if strings.ContainsAny(value, "\r\n") {
+	if strings.IndexByte(value, '\r') >= 0 || strings.IndexByte(value, '\n') >= 0 {
 		for i := range b[at:] {
 			if b[at+i] == '\r' || b[at+i] == '\n' {
 				b[at+i] = ' '

@@ -443,3 +443,15 @@ func TestShutdown(t *testing.T) {
 		t.Errorf("Shutdown: %v", err)
 	}
 }
+
+// TestDateIsThatOfTheAnswer: the text that answers of one second share is not that of the next, or of the one before.
+func TestDateIsThatOfTheAnswer(t *testing.T) {
+	s := New(&http.Server{})
+	at := time.Date(2026, 5, 3, 23, 59, 59, 999e6, time.FixedZone("", 3600))
+	for _, d := range []time.Duration{0, 0, time.Millisecond, time.Hour, -time.Hour} {
+		now := at.Add(d)
+		if got, want := s.date(now), now.UTC().Format(http.TimeFormat); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+}
