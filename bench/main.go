@@ -55,7 +55,9 @@ var benches = []bench{
 	{name: "debian hosted", run: debianHosted},
 	{name: "start", run: start},
 	{name: "adoption", run: adoption},
-	{name: "installs", run: installs, real: true},
+	{name: "installs pip", run: installs(withPip), real: true},
+	{name: "installs npm", run: installs(withNpm), real: true},
+	{name: "installs go", run: installs(withGo), real: true},
 }
 
 func main() {

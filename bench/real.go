@@ -19,8 +19,8 @@ type install struct {
 	rounds  int                        // in how many all take their turns, each first as often as the others: a multiple of three
 }
 
-var allInstalls = []install{
-	{
+var (
+	withPip = install{
 		what: "pip install flask numpy pandas requests cryptography",
 		command: func(dir string) []string {
 			return []string{"python3", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check",
@@ -29,8 +29,8 @@ var allInstalls = []install{
 		env:     func(string) []string { return nil },
 		through: func(base string) []string { return []string{"PIP_INDEX_URL=" + base + "pypi/simple/"} },
 		rounds:  6, // it hardly waits for the network, and what it takes of the kernel's time differs by seconds
-	},
-	{
+	}
+	withNpm = install{
 		what: "npm install express react webpack typescript eslint",
 		command: func(string) []string {
 			return []string{"npm", "install", "--silent", "--no-audit", "--no-fund", "express", "react", "webpack", "typescript", "eslint"}
@@ -40,8 +40,8 @@ var allInstalls = []install{
 		},
 		through: func(base string) []string { return []string{"npm_config_registry=" + base + "npm/"} },
 		rounds:  3,
-	},
-	{
+	}
+	withGo = install{
 		what:    "go mod download, of this program",
 		command: func(string) []string { return []string{"go", "mod", "download"} },
 		env: func(dir string) []string {
@@ -49,14 +49,14 @@ var allInstalls = []install{
 		},
 		through: func(base string) []string { return []string{"GOPROXY=" + base + "golang"} },
 		rounds:  3,
-	},
-}
+	}
+)
 
-// installs: real clients on real packages, from where this machine's clients are set up to read: themselves, through a pond that
-// holds nothing, and through one that holds all. The three take turns in who begins, for what a machine has just installed makes
-// the next install of it quicker or slower; the best counts, for networks differ by the minute.
-func installs(ctx context.Context, r *rig) error {
-	for _, in := range allInstalls {
+// installs measures a real client on real packages, from where this machine's clients are set up to read: by itself, through a pond
+// that holds nothing, and through one that holds all. The three take turns in who begins, for what a machine has just installed
+// makes the next install of it quicker or slower; the best counts, for networks differ by the minute.
+func installs(in install) func(ctx context.Context, r *rig) error {
+	return func(ctx context.Context, r *rig) error {
 		full, err := r.adopting(ctx, "")
 		if err != nil {
 			return err
@@ -91,8 +91,8 @@ func installs(ctx context.Context, r *rig) error {
 		}
 		r.print(Row{What: what + ", cold", Unit: "ns", Pond: float64(cold)}.against("direct", float64(direct)).ratioAtMost(1.1))
 		r.print(Row{What: what + ", warm", Unit: "ns", Pond: float64(warm)}.against("direct", float64(direct)).ratioAtMost(1))
+		return nil
 	}
-	return nil
 }
 
 // sooner runs an install and keeps its time if it is the best so far; 0 is none.

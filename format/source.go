@@ -80,7 +80,7 @@ type Hearer interface {
 // A Preparer is a Source whose Verify asks for more than the file, and may as well ask for it while the file comes.
 type Preparer interface {
 	// Prepare asks for what Verify will want of a file whose download begins, and returns when it is held or cannot be had.
-	// Verify of the same Source runs beside it, or after it, or never: of the Remote it uses Open, State and Option alone.
+	// Verify of the same Source runs beside it, or after it, or never: of the Remote it uses Open, Option and the states alone.
 	Prepare(ctx context.Context, k millpond.Key)
 }
 
