@@ -66,32 +66,36 @@ node() { # node NAME PACKAGE@VERSION BIN: has the program BIN of an npm package 
 	[ -x "$tools/bin/$1" ] && return
 	npm install --silent --no-audit --no-fund --prefix "$tools/npm/$1" "$2" && ln -sfn "../npm/$1/node_modules/.bin/$3" "$tools/bin/$1"
 }
-if command -v python3 >/dev/null; then
-	python pip pip || without pip # the one that came with Python
-	python newpip pip pip || without "the newest pip"
-	python uv uv uv || without uv
-	python poetry poetry poetry || without poetry
-	python twine twine twine || without twine
-	python flit flit flit || without flit
-fi
-if command -v npm >/dev/null; then
-	node pnpm pnpm@12 pnpm || without pnpm
-	node yarn yarn@1 yarn || without yarn
-	node yarn4 @yarnpkg/cli-dist@4 yarn || without "yarn 4"
-	node bun bun@1 bun || without bun
-fi
 tool() { # tool NAME MODULE@VERSION: installs a Go program unless it is there
 	[ -x "$tools/bin/$1" ] || GOBIN="$tools/bin" go install "$2" || echo "$1 cannot be installed; it is skipped"
 }
-tool staticcheck honnef.co/go/tools/cmd/staticcheck@v0.8.2
-tool crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
-if [ -n "$long" ]; then # they take minutes to build; without them their scripts are skipped
-	tool regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
-	tool helm helm.sh/helm/v3/cmd/helm@v3.19.0
-	tool oras oras.land/oras/cmd/oras@v1.3.0
-	[ -x "$tools/bin/s3clients" ] || (cd testdata/s3clients && go build -o "$tools/bin/s3clients" .) || echo "s3clients cannot be built; it is skipped"
-fi
-tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.8.0
+clients() {
+	if command -v python3 >/dev/null; then
+		python pip pip || without pip # the one that came with Python
+		python newpip pip pip || without "the newest pip"
+		python uv uv uv || without uv
+		python poetry poetry poetry || without poetry
+		python twine twine twine || without twine
+		python flit flit flit || without flit
+	fi
+	if command -v npm >/dev/null; then
+		node pnpm pnpm@12 pnpm || without pnpm
+		node yarn yarn@1 yarn || without yarn
+		node yarn4 @yarnpkg/cli-dist@4 yarn || without "yarn 4"
+		node bun bun@1 bun || without bun
+	fi
+	tool staticcheck honnef.co/go/tools/cmd/staticcheck@v0.8.2
+	tool crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
+	if [ -n "$long" ]; then # they take minutes to build; without them their scripts are skipped
+		tool regctl github.com/regclient/regclient/cmd/regctl@v0.11.7
+		tool helm helm.sh/helm/v3/cmd/helm@v3.19.0
+		tool oras oras.land/oras/cmd/oras@v1.3.0
+		[ -x "$tools/bin/s3clients" ] || (cd testdata/s3clients && go build -o "$tools/bin/s3clients" .) || echo "s3clients cannot be built; it is skipped"
+	fi
+	tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.8.0
+}
+clients & # they come over the network, while the processors compile
+trap wait EXIT
 
 say "gofmt"
 unformatted=$(gofmt -l $(git ls-files '*.go'))
@@ -105,6 +109,7 @@ for module in modernc.org/sqlite/lib github.com/klauspost/compress/... github.co
 
 say "go vet"
 go vet "${watched[@]}" ./...
+wait # for the clients
 
 if command -v staticcheck >/dev/null; then
 	say "staticcheck"
