@@ -95,7 +95,7 @@ clients() {
 	tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.8.0
 }
 clients & # they come over the network, while the processors compile
-trap wait EXIT
+trap wait EXIT # nothing goes on when this script has ended
 
 say "gofmt"
 unformatted=$(gofmt -l $(git ls-files '*.go'))

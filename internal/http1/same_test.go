@@ -227,6 +227,7 @@ func TestSame(t *testing.T) {
 		"/type=a/length=299000/part=299000", "/type=a/length=10/part=10", "/type=a/length=20/write=5/part=10/write=5", "/type=a/length=9000/part=4000/part=5000",
 		"/type=a/part=10", "/type=a/part=5000", "/part=10", "/length=10/part=10", "/type=a/length=5/part=10", "/type=a/length=10/part=5", "/type=a/length=0/part=0", "/status=204/part=3",
 		"/type=a/length=3000/read=3000", "/type=a/read=30000", "/read=3",
+		"/header=X-Request-Id:1/header=Vary:2/header=Age:3/header=Etag:4/header=X-A:5/header=Accept-Ranges:6/header=Allow:7/header=Cache-Status:8/header=Zero:9",
 		"/header=X-A:1/header=X-A:2/header=X-B:%0d%0aX-C:3/html=1", "/header=Bad%20Name:1", "/header=X-A:%20a%20", "/header=Date:never", "/header=x-low:1/header=X-Up:2",
 		"/connection=close/write=3", "/connection=keep-alive/write=3",
 		"/status=500", "/status=204/write=1", "/abort", "/write=10/abort", "/type=a/length=20/write=10/flush/abort", "/write=10/flush/abort", "/write=5000/abort", "/panic", "/status=200/panic",
