@@ -57,8 +57,11 @@ func (p *Pond) Run(ctx context.Context) error {
 				_, err = p.Evict(ctx)
 			}
 		case <-sweep.C:
-			_, err = p.Sweep(ctx)
-			sweep.Reset(24 * time.Hour)
+			next := 24 * time.Hour
+			if _, err = p.Sweep(ctx); err != nil {
+				next = time.Hour
+			}
+			sweep.Reset(next)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.log.ErrorContext(ctx, "the pond's own work failed; it is tried again", "error", err)

@@ -41,8 +41,9 @@ func (f *file) shorten(ctx context.Context) {
 		return
 	}
 	all, err := checkpoint(ctx, f.wal, "PASSIVE")
-	if err == nil && (!all || size > journalLimit) && size > 2*someLog {
-		// Writers that never pause keep the log from beginning anew. This waits for a moment without readers.
+	if err == nil && (!all || size > journalLimit || f.refuse.Load() != nil) && size > 2*someLog {
+		// Writers that never pause keep the log from beginning anew, and none begins it while all are refused. This waits for a
+		// moment without readers.
 		_, err = checkpoint(ctx, f.wal, "TRUNCATE")
 	}
 	switch trouble := troubleOf(err); {

@@ -34,7 +34,7 @@
 //	no-range           ignore a Range
 //	replace            from now on the object has other bytes of the same length, and another tag
 //	change-mid-resume  replace, but let a request without Range pass first
-//	swap               answer, then put in place all that was staged
+//	swap               put in place all that was staged, and answer with what was there
 //	back               answer with the object that was there before the last Put
 //	vanish             the object is gone from now on
 //	big N              answer with N bytes of text, without a length

@@ -39,6 +39,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case "vanish":
 		delete(s.objects, key)
 		found = false
+	case "swap": // not after the answer: who has read it to its end may ask again before
+		for path, o := range s.staged {
+			s.put(path, o)
+		}
+		clear(s.staged)
 	}
 	handler := s.handlers[path]
 	s.mu.Unlock()
@@ -58,14 +63,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	default:
 		s.answer(w, r, o, v)
-	}
-	if v.name == "swap" {
-		s.mu.Lock()
-		for path, o := range s.staged {
-			s.put(path, o)
-		}
-		clear(s.staged)
-		s.mu.Unlock()
 	}
 }
 

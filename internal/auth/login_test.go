@@ -373,6 +373,47 @@ func TestProvider(t *testing.T) {
 	}
 }
 
+// TestIllProviderIsNobodysFailure: who tries to log in while the provider is ill need not wait once it is well.
+func TestIllProviderIsNobodysFailure(t *testing.T) {
+	a, r := newAuthority(t), start(t)
+	r.Auth.http = a.Client()
+	s := settings()
+	s.Providers = []Provider{{Issuer: a.URL, ClientID: "pond", Allow: []string{"*"}}}
+	r.must(r.Configure(s))
+	status := http.StatusServiceUnavailable
+	a.mux.HandleFunc("POST /token", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error": "invalid_grant"}`, status)
+	})
+	try := func() error {
+		to, err := r.BeginOIDC(t.Context(), "192.0.2.7", OIDCLogin{Issuer: a.URL, Callback: "https://pond.example/-/login/callback"})
+		if err != nil {
+			return err
+		}
+		u, err := url.Parse(to.URL)
+		r.must(err)
+		_, _, err = r.FinishOIDC(t.Context(), "192.0.2.7", to.Cookie, u.Query().Get("state"), "code")
+		return err
+	}
+	for range 100 {
+		r.kind("its tokens cannot be had", try(), millpond.Unready)
+	}
+	a.down.Store(true)
+	r.Auth.providers.all = nil
+	for range 100 {
+		r.kind("a provider that is down", try(), millpond.Unready)
+	}
+	a.down.Store(false)
+	status = http.StatusBadRequest
+	r.kind("a code that is refused", try(), millpond.Unauthenticated)
+	throttled := false
+	for range 100 {
+		throttled = throttled || millpond.Is(try(), millpond.Throttled)
+	}
+	if !throttled {
+		t.Error("a hundred codes that were refused are no reason to wait")
+	}
+}
+
 // BenchmarkIdentify is what a token costs a request.
 func BenchmarkIdentify(b *testing.B) {
 	c := &clock{now: time.Now()}

@@ -3,7 +3,9 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -49,7 +51,7 @@ func (p *providers) get(ctx context.Context, issuer string) (*oidc.Provider, err
 	// The provider's key set lives on with this context, so it must not end with the request.
 	found, err := oidc.NewProvider(context.WithoutCancel(ctx), issuer)
 	if err != nil {
-		return nil, &millpond.Error{Kind: millpond.Unready, Why: "the identity provider does not answer", Hint: "tokens go on working; try again", After: p.auth.now().Add(10 * time.Second), Err: err}
+		return nil, p.ill(err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,6 +60,11 @@ func (p *providers) get(ctx context.Context, issuer string) (*oidc.Provider, err
 	}
 	p.all[issuer] = found
 	return found, nil
+}
+
+// ill is what is said of a provider that does not answer.
+func (p *providers) ill(err error) error {
+	return &millpond.Error{Kind: millpond.Unready, Why: "the identity provider does not answer", Hint: "tokens go on working; try again", After: p.auth.now().Add(10 * time.Second), Err: err}
 }
 
 // A login is one at a provider that is under way.
@@ -130,6 +137,7 @@ func (a *Auth) BeginOIDC(ctx context.Context, client string, o OIDCLogin) (*Redi
 	}
 	provider, err := a.providers.get(a.oidcContext(ctx, issuer), issuer)
 	if err != nil {
+		a.tickets.forgive(client)
 		return nil, err
 	}
 	state, cookie := random(secretChars, base62), random(secretChars, base62)
@@ -184,13 +192,13 @@ func (a *Auth) FinishOIDC(ctx context.Context, client, cookie, state, code strin
 		return nil, "", err
 	}
 	ctx = a.oidcContext(ctx, l.Issuer)
-	provider, err := a.providers.get(ctx, l.Issuer)
+	provider, answer, err := a.redeem(ctx, p, l, code)
 	if err != nil {
+		if millpond.Is(err, millpond.Unready) {
+			a.addresses.forgive(client) // the provider is ill, and not the code
+			a.tickets.forgive(client)
+		}
 		return nil, "", err
-	}
-	answer, err := p.config(provider, l.Callback).Exchange(ctx, code, oauth2.VerifierOption(l.Verifier))
-	if err != nil {
-		return nil, "", &millpond.Error{Kind: millpond.Unauthenticated, Why: "the identity provider did not confirm the login", Hint: "log in again", Err: scrubbed(err)}
 	}
 	raw, _ := answer.Extra("id_token").(string)
 	checked, err := provider.Verifier(&oidc.Config{ClientID: p.ClientID, Now: a.now, SupportedSigningAlgs: []string{oidc.RS256, oidc.ES256, oidc.EdDSA}}).Verify(ctx, raw)
@@ -216,6 +224,23 @@ func (a *Auth) FinishOIDC(ctx context.Context, client, cookie, state, code strin
 	a.tickets.forgive(client)
 	s, err = a.begin(ctx, i, client, proved)
 	return s, l.Next, err
+}
+
+// redeem has the provider give its tokens for a code. Unready if it does not answer, or is ill; Unauthenticated if it refuses.
+func (a *Auth) redeem(ctx context.Context, p Provider, l *login, code string) (*oidc.Provider, *oauth2.Token, error) {
+	provider, err := a.providers.get(ctx, l.Issuer)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := p.config(provider, l.Callback).Exchange(ctx, code, oauth2.VerifierOption(l.Verifier))
+	var refusal *oauth2.RetrieveError
+	switch {
+	case err == nil:
+		return provider, answer, nil
+	case errors.As(err, &refusal) && refusal.Response.StatusCode < http.StatusInternalServerError:
+		return nil, nil, &millpond.Error{Kind: millpond.Unauthenticated, Why: "the identity provider did not confirm the login", Hint: "log in again", Err: scrubbed(err)}
+	}
+	return nil, nil, a.providers.ill(scrubbed(err))
 }
 
 // proved is when the provider asked for a proof; zero if that is not known. It refuses one that is too old for who was to prove
