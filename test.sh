@@ -55,24 +55,30 @@ if [ ${#missing[@]} -gt 0 ]; then
 	fi
 fi
 without() { echo "$1 cannot be installed; its scripts are skipped"; }
-python() { # python NAME PROGRAM [REQUIREMENT…]: has PROGRAM, in a virtual environment of its own, as NAME
+python() { # python NAME PROGRAM REQUIREMENT…: has PROGRAM, in a virtual environment of its own, as NAME
 	local name="$1" program="$2" at="$tools/python/$1"
 	shift 2
 	[ -x "$tools/bin/$name" ] && return
-	python3 -m venv "$at" && { [ $# = 0 ] || "$at/bin/pip" install -q --disable-pip-version-check --upgrade "$@"; } &&
+	python3 -m venv --without-pip "$at" &&
+		"$tools/bin/pip" --python "$at/bin/python" install -q --disable-pip-version-check --no-compile --upgrade "$@" &&
 		ln -sfn "../python/$name/bin/$program" "$tools/bin/$name"
+}
+pips() { # the pip that came with Python as oldpip, which takes twice the time, and the newest as pip
+	[ -x "$tools/bin/pip" ] && [ -x "$tools/bin/oldpip" ] && return
+	python3 -m venv "$tools/python/oldpip" && python3 -m venv "$tools/python/pip" &&
+		"$tools/python/pip/bin/pip" install -q --disable-pip-version-check --upgrade pip &&
+		ln -sfn ../python/oldpip/bin/pip "$tools/bin/oldpip" && ln -sfn ../python/pip/bin/pip "$tools/bin/pip"
 }
 node() { # node NAME PACKAGE@VERSION BIN: has the program BIN of an npm package as NAME
 	[ -x "$tools/bin/$1" ] && return
 	npm install --silent --no-audit --no-fund --prefix "$tools/npm/$1" "$2" && ln -sfn "../npm/$1/node_modules/.bin/$3" "$tools/bin/$1"
 }
 tool() { # tool NAME MODULE@VERSION: installs a Go program unless it is there
-	[ -x "$tools/bin/$1" ] || GOBIN="$tools/bin" go install "$2" || echo "$1 cannot be installed; it is skipped"
+	[ -x "$tools/bin/$1" ] || GOBIN="$tools/bin" go install -gcflags=all=-dwarf=0 -ldflags=-w "$2" || echo "$1 cannot be installed; it is skipped"
 }
 clients() {
 	if command -v python3 >/dev/null; then
-		python pip pip || without pip # the one that came with Python
-		python newpip pip pip || without "the newest pip"
+		pips || without pip
 		python uv uv uv || without uv
 		python poetry poetry poetry || without poetry
 		python twine twine twine || without twine
@@ -103,9 +109,9 @@ unformatted=$(gofmt -l $(git ls-files '*.go'))
 
 # What was translated from C, compresses, hashes passwords, matches patterns or reads a command line is not watched for races of its
 # own: it would take half of the time.
-# All that follows builds in this one way, so that everything is compiled once.
-watched=(-race -gcflags=modernc.org/...=-d=checkptr=0 -gcflags=archive/zip=-l)
-for module in modernc.org/sqlite/lib github.com/klauspost/compress/... github.com/ulikunitz/xz/... compress/... golang.org/x/crypto/... regexp/... github.com/alecthomas/kong; do watched+=("-gcflags=$module=-race=false"); done
+# Nothing is written for debuggers. All that follows builds in this one way, so that everything is compiled once.
+watched=(-race -ldflags=-w -gcflags=all=-dwarf=0 -gcflags=modernc.org/...="-dwarf=0 -d=checkptr=0" -gcflags=archive/zip="-dwarf=0 -l")
+for module in modernc.org/sqlite/lib github.com/klauspost/compress/... github.com/ulikunitz/xz/... compress/... golang.org/x/crypto/... regexp/... github.com/alecthomas/kong; do watched+=("-gcflags=$module=-dwarf=0 -race=false"); done
 
 say "go vet"
 go vet "${watched[@]}" ./...
@@ -113,7 +119,7 @@ wait # for the clients
 
 if command -v staticcheck >/dev/null; then
 	say "staticcheck"
-	GOFLAGS="${GOFLAGS:-} ${watched[*]}" staticcheck ./...
+	GOFLAGS="${GOFLAGS:-} $(printf "'%s' " "${watched[@]}")" staticcheck ./...
 fi
 
 if command -v govulncheck >/dev/null; then
