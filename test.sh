@@ -60,7 +60,7 @@ python() { # python NAME PROGRAM REQUIREMENT…: has PROGRAM, in a virtual envir
 	shift 2
 	[ -x "$tools/bin/$name" ] && return
 	python3 -m venv --without-pip "$at" &&
-		"$tools/bin/pip" --python "$at/bin/python" install -q --disable-pip-version-check --no-compile --upgrade "$@" &&
+		"$tools/bin/pip" --python "$at/bin/python" install -q --disable-pip-version-check --upgrade "$@" &&
 		ln -sfn "../python/$name/bin/$program" "$tools/bin/$name"
 }
 pips() { # the pip that came with Python as oldpip, which takes twice the time, and the newest as pip
@@ -74,7 +74,7 @@ node() { # node NAME PACKAGE@VERSION BIN: has the program BIN of an npm package 
 	npm install --silent --no-audit --no-fund --prefix "$tools/npm/$1" "$2" && ln -sfn "../npm/$1/node_modules/.bin/$3" "$tools/bin/$1"
 }
 tool() { # tool NAME MODULE@VERSION: installs a Go program unless it is there
-	[ -x "$tools/bin/$1" ] || GOBIN="$tools/bin" go install -gcflags=all=-dwarf=0 -ldflags=-w "$2" || echo "$1 cannot be installed; it is skipped"
+	[ -x "$tools/bin/$1" ] || GOBIN="$tools/bin" go install "$2" || echo "$1 cannot be installed; it is skipped"
 }
 clients() {
 	if command -v python3 >/dev/null; then

@@ -81,6 +81,48 @@ func TestF16APackageThatComesBackIsAsOldAsItWas(t *testing.T) {
 	})
 }
 
+// F16, S19: nor is a version new that was gone for a while, as from a copy that lags; and others that go meanwhile are not mixed up
+// with it.
+func TestF16AVersionThatComesBackIsAsOldAsItWas(t *testing.T) {
+	r := newRig(t, rules(map[string]any{"hold": "7d"}))
+	var all []entry
+	for i, version := range []string{"1.0", "2.0", "3.0"} {
+		e := r.put("alpha", version, noise(uint64(i), kib))
+		e.mute = true
+		r.publish(e)
+		all = append(all, e)
+	}
+	refresh := func(again ...entry) {
+		for _, e := range again {
+			r.publish(e)
+		}
+		r.pass(time.Hour)
+		r.good("the page", r.index("alpha"), nil)
+	}
+	r.index("alpha")
+	r.pass(8 * 24 * time.Hour)
+	r.withdraw(all[1])
+	refresh()
+	r.restart()
+	r.withdraw(all[2])
+	late := r.put("alpha", "4.0", noise(4, kib))
+	late.mute = true
+	refresh(late)
+	r.withdraw(late)
+	refresh()
+	other := r.put("alpha", "3.0", noise(9, kib))
+	other.mute = true
+	refresh(all[1], other, late)
+	a := r.index("alpha")
+	if !contains(a.Body, all[0].name()) || !contains(a.Body, all[1].name()) || contains(a.Body, late.name()) {
+		t.Errorf("the page when two are back: %s\n%s\nwant 1.0 and 2.0, whose hold had run, and not 4.0", a, a.Body)
+	}
+	if contains(a.Body, all[2].name()) || len(r.eventsOf("replaced")) != 1 {
+		t.Errorf("the page when 3.0 is back with other bytes: %s\n%s\nand %d events tell of it; want it held, and one", a, a.Body, len(r.eventsOf("replaced")))
+	}
+	r.good("what is back", r.get(all[1].path()), all[1].bytes())
+}
+
 // What an upstream has again need not stay here for ever: an index that was wrong for a while would fill the disk for good.
 func TestF16WhatComesBackCanBeEvictedAgain(t *testing.T) {
 	for _, x := range []struct {

@@ -174,12 +174,13 @@ func (l *upstream) readListing(ctx context.Context, s *session, kept *catalog.An
 		return nil, err
 	}
 	pkg.Name = name
-	if kept == nil {
-		if before, err = l.lastListing(ctx, name); err != nil {
-			return nil, err
-		}
+	if before, err = l.rejoin(ctx, before, pkg); err != nil {
+		return nil, err
 	}
 	if err := l.reconcile(ctx, before, pkg, seen); err != nil {
+		return nil, err
+	}
+	if err := l.miss(ctx, before, pkg); err != nil {
 		return nil, err
 	}
 	collect(roomFor(pkg))
