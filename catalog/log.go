@@ -22,7 +22,8 @@ type Log interface {
 	Verify(ctx context.Context, heads []Head) (*Break, int64, error)
 	// Chain yields the links of all events after a number, and ends: for those who verify elsewhere.
 	Chain(ctx context.Context, after int64) iter.Seq2[*Link, error]
-	// Begin starts a new epoch, as a restore from a backup does; its first event says why and holds the last hash known.
+	// Begin starts a new epoch, as a restore from a backup does; its first event says why and holds the last hash known. Its
+	// number is the time in milliseconds since 1970, or the next one where that is no higher; the first epoch is 1.
 	Begin(ctx context.Context, by millpond.Actor, why string) error
 }
 

@@ -100,10 +100,10 @@ const (
 )
 
 // Emit is as catalog.Tx says; Invalid if Detail is not JSON. Text that is not UTF-8 is made so.
-func (u *update) Emit(e millpond.Event) error { return u.append(e, 0) }
+func (u *update) Emit(e millpond.Event) error { return u.append(e, false) }
 
-// append adds an event to the chain, and begins epochs before it.
-func (u *update) append(e millpond.Event, epochs int64) error {
+// append adds an event to the chain; begins says that it is the first of an epoch.
+func (u *update) append(e millpond.Event, begins bool) error {
 	if err := isJSON(e.Detail, "the detail of a "+e.Verb+" event"); err != nil {
 		return err
 	}
@@ -114,11 +114,12 @@ func (u *update) append(e millpond.Event, epochs int64) error {
 	if err != nil {
 		return err
 	}
-	if found {
-		e.Epoch += epochs
-	}
 	e.Seq++
 	e.Time, e.Actor = u.c.now(), u.by
+	if found && begins {
+		// Not the next number: what was restored twice from one backup is two logs, and no reader may take them for one.
+		e.Epoch = max(e.Epoch+1, millis(e.Time))
+	}
 	for _, s := range []*string{&e.Actor.Name, &e.Token, &e.Client, &e.Request, &e.Verb, &e.Repository, &e.Layer,
 		&e.Key.Package, &e.Key.Version, &e.Key.File} {
 		*s = strings.ToValidUTF8(*s, "\uFFFD")
@@ -165,7 +166,7 @@ func (c *Catalog) Begin(ctx context.Context, by millpond.Actor, why string) erro
 		if err != nil {
 			return err
 		}
-		return u.append(millpond.Event{Verb: epochVerb, Detail: detail}, 1)
+		return u.append(millpond.Event{Verb: epochVerb, Detail: detail}, true)
 	})
 }
 

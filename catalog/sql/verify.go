@@ -2,6 +2,7 @@ package sql
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	stdsql "database/sql"
 	"encoding/json"
@@ -118,7 +119,7 @@ func (v *verifier) next(e *linked) *catalog.Break {
 		if e.Epoch != 1 {
 			return wrong("the log begins with epoch %d", e.Epoch)
 		}
-	case e.Epoch == v.last.Epoch+1 && e.Verb == epochVerb:
+	case e.Epoch > v.last.Epoch && e.Verb == epochVerb:
 		v.ends = append(v.ends, v.last, e.Event)
 	case e.Epoch != v.last.Epoch:
 		return wrong("event %d is of epoch %d, and nothing began it", e.Seq, e.Epoch)
@@ -144,9 +145,9 @@ func (v *verifier) end() *catalog.Break {
 	}
 	slices.SortFunc(left, func(a, b catalog.Head) int {
 		if a.Epoch != b.Epoch {
-			return int(b.Epoch - a.Epoch) // the newest first
+			return cmp.Compare(b.Epoch, a.Epoch) // the newest first
 		}
-		return int(b.Seq - a.Seq)
+		return cmp.Compare(b.Seq, a.Seq)
 	})
 	if len(left) > 0 && left[0].Epoch >= v.last.Epoch {
 		return gone(v.last.Seq, left[0].Seq, "was noted at "+when(left[0].Time))
@@ -168,7 +169,7 @@ func (v *verifier) end() *catalog.Break {
 			b.Epoch = h.Epoch
 			return b
 		}
-		return &catalog.Break{Epoch: h.Epoch, Seq: h.Seq, Why: fmt.Sprintf("head %d of epoch %d was noted at %s, and there was no such epoch", h.Seq, h.Epoch, when(h.Time))}
+		return &catalog.Break{Epoch: h.Epoch, Seq: h.Seq, Why: fmt.Sprintf("head %d of epoch %d was noted at %s, and this log has no such epoch: it is of another restore, or was taken out", h.Seq, h.Epoch, when(h.Time))}
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ type Manifest struct {
 	Blobs   int64                      `json:"blobs"`
 	Bytes   int64                      `json:"bytes"`
 	Copied  int64                      `json:"copied"`            // of the blobs; the others were linked, or there from an earlier attempt
-	Damaged []string                   `json:"damaged,omitempty"` // what was published, and cannot be read where it was copied from
+	Damaged []string                   `json:"damaged,omitempty"` // what was published, and cannot be read where it was copied from; cache.db itself if that cannot
 	Files   map[string]millpond.Digest `json:"files"`
 }
 

@@ -119,7 +119,7 @@ func (m *maker) run(ctx context.Context, data string) (*Manifest, error) {
 		}
 		// What is missing twice was missing already, or it is deleted faster than it can be copied.
 		if len(missing) == 0 || slices.Equal(missing, before) || attempt == attempts {
-			out.Damaged = missing
+			out.Damaged = append(out.Damaged, missing...)
 			return out, nil
 		}
 		before = missing
@@ -132,8 +132,12 @@ func (m *maker) once(ctx context.Context, data string) (out *Manifest, missing [
 		return nil, nil, err
 	}
 	out = &Manifest{Format: format, Made: m.options.now().UTC(), Version: m.options.Version}
-	if err := sql.Copy(ctx, data, m.to); err != nil {
+	left, err := sql.Copy(ctx, data, m.to)
+	if err != nil {
 		return nil, nil, err
+	}
+	if left != "" {
+		out.Damaged = []string{left}
 	}
 	if m.options.Between != nil {
 		m.options.Between(ctx)

@@ -35,7 +35,7 @@ func (c *backupMakeCommand) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	if len(m.Damaged) == 0 {
-		if err := noteBackup(dir); err != nil { // who may read the data may not be allowed to write there
+		if err := asOwner(dir, func() error { return noteBackup(dir) }); err != nil { // who may read the data may not be allowed to write there
 			fmt.Fprintln(p.Err, "the pond cannot be told of the backup, for its metrics:", err)
 		}
 	}

@@ -89,7 +89,7 @@ func (v *chainVerifier) next(l *server.LinkDocument) error {
 	if want := v.report.Head.Seq + 1; l.Seq != want {
 		return unverified("event %d is gone", want)
 	}
-	if l.Epoch < v.report.Head.Epoch || l.Epoch > v.report.Head.Epoch+1 {
+	if l.Epoch < v.report.Head.Epoch {
 		return unverified("event %d is of epoch %d, after one of epoch %d", l.Seq, l.Epoch, v.report.Head.Epoch)
 	}
 	var inner []byte
@@ -143,8 +143,11 @@ func (v *chainVerifier) end() error {
 	}
 	at := left[0]
 	if last, ended := v.ends[at[0]]; ended {
-		return unverified("events after %d are gone: head %d (%s) of epoch %d was noted, and epoch %d began after %d; if that was a restore, begin another file of heads",
-			last, at[1], v.noted[at], at[0], at[0]+1, last)
+		return unverified("events after %d are gone: head %d (%s) of epoch %d was noted, and another began after %d; if that was a restore, begin another file of heads",
+			last, at[1], v.noted[at], at[0], last)
+	}
+	if at[0] < v.report.Head.Epoch {
+		return unverified("head %d (%s) of epoch %d was noted, and this log has no such epoch: it is of another restore, or was taken out", at[1], v.noted[at], at[0])
 	}
 	return unverified("events after %d are gone: head %d (%s) was noted", v.report.Head.Seq, at[1], v.noted[at])
 }

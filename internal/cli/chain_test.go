@@ -128,7 +128,8 @@ func TestVerifyHere(t *testing.T) {
 
 // TestVerifyHereAfterARestore: an epoch that a restore has begun is no harm; that the log went back to before it is.
 func TestVerifyHereAfterARestore(t *testing.T) {
-	restored := append(chained(5), follows(chained(5)[4], `{"epoch":2,"seq":6,"verb":"epoch","salt":"AAAA"}`, 2))
+	restored := append(chained(5), follows(chained(5)[4], `{"epoch":1700000000000,"seq":6,"verb":"epoch","salt":"AAAA"}`, 1700000000000))
+	again := append(chained(5), follows(chained(5)[4], `{"epoch":1700000000001,"seq":6,"verb":"epoch","salt":"AAAA"}`, 1700000000001))
 	for _, c := range []struct {
 		name  string
 		log   []server.LinkDocument
@@ -137,6 +138,7 @@ func TestVerifyHereAfterARestore(t *testing.T) {
 	}{
 		{"a head from before it", restored, restored[3:4], ""},
 		{"heads of both epochs", restored, restored[4:], ""},
+		{"heads of another restore of the same backup", again, restored[5:], "this log has no such epoch: it is of another restore"},
 		{"the log is that from before it", restored[:5], restored[3:], "events after 5 are gone: head 6"},
 		{"a log that is empty", nil, restored, "events after 0 are gone: head 6"},
 	} {

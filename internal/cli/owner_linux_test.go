@@ -12,14 +12,20 @@ import (
 	"millpond/catalog/sql"
 )
 
-// What root's check makes in the data of another user belongs to that user: the pond could not read it otherwise, and would not
-// start. The check runs in a process of its own, whose rights change.
-func TestCheckByRootLeavesNothingOfRoots(t *testing.T) {
+// What root's check and backup make in the data of another user belongs to that user: the pond could not read it otherwise, and would not
+// start. They run in a process of its own, whose rights change.
+func TestRootLeavesNothingOfRoots(t *testing.T) {
 	const other = 65534
 	if dir := os.Getenv("MILLPOND_TEST_CHECKED"); dir != "" {
 		code := Main(t.Context(), Process{Args: []string{"check", "--repair", "--data", dir}, Out: io.Discard, Err: os.Stderr})
 		if code != ExitFailed || os.Geteuid() != 0 || os.Getegid() != 0 {
 			t.Errorf("check ended with %d, as user %d and group %d; want %d, as root again", code, os.Geteuid(), os.Getegid(), ExitFailed)
+		}
+		for _, args := range [][]string{{"check", "--data", dir}, {"backup", dir + ".backup", "--data", dir}} { // cache.db is made anew
+			code := Main(t.Context(), Process{Args: args, Out: io.Discard, Err: os.Stderr})
+			if code != 0 || os.Geteuid() != 0 || os.Getegid() != 0 {
+				t.Errorf("%s ended with %d, as user %d and group %d; want 0, as root again", args[0], code, os.Geteuid(), os.Getegid())
+			}
 		}
 		return
 	}
@@ -46,7 +52,7 @@ func TestCheckByRootLeavesNothingOfRoots(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCheckByRootLeavesNothingOfRoots$", "-test.v")
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRootLeavesNothingOfRoots$", "-test.v")
 	again.Env = append(os.Environ(), "MILLPOND_TEST_CHECKED="+dir)
 	if out, err := again.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -68,8 +74,9 @@ func TestCheckByRootLeavesNothingOfRoots(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "cache.db.damaged")); err != nil || made < 6 {
-		t.Errorf("the check has made too little to tell: %d files and folders, %v", made, err)
+	_, noted := os.Stat(filepath.Join(dir, backedUp))
+	if _, err := os.Stat(filepath.Join(dir, "cache.db.aside")); err != nil || noted != nil || made < 7 {
+		t.Errorf("the check and the backup have made too little to tell: %d files and folders, %v, %v", made, err, noted)
 	}
 }
 
