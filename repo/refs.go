@@ -13,6 +13,8 @@ import (
 
 type refKey struct{ pkg, name string }
 
+func (k refKey) cached() cacheKey { return cacheKey{k.pkg, k.name} }
+
 // A hotRef is a ref as memory keeps it: enough to answer without asking the catalog again.
 type hotRef struct {
 	millpond.Ref

@@ -71,6 +71,13 @@ type viewKey struct {
 	held bool
 }
 
+func (k viewKey) cached() cacheKey {
+	if k.held {
+		return cacheKey{k.name, "held"}
+	}
+	return cacheKey{k.name}
+}
+
 // view returns the package as the repository shows it.
 func (r *Repository) view(ctx context.Context, name string, s scope) (*view, error) {
 	if r.pond.offline() {
