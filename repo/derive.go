@@ -20,7 +20,7 @@ type derivedKey struct {
 	repository, name, stamp, encoding string
 }
 
-func (k derivedKey) cached() cacheKey { return cacheKey{k.repository, k.name, k.stamp, k.encoding} }
+func (k derivedKey) cacheKey() cacheKey { return cacheKey{k.repository, k.name, k.stamp, k.encoding} }
 
 // A derived is a document that was computed from records, as memory keeps it.
 type derived struct {

@@ -13,7 +13,7 @@ import (
 
 type refKey struct{ pkg, name string }
 
-func (k refKey) cached() cacheKey { return cacheKey{k.pkg, k.name} }
+func (k refKey) cacheKey() cacheKey { return cacheKey{k.pkg, k.name} }
 
 // A hotRef is a ref as memory keeps it: enough to answer without asking the catalog again.
 type hotRef struct {

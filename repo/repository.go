@@ -91,13 +91,13 @@ func newRepository(p *Pond, c Config) (*Repository, error) {
 		}
 		r.fills = append(r.fills, one)
 	}
-	if r.views, err = newCache(viewsWeight, viewKey.cached, func(_ viewKey, v *view) uint32 { return weigh(v.all) }); err != nil {
+	if r.views, err = newCache(viewsWeight, viewKey.cacheKey, func(_ viewKey, v *view) uint32 { return weigh(v.all) }); err != nil {
 		return nil, err
 	}
-	if r.shown, err = newCache[viewKey, *shown](50_000, viewKey.cached, nil); err != nil {
+	if r.shown, err = newCache[viewKey, *shown](50_000, viewKey.cacheKey, nil); err != nil {
 		return nil, err
 	}
-	if r.refs, err = newCache[refKey, hotRef](50_000, refKey.cached, nil); err != nil {
+	if r.refs, err = newCache[refKey, hotRef](50_000, refKey.cacheKey, nil); err != nil {
 		return nil, err
 	}
 	ofKey := func(k millpond.Key) cacheKey { return cacheKey{k.Package, k.Version, k.File} }

@@ -71,7 +71,7 @@ type viewKey struct {
 	held bool
 }
 
-func (k viewKey) cached() cacheKey {
+func (k viewKey) cacheKey() cacheKey {
 	if k.held {
 		return cacheKey{k.name, "held"}
 	}

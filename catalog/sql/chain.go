@@ -99,11 +99,9 @@ const (
 		detail, salt, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
-// Emit is as catalog.Tx says; Invalid if Detail is not JSON. Text that is not UTF-8 is made so.
-func (u *update) Emit(e millpond.Event) error { return u.append(e, false) }
-
-// append adds an event to the chain; begins says that it is the first of an epoch.
-func (u *update) append(e millpond.Event, begins bool) error {
+// Emit is as catalog.Tx says; Invalid if Detail is not JSON. Text that is not UTF-8 is made so. An event with the verb epochVerb
+// begins an epoch.
+func (u *update) Emit(e millpond.Event) error {
 	if err := isJSON(e.Detail, "the detail of a "+e.Verb+" event"); err != nil {
 		return err
 	}
@@ -116,7 +114,7 @@ func (u *update) append(e millpond.Event, begins bool) error {
 	}
 	e.Seq++
 	e.Time, e.Actor = u.c.now(), u.by
-	if found && begins {
+	if found && e.Verb == epochVerb {
 		// Not the next number: what was restored twice from one backup is two logs, and no reader may take them for one.
 		e.Epoch = max(e.Epoch+1, millis(e.Time))
 	}
@@ -166,7 +164,7 @@ func (c *Catalog) Begin(ctx context.Context, by millpond.Actor, why string) erro
 		if err != nil {
 			return err
 		}
-		return u.append(millpond.Event{Verb: epochVerb, Detail: detail}, true)
+		return u.Emit(millpond.Event{Verb: epochVerb, Detail: detail})
 	})
 }
 
