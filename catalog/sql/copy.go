@@ -18,13 +18,12 @@ import (
 func Copy(ctx context.Context, from, to string) (left string, err error) {
 	for _, name := range []string{changesName, cacheName} {
 		err := copyOne(ctx, filepath.Join(from, name), filepath.Join(to, name))
-		if name == cacheName && errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case name == cacheName && errors.Is(err, fs.ErrNotExist):
 			continue // it is made anew where it is missing
-		}
-		if name == cacheName && troubleOf(err) == damaged {
+		case name == cacheName && troubleOf(err) == damaged:
 			left, err = name, remove(filepath.Join(to, name))
-		}
-		if troubleOf(err) == damaged {
+		case troubleOf(err) == damaged:
 			err = &millpond.Error{Kind: millpond.Corrupt, Why: name + " is damaged: " + err.Error(),
 				Hint: "what an earlier backup has can be restored; keep the directory as it is"}
 		}
