@@ -34,12 +34,11 @@ type cached[K comparable, V any] struct {
 
 // newCache makes a cache that holds values up to a weight in all; of a nil weigh, so many. Two keys are one if of says
 // the same of them.
-func newCache[K comparable, V any](most int, of func(K) cacheKey, weigh func(K, V) uint32) (cache[K, V], error) {
+func newCache[K comparable, V any](most int, of func(K) cacheKey, weigh func(V) uint32) (cache[K, V], error) {
 	o := &otter.Options[cacheKey, any]{MaximumSize: most}
 	if weigh != nil {
 		o = &otter.Options[cacheKey, any]{MaximumWeight: uint64(most), Weigher: func(_ cacheKey, e any) uint32 {
-			one := e.(*cached[K, V])
-			return weigh(one.key, one.value)
+			return weigh(e.(*cached[K, V]).value)
 		}}
 	}
 	all, err := otter.New(o)

@@ -20,7 +20,7 @@ type loose struct {
 }
 
 func newLoose() (loose, error) {
-	c, err := newCache(looseWeight, func(d millpond.Digest) cacheKey { return cacheKey{d.String()} }, func(_ millpond.Digest, b []byte) uint32 { return uint32(min(100+len(b), math.MaxUint32)) })
+	c, err := newCache(looseWeight, func(d millpond.Digest) cacheKey { return cacheKey{d.String()} }, func(b []byte) uint32 { return uint32(min(100+len(b), math.MaxUint32)) })
 	return loose{c}, err
 }
 

@@ -102,7 +102,7 @@ func New(ctx context.Context, parts Parts) (*Pond, error) {
 		p.clock = time.Now
 	}
 	var err error
-	if p.derived, err = newCache(hotWeight, derivedKey.cacheKey, func(_ derivedKey, d *derived) uint32 { return uint32(500 + len(d.body)) }); err != nil {
+	if p.derived, err = newCache(hotWeight, derivedKey.cacheKey, func(d *derived) uint32 { return uint32(500 + len(d.body)) }); err != nil {
 		return nil, err
 	}
 	if p.stamps, err = newCache[string, time.Time](10_000, func(stamp string) cacheKey { return cacheKey{stamp} }, nil); err != nil {

@@ -91,7 +91,7 @@ func newRepository(p *Pond, c Config) (*Repository, error) {
 		}
 		r.fills = append(r.fills, one)
 	}
-	if r.views, err = newCache(viewsWeight, viewKey.cacheKey, func(_ viewKey, v *view) uint32 { return weigh(v.all) }); err != nil {
+	if r.views, err = newCache(viewsWeight, viewKey.cacheKey, func(v *view) uint32 { return weigh(v.all) }); err != nil {
 		return nil, err
 	}
 	if r.shown, err = newCache[viewKey, *shown](50_000, viewKey.cacheKey, nil); err != nil {
@@ -101,7 +101,7 @@ func newRepository(p *Pond, c Config) (*Repository, error) {
 		return nil, err
 	}
 	ofKey := func(k millpond.Key) cacheKey { return cacheKey{k.Package, k.Version, k.File} }
-	r.hot, err = newCache(hotWeight, ofKey, func(_ millpond.Key, f *hotFile) uint32 { return uint32(400 + len(f.body)) })
+	r.hot, err = newCache(hotWeight, ofKey, func(f *hotFile) uint32 { return uint32(400 + len(f.body)) })
 	return r, err
 }
 
